@@ -1,0 +1,119 @@
+/** An address as a user types it, taken apart. */
+export interface Address {
+  /** The authority as typed, without scheme: what names the machine in signaling (protocol §0, `rpc-host`). */
+  readonly authority: string;
+  /** Without brackets. Empty for a Unix socket. */
+  readonly hostname: string;
+  /** Undefined when none was typed. */
+  readonly port: number | undefined;
+  /** Undefined when none was typed. */
+  readonly scheme: "http" | "https" | undefined;
+  /** Path of a Unix socket. */
+  readonly unixPath: string | undefined;
+}
+
+/** What is wrong with an address. */
+export interface AddressProblem {
+  readonly problem: string;
+}
+
+/**
+ * Reads `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]` and `unix:/path`. A path, query, fragment or user
+ * in a URL is a problem: they would silently get lost.
+ */
+export function parseAddress(typed: string): Address | AddressProblem {
+  if (typed.trim() === "") return { problem: "is empty; give a host, host:port or URL" };
+  if (typed !== typed.trim() || /\s/.test(typed)) return { problem: "contains white space" };
+  if (typed.startsWith("unix:")) return parseUnix(typed);
+  const match = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/.exec(typed)!;
+  const scheme = match[1]?.toLowerCase();
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
+    return { problem: `has the scheme "${scheme}"; only http, https and unix are known` };
+  }
+  const authority = scheme === undefined ? match[2]! : match[2]!.replace(/\/$/, "");
+  if (/[/?#]/.test(authority)) {
+    return { problem: "has a path, query or fragment; give the host and port only" };
+  }
+  if (authority.includes("@")) return { problem: "has a user part; pass credentials as an option" };
+  const parts = /^(\[[^\]]*\]|[^:[\]]*)(?::([^:]*))?$/.exec(authority);
+  if (parts === null) {
+    return {
+      problem: authority.includes("[") || authority.includes("]")
+        ? "has misplaced brackets"
+        : "has several colons; write an IPv6 address in brackets",
+    };
+  }
+  const host = parts[1]!;
+  const hostname = host.startsWith("[") ? host.slice(1, -1) : host;
+  if (hostname === "") return { problem: "has no host" };
+  if (host.startsWith("[") ? !isIPv6(hostname) : !isHostname(hostname)) {
+    return {
+      problem: host.startsWith("[") ? "has no valid IPv6 address in brackets" : "has no valid host name",
+    };
+  }
+  let port: number | undefined;
+  if (parts[2] !== undefined) {
+    if (!/^[0-9]{1,5}$/.test(parts[2])) return { problem: "has a port that is no number from 1 to 65535" };
+    port = Number(parts[2]);
+    if (port < 1 || port > 65_535) return { problem: `has the port ${port}; ports go from 1 to 65535` };
+  }
+  return { authority, hostname, port, scheme: scheme as Address["scheme"], unixPath: undefined };
+}
+
+function parseUnix(typed: string): Address | AddressProblem {
+  const path = typed.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+  if (!path.startsWith("/")) return { problem: "has no absolute path after unix:" };
+  return { authority: typed, hostname: "", port: undefined, scheme: undefined, unixPath: path };
+}
+
+function isHostname(text: string): boolean {
+  if (text.length > 253) return false;
+  const labels = text.replace(/\.$/, "").split(".");
+  // All-numeric names are IPv4 addresses, and those have four parts up to 255.
+  if (/^[0-9.]+$/.test(text)) {
+    return labels.length === 4 && labels.every((part) => part !== "" && Number(part) <= 255);
+  }
+  return labels.every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label));
+}
+
+function isIPv6(text: string): boolean {
+  try {
+    return new URL(`http://[${text.replace(/%.*$/, "")}]/`).hostname !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a host is an IP address of this machine itself, or a name for it. */
+export function isLoopback(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  return name === "localhost" || name.endsWith(".localhost") || /^127\./.test(name) || name === "::1" ||
+    name === "0.0.0.0" || name === "::";
+}
+
+/** Whether a host is an address of a private network, or a name that only such a network resolves. */
+export function isPrivate(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  return isLoopback(name) || hasLabel(name, "local") ||
+    /^(?:10\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/.test(
+      name,
+    );
+}
+
+/**
+ * Whether Python's engine dials a host directly whatever the options: names with the label `localhost`, or `local`
+ * after another (protocol §2.2; here by label, where that engine looks for the text anywhere).
+ */
+export function isLocalName(hostname: string): boolean {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  return name.split(".").includes("localhost") || hasLabel(name, "local");
+}
+
+function hasLabel(name: string, label: string): boolean {
+  return name.split(".").slice(1).includes(label);
+}
+
+/** `host:port`, with brackets around IPv6. */
+export function joinHostPort(hostname: string, port: number): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}

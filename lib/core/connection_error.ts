@@ -1,0 +1,46 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
+/*
+ * Why a server cannot be reached. The runtimes tell the same in different words: Deno's fetch in the messages of a
+ * chain of causes, Bun's in a code, node's sockets in a code.
+ */
+
+const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/ECONNREFUSED|ConnectionRefused|connection refused/i, "connection refused"],
+  [/ENOTFOUND|EAI_AGAIN|DNSException|getaddrinfo|dns error|failed to lookup/i, "name not found"],
+  [/EHOSTUNREACH|ENETUNREACH|no route to host|network (?:is )?unreachable/i, "no route to host"],
+  [/ETIMEDOUT|timed out/i, "timed out"],
+  [
+    /certificate|CERT_|UNABLE_TO_VERIFY|SELF_SIGNED|UnknownIssuer|NotValidForName|ERR_TLS|HandshakeFailure/i,
+    "certificate not trusted",
+  ],
+  [/EPROTO|WRONG_VERSION|InvalidContentType|ssl|tls/i, "TLS failed"],
+  [
+    /ECONNRESET|EPIPE|ConnectionClosed|connection (?:reset|closed|error)|socket hang up|broken pipe|unexpected (?:eof|end)|IncompleteMessage|SendRequest|HTTP2|ERR_HTTP/i,
+    "connection lost",
+  ],
+];
+
+/** The reason in the field's words; undefined when it is none of those. */
+export function connectionReason(error: unknown): string | undefined {
+  const texts: string[] = [];
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    const { code } = cause as { code?: unknown };
+    texts.push(`${typeof code === "string" ? code : ""} ${cause.message}`);
+  }
+  const text = texts.join(" ");
+  return REASONS.find(([pattern]) => pattern.test(text))?.[1];
+}
+
+/** The end of a call whose connection failed. `target` is `host:port`. */
+export function connectionError(target: string, error: unknown): ConnectError {
+  const detail = error instanceof Error ? error.message : String(error);
+  const reason = connectionReason(error);
+  return new ConnectError(
+    reason === undefined ? `cannot reach ${target}: ${detail}` : `${reason}: ${target} (${detail})`,
+    Code.Unavailable,
+    undefined,
+    undefined,
+    error,
+  );
+}

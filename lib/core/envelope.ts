@@ -1,0 +1,103 @@
+/*
+ * The frame that gRPC and gRPC-Web put around a message on HTTP: one byte of flags, four of length, big-endian.
+ */
+
+/** Flag of a compressed message. */
+export const COMPRESSED = 0x01;
+/** Flag of gRPC-Web's trailers frame. */
+export const TRAILERS = 0x80;
+
+/** One frame. */
+export interface Envelope {
+  readonly flags: number;
+  readonly data: Uint8Array;
+}
+
+/** A message in its frame. */
+export function encodeEnvelope(message: Uint8Array): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(5 + message.length);
+  writeLength(frame, message.length);
+  frame.set(message, 5);
+  return frame;
+}
+
+function writeLength(frame: Uint8Array, length: number): void {
+  frame[1] = length >>> 24;
+  frame[2] = length >>> 16;
+  frame[3] = length >>> 8;
+  frame[4] = length;
+}
+
+/** A frame announced more than the limit. */
+export interface OversizedEnvelope {
+  readonly oversized: number;
+}
+
+/**
+ * Takes a body apart, however it is cut into chunks. A frame that lies within one chunk is a view of it; one that
+ * spans several is put together once.
+ */
+export class EnvelopeReader {
+  readonly #maxMessageBytes: number;
+  #header = new Uint8Array(5);
+  #headerBytes = 0;
+  /** The frame being put together. */
+  #data: Uint8Array | undefined;
+  #dataBytes = 0;
+
+  /** @param maxMessageBytes Largest message taken in. */
+  constructor(maxMessageBytes: number) {
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  /** Whether the body may end here: not in the middle of a frame. */
+  get atBoundary(): boolean {
+    return this.#headerBytes === 0;
+  }
+
+  /**
+   * Takes a chunk; tells every frame that it completes, in order.
+   *
+   * @param onEnvelope Returns false to have no more.
+   * @returns what is wrong, as soon as a frame announces too much; the reader is of no use after that.
+   */
+  push(
+    chunk: Uint8Array,
+    onEnvelope: (flags: number, data: Uint8Array) => boolean,
+  ): OversizedEnvelope | undefined {
+    let at = 0;
+    while (at < chunk.length || this.#data?.length === 0) {
+      if (this.#data !== undefined) {
+        const wanted = this.#data.length - this.#dataBytes;
+        const part = chunk.subarray(at, at + wanted);
+        this.#data.set(part, this.#dataBytes);
+        this.#dataBytes += part.length;
+        at += part.length;
+        if (part.length < wanted) return undefined;
+        const data = this.#data;
+        this.#data = undefined;
+        this.#headerBytes = 0;
+        if (!onEnvelope(this.#header[0]!, data)) return undefined;
+        continue;
+      }
+      const header = chunk.subarray(at, at + 5 - this.#headerBytes);
+      this.#header.set(header, this.#headerBytes);
+      this.#headerBytes += header.length;
+      at += header.length;
+      if (this.#headerBytes < 5) return undefined;
+      const length = this.#header[1]! * 0x1000000 + (this.#header[2]! << 16) + (this.#header[3]! << 8) +
+        this.#header[4]!;
+      if (length > this.#maxMessageBytes) return { oversized: length };
+      if (at + length <= chunk.length) {
+        this.#headerBytes = 0;
+        const data = chunk.subarray(at, at + length);
+        at += length;
+        if (!onEnvelope(this.#header[0]!, data)) return undefined;
+      } else {
+        this.#data = new Uint8Array(length);
+        this.#dataBytes = 0;
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,110 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { Metadata } from "./metadata.ts";
+
+/*
+ * How HTTP tells the status of a gRPC call: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
+ */
+
+/** Reads the trailers block of a gRPC-Web body: header lines, names in any letter case, values repeated or not. */
+export function parseTrailers(block: Uint8Array): Metadata {
+  const trailers = new Metadata();
+  for (const line of new TextDecoder().decode(block).split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    try {
+      trailers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
+    } catch {
+      // `Headers` cannot hold it.
+    }
+  }
+  return trailers;
+}
+
+/** Trailers that say how the protocol went; the rest is the application's. */
+const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+
+/** What trailers, or headers that stand for them, say of the call's end. */
+export function endOf(
+  trailers: Metadata,
+): { readonly known: boolean; readonly error: ConnectError | undefined; readonly trailers: Metadata } {
+  const known = trailers.has("grpc-status");
+  const error = findTrailerError(trailers);
+  const rest = new Metadata(trailers);
+  for (const name of STATUS_NAMES) rest.delete(name);
+  if (error !== undefined) {
+    // Not the status again, which the error is.
+    for (const name of [...error.metadata.keys()]) error.metadata.delete(name);
+    for (const [name, values] of rest.lists()) for (const value of values) error.metadata.append(name, value);
+  }
+  return { known, error, trailers: rest };
+}
+
+/** The code for an HTTP status that came without a gRPC status (grpc/doc/http-grpc-status-mapping.md). */
+export function codeFromHttpStatus(status: number): Code {
+  switch (status) {
+    case 400:
+      return Code.Internal;
+    case 401:
+      return Code.Unauthenticated;
+    case 403:
+      return Code.PermissionDenied;
+    case 404:
+      return Code.Unimplemented;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return Code.Unavailable;
+    default:
+      return Code.Unknown;
+  }
+}
+
+/** Whether a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
+export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
+  if (value === null) return false;
+  const type = value.split(";")[0]!.trim().toLowerCase();
+  return type === `application/${protocol}` || type === `application/${protocol}+proto`;
+}
+
+/** What is wrong with a response before its body is read; undefined when nothing is. */
+export function refuseResponse(
+  status: number,
+  headers: Headers,
+  protocol: "grpc" | "grpc-web",
+): ConnectError | undefined {
+  if (status !== 200) {
+    return new ConnectError(
+      `HTTP status ${status} instead of a gRPC answer`,
+      codeFromHttpStatus(status),
+      headers,
+    );
+  }
+  const type = headers.get("content-type");
+  if (!isContentType(type, protocol)) {
+    return new ConnectError(
+      `content type ${JSON.stringify(type)} instead of a gRPC answer`,
+      Code.Unknown,
+      headers,
+    );
+  }
+  const encoding = headers.get("grpc-encoding");
+  if (encoding !== null && encoding !== "identity") {
+    return new ConnectError(
+      `the server compresses with ${JSON.stringify(encoding)} unasked`,
+      Code.Internal,
+      headers,
+    );
+  }
+  return undefined;
+}
+
+/** A timeout as HTTP carries it: at most eight digits and a unit. Never less than one unit. */
+export function formatTimeout(timeoutMs: number): string {
+  for (const [unit, milliseconds] of [["m", 1], ["S", 1_000], ["M", 60_000], ["H", 3_600_000]] as const) {
+    const value = Math.max(1, Math.ceil(timeoutMs / milliseconds));
+    if (value < 100_000_000) return `${value}${unit}`;
+  }
+  return "99999999H";
+}

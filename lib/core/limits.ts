@@ -1,0 +1,17 @@
+/**
+ * Largest serialized message either way, in bytes: 2^25, as every Viam implementation has it (goutils
+ * `rpc/const.go`; protocol §4.5).
+ */
+export const MAX_MESSAGE_BYTES = 33_554_432;
+
+/**
+ * Largest data channel frame we send, in bytes. pion reads each frame into a buffer of this size and closes the
+ * channel on a larger one (protocol §4.5).
+ */
+export const MAX_FRAME_BYTES = 65_535;
+
+/**
+ * Most bytes of one message that go into one frame. A frame around them is at most 65,535 bytes for stream ids
+ * below 2^35 (protocol §4.5, goutils' own figure for requests).
+ */
+export const MAX_PACKET_BYTES = 65_509;

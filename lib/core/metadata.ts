@@ -1,0 +1,73 @@
+/**
+ * gRPC metadata: a `Headers` that remembers repeated values one by one.
+ *
+ * `Headers` joins the values of a name with ", ", and a value may hold a comma of its own, so the join cannot
+ * be undone. A data channel and HTTP/2 both carry lists (protocol §4.7), and Go servers see them as lists.
+ */
+export class Metadata extends Headers {
+  #lists: Map<string, string[]> | undefined;
+
+  /** @param init What `Headers` takes. Pairs with the same name become a list; another `Metadata` is copied. */
+  constructor(init?: HeadersInit) {
+    if (init === undefined) {
+      super();
+    } else if (init instanceof Metadata) {
+      super(init);
+      if (init.#lists !== undefined) {
+        this.#lists = new Map(Array.from(init.#lists, ([name, values]) => [name, [...values]]));
+      }
+    } else if (Array.isArray(init)) {
+      super();
+      for (const [name, value] of init) this.append(name as string, value as string);
+    } else {
+      super(init);
+    }
+  }
+
+  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
+  static from(init: HeadersInit | undefined): Metadata {
+    return init instanceof Metadata ? init : new Metadata(init);
+  }
+
+  override append(name: string, value: string): void {
+    const before = this.get(name);
+    super.append(name, value);
+    if (before === null) return;
+    const key = name.toLowerCase();
+    this.#lists ??= new Map();
+    const list = this.#lists.get(key);
+    const normalized = value.trim();
+    if (list === undefined) this.#lists.set(key, [before, normalized]);
+    else list.push(normalized);
+  }
+
+  override set(name: string, value: string): void {
+    super.set(name, value);
+    this.#lists?.delete(name.toLowerCase());
+  }
+
+  override delete(name: string): void {
+    super.delete(name);
+    this.#lists?.delete(name.toLowerCase());
+  }
+
+  /** The values of a name, each by itself; of a `-bin` name also those that HTTP joined with a comma. */
+  listOf(name: string): readonly string[] {
+    const value = this.get(name);
+    if (value === null) return [];
+    return this.#split(name.toLowerCase(), value);
+  }
+
+  /** Every name, in lower case, with its values. */
+  *lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined> {
+    for (const [name, value] of this) yield [name, this.#split(name, value)];
+  }
+
+  #split(name: string, value: string): readonly string[] {
+    const list = this.#lists?.get(name);
+    if (list !== undefined) return list;
+    // Base64 has no comma, so here the join can be undone.
+    if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
+    return [value];
+  }
+}

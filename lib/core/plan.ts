@@ -1,0 +1,101 @@
+import { type Address, isLocalName, isPrivate, joinHostPort } from "./address.ts";
+
+/** Where a dial goes. */
+export interface Target {
+  readonly hostname: string;
+  readonly port: number;
+  readonly secure: boolean;
+  readonly unixPath: string | undefined;
+}
+
+/** How a dial goes about it. */
+export type DialPlan =
+  | {
+    readonly kind: "direct";
+    /** Why not WebRTC. */
+    readonly reason: "unix socket" | "disableWebrtc" | "local name";
+    readonly target: Target;
+  }
+  | {
+    readonly kind: "webrtc";
+    /** The server that signals. */
+    readonly signaling: Target;
+    /** Whether that is the machine itself. */
+    readonly ownSignaling: boolean;
+    /** Names the machine to the signaling server: the address as typed. */
+    readonly host: string;
+    /** Where to go when there is no signaler (protocol §2.1). */
+    readonly fallback: Target;
+    /** Whether servers on the internet can be of use. */
+    readonly publicNetwork: boolean;
+  };
+
+/** The options that a plan depends on. */
+export interface PlanOptions {
+  readonly insecure: boolean;
+  readonly disableWebrtc: boolean;
+  /** Where to signal, when the caller says so. */
+  readonly signalingAddress: Address | undefined;
+  readonly signalingInsecure: boolean | undefined;
+}
+
+/** Cloud names and their signaling servers (RDK `grpc/dial.go`; protocol §2.1), matched from a label on. */
+const CLOUDS: readonly (readonly [suffix: string, hostname: string, port: number])[] = [
+  [".viam.cloud", "app.viam.com", 443],
+  [".viamstg.cloud", "app.viam.dev", 443],
+  [".robot.viaminternal", "app.viaminternal", 8089],
+];
+
+/** Decides how to dial (protocol §2.9, steps 3 and 4). */
+export function planDial(address: Address, options: PlanOptions): DialPlan {
+  const target = targetOf(address, options.insecure);
+  if (address.unixPath !== undefined) return { kind: "direct", reason: "unix socket", target };
+  if (options.disableWebrtc) return { kind: "direct", reason: "disableWebrtc", target };
+  const named = options.signalingAddress;
+  if (named === undefined && isLocalName(address.hostname)) {
+    return { kind: "direct", reason: "local name", target };
+  }
+  let signaling = target;
+  let ownSignaling = true;
+  if (named !== undefined) {
+    signaling = targetOf(named, options.signalingInsecure ?? options.insecure);
+    ownSignaling = false;
+  } else {
+    const name = address.hostname.toLowerCase().replace(/\.$/, "");
+    const cloud = CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
+    if (cloud !== undefined) {
+      signaling = { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
+      ownSignaling = false;
+    }
+  }
+  return {
+    kind: "webrtc",
+    signaling,
+    ownSignaling,
+    host: address.authority,
+    fallback: target,
+    publicNetwork: !isPrivate(signaling.hostname),
+  };
+}
+
+function targetOf(address: Address, insecure: boolean): Target {
+  const secure = address.scheme === undefined ? !insecure : address.scheme === "https";
+  return {
+    hostname: address.hostname,
+    // As in Python: 80 without TLS, 443 with it.
+    port: address.port ?? (secure ? 443 : 80),
+    secure: address.unixPath === undefined && secure,
+    unixPath: address.unixPath,
+  };
+}
+
+/** `host:port`, or the path of a Unix socket. */
+export function describeTarget(target: Target): string {
+  return target.unixPath ?? joinHostPort(target.hostname, target.port);
+}
+
+/** `http(s)://host:port`. */
+export function urlOf(target: Target): string {
+  const host = target.unixPath === undefined ? joinHostPort(target.hostname, target.port) : "localhost";
+  return `${target.secure ? "https" : "http"}://${host}`;
+}

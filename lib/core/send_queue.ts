@@ -1,0 +1,125 @@
+/** Writes a slice of a message as a frame. */
+export type EncodePacket = (
+  stream: number,
+  data: Uint8Array,
+  endOfMessage: boolean,
+  endOfStream: boolean,
+) => Uint8Array;
+
+interface QueuedMessage {
+  readonly bytes: Uint8Array;
+  readonly endOfStream: boolean;
+  sent: number;
+}
+
+interface Lane {
+  readonly stream: number;
+  /** Messages to cut into packets, and whole frames, in order. */
+  readonly items: (QueuedMessage | { readonly frame: Uint8Array })[];
+}
+
+/**
+ * What waits to be written to a data channel, and in which order: control frames first, then the streams in
+ * turn, one packet each, so that a small call waits behind one packet of a large one and not behind the whole.
+ */
+export class SendQueue {
+  readonly #encode: EncodePacket;
+  readonly #packetBytes: number;
+  readonly #control: Uint8Array[] = [];
+  readonly #lanes = new Map<number, Lane>();
+  /** Lanes that wait for their turn, first in line first. */
+  readonly #turns: Lane[] = [];
+  #turn = 0;
+
+  /** @param packetBytes Most bytes of a message in one frame. */
+  constructor(encode: EncodePacket, packetBytes: number) {
+    this.#encode = encode;
+    this.#packetBytes = packetBytes;
+  }
+
+  /** Whether nothing waits. */
+  get empty(): boolean {
+    return this.#control.length === 0 && this.#lanes.size === 0;
+  }
+
+  /** Number of streams that have something to send. */
+  get waiting(): number {
+    return this.#lanes.size;
+  }
+
+  /** Whether this stream has anything left to send. */
+  has(stream: number): boolean {
+    return this.#lanes.has(stream);
+  }
+
+  /** Queues a frame ahead of all messages: the headers of a new stream, or a reset. */
+  pushControl(frame: Uint8Array): void {
+    this.#control.push(frame);
+  }
+
+  /** Queues a frame behind what its stream has queued: a half-close, response headers, trailers. */
+  pushFrame(stream: number, frame: Uint8Array): void {
+    this.#lane(stream).items.push({ frame });
+  }
+
+  /** Queues a message behind what its stream has queued. */
+  pushMessage(stream: number, bytes: Uint8Array, endOfStream: boolean): void {
+    this.#lane(stream).items.push({ bytes, endOfStream, sent: 0 });
+  }
+
+  /** Forgets what a stream has queued. */
+  drop(stream: number): void {
+    const lane = this.#lanes.get(stream);
+    if (lane === undefined) return;
+    lane.items.length = 0;
+    this.#lanes.delete(stream);
+  }
+
+  /** The next frame to write, or undefined. */
+  next(): Uint8Array | undefined {
+    if (this.#control.length > 0) return this.#control.shift();
+    for (;;) {
+      const lane = this.#turns[this.#turn];
+      if (lane === undefined) {
+        this.#turns.length = 0;
+        this.#turn = 0;
+        return undefined;
+      }
+      this.#turn++;
+      const item = lane.items[0];
+      if (item === undefined) continue; // dropped while it waited
+      const frame = this.#frameOf(lane, item);
+      if (lane.items.length > 0) this.#turns.push(lane);
+      else this.#lanes.delete(lane.stream);
+      // The line is an array with a moving start; cut it off now and then so that it stays short.
+      if (this.#turn > 64 && this.#turn * 2 > this.#turns.length) {
+        this.#turns.splice(0, this.#turn);
+        this.#turn = 0;
+      }
+      return frame;
+    }
+  }
+
+  #frameOf(lane: Lane, item: Lane["items"][number]): Uint8Array {
+    if ("frame" in item) {
+      lane.items.shift();
+      return item.frame;
+    }
+    const end = Math.min(item.sent + this.#packetBytes, item.bytes.length);
+    const last = end === item.bytes.length;
+    const data = item.sent === 0 && last ? item.bytes : item.bytes.subarray(item.sent, end);
+    item.sent = end;
+    if (last) lane.items.shift();
+    return this.#encode(lane.stream, data, last, last && item.endOfStream);
+  }
+
+  #lane(stream: number): Lane {
+    let lane = this.#lanes.get(stream);
+    if (lane === undefined) {
+      lane = { stream, items: [] };
+      this.#lanes.set(stream, lane);
+      this.#turns.push(lane);
+    }
+    return lane;
+  }
+}

@@ -1,0 +1,67 @@
+/** Most bytes that wait in the channel's own buffer: what goutils allows itself (protocol §4.11). */
+export const MAX_WINDOW_BYTES = 1_048_576;
+
+/** Fewest: one frame and a bit, so that a slow link still gets whole frames. */
+export const MIN_WINDOW_BYTES = 65_536;
+
+/** How long what waits should take to leave, in milliseconds; a small call waits no longer behind a large one. */
+const TARGET_MS = 100;
+
+/**
+ * How many bytes may wait in a data channel's buffer. It starts at the most and follows the rate at which the
+ * buffer drains, so that on a slow link a bulk transfer does not put seconds of data in front of everything else.
+ * What the engine holds below the buffer counts, too.
+ */
+export class SendWindow {
+  readonly #engineBytes: number;
+  #limit = MAX_WINDOW_BYTES;
+  #rate: number | undefined;
+  #since: number | undefined;
+  #buffered = 0;
+  #written = 0;
+
+  /** @param engineBytes Size of the engine's own send buffer, which is full whenever the channel's is in use. */
+  constructor(engineBytes: number) {
+    this.#engineBytes = engineBytes;
+  }
+
+  /** Bytes that may wait now. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** Notes that bytes went into the buffer. */
+  wrote(bytes: number): void {
+    this.#written += bytes;
+  }
+
+  /**
+   * Notes how full the buffer is.
+   *
+   * @param now Milliseconds on any clock that does not go back.
+   * @param buffered Bytes in the buffer.
+   */
+  observe(now: number, buffered: number): void {
+    // Only a buffer that was never empty in between tells how fast the link takes data.
+    if (this.#since === undefined || this.#buffered === 0) {
+      this.#start(now, buffered);
+      return;
+    }
+    const elapsed = now - this.#since;
+    if (elapsed < 20) return;
+    const drained = this.#buffered + this.#written - buffered;
+    if (drained > 0 && (buffered > 0 || drained > MIN_WINDOW_BYTES)) {
+      const rate = drained / elapsed;
+      this.#rate = this.#rate === undefined ? rate : this.#rate * 0.7 + rate * 0.3;
+      const target = this.#rate * TARGET_MS - this.#engineBytes;
+      this.#limit = Math.round(Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, target)));
+    }
+    this.#start(now, buffered);
+  }
+
+  #start(now: number, buffered: number): void {
+    this.#since = now;
+    this.#buffered = buffered;
+    this.#written = 0;
+  }
+}

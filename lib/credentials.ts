@@ -1,0 +1,26 @@
+/**
+ * Kinds of credential that Viam's servers know (protocol §2.8). Others are sent as they are: a server may define
+ * its own.
+ */
+export type CredentialType =
+  | "api-key"
+  | "robot-location-secret"
+  | "robot-secret"
+  | (string & Record<never, never>);
+
+/**
+ * A secret to authenticate with.
+ *
+ * @example
+ * ```ts
+ * import type { Credentials } from "@viam-dial/dial";
+ *
+ * const credentials: Credentials = { type: "robot-location-secret", payload: "s3cret" };
+ * ```
+ */
+export interface Credentials {
+  /** Kind of credential. */
+  readonly type: CredentialType;
+  /** The secret itself. It appears in no message, log line or inspection of this module's. */
+  readonly payload: string;
+}

@@ -1,0 +1,263 @@
+import { AuthenticatedChannel, type ChannelCore, ViamChannel } from "./channel.ts";
+import type { Address } from "./core/address.ts";
+import { backoffMs } from "./core/backoff.ts";
+import { Metadata } from "./core/metadata.ts";
+import { describeTarget, type DialPlan, planDial, type Target } from "./core/plan.ts";
+import { toDialError } from "./dial_failure.ts";
+import { connectDirectly, type DialContext } from "./direct_link.ts";
+import type { DialAttempt } from "./errors.ts";
+import type { DialEvent } from "./events.ts";
+import { callQuietly } from "./logger.ts";
+import type { DialOptions } from "./options.ts";
+import { pause } from "./pause.ts";
+import { keepLink, type Link } from "./reconnect.ts";
+import { resolveAddress, type ResolvedDialOptions, resolveDialOptions } from "./resolve_options.ts";
+import { createCarrierTransport } from "./rpc/transport.ts";
+import { createTimeline } from "./timeline_recorder.ts";
+import { CLIENT_HEADER } from "./version.ts";
+import { connectByWebrtc } from "./webrtc_link.ts";
+
+/**
+ * Connects to a machine by the best means: over WebRTC through a signaling server, or directly if it is local, has
+ * no signaler, or the options say so.
+ *
+ * @param address `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]` or `unix:/path`.
+ * @param options All of them may be left out.
+ * @returns A channel that can be used at once: the first token is there, data channel 0 is open.
+ * @throws {DialOptionsError} before anything is sent, if an argument cannot be used
+ * @throws {DialError} if the dial fails, or one of its kinds, such as `AuthenticationError`; `cause` is what failed it
+ * @throws the reason of `options.signal`, if that aborts
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dial, DialOptions } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine();
+ * await using machine = await dial(robot.address, {
+ *   ...DialOptions.withApiKey(robot.apiKey, robot.apiKeyId),
+ *   insecure: true,
+ * });
+ * const { message } = await createClient(EchoService, machine).echo({ message: "hello" });
+ * ```
+ */
+export async function dial(address: string | URL, options?: DialOptions): Promise<ViamChannel> {
+  const resolved = resolveDialOptions(options);
+  const parsed = resolveAddress(address, resolved);
+  const plan = planDial(parsed, {
+    insecure: resolved.insecure,
+    disableWebrtc: resolved.disableWebrtc,
+    signalingAddress: resolved.signalingAddress,
+    signalingInsecure: resolved.webrtc.signalingInsecure,
+  });
+  const channel = new AuthenticatedChannel(await openChannel(String(address), parsed, plan, resolved));
+  return new ViamChannel(channel);
+}
+
+/**
+ * Connects to a machine, or to the Viam app, directly: the same as `dial` with `disableWebrtc`, but for the bare
+ * channel.
+ *
+ * @param address As for `dial`.
+ * @param options As for `dial`; what concerns WebRTC is left out of account.
+ * @throws as `dial` does
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dialDirect } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using machine = await startMachine({ auth: "none" });
+ * await using channel = await dialDirect(machine.address, { insecure: true });
+ * const { message } = await createClient(EchoService, channel).echo({ message: "hello" });
+ * ```
+ */
+export async function dialDirect(
+  address: string | URL,
+  options?: DialOptions,
+): Promise<AuthenticatedChannel> {
+  const resolved = resolveDialOptions(options);
+  const parsed = resolveAddress(address, resolved);
+  const plan = planDial(parsed, {
+    insecure: resolved.insecure,
+    disableWebrtc: true,
+    signalingAddress: undefined,
+    signalingInsecure: undefined,
+  });
+  return new AuthenticatedChannel(await openChannel(String(address), parsed, plan, resolved));
+}
+
+async function openChannel(
+  address: string,
+  parsed: Address,
+  plan: DialPlan,
+  options: ResolvedDialOptions,
+): Promise<ChannelCore> {
+  const listeners = new Set<(event: DialEvent) => void>();
+  if (options.onEvent !== undefined) listeners.add(options.onEvent);
+  const emit = (event: DialEvent) => {
+    for (const listener of listeners) callQuietly(() => listener(event));
+    logEvent(event, address, options);
+  };
+  const closed = new AbortController();
+  const entity = options.authEntity ?? parsed.authority;
+  emit({ type: "connecting", address });
+  const timeline = createTimeline(options.logger, (event) => emit(event));
+  const context: DialContext = { address, options, timeline };
+
+  const { link: first, reconnect } = await attemptDial(plan, entity, context, closed.signal);
+  const kept = keepLink(first, {
+    maxAttempts: options.maxReconnectAttempts,
+    timeoutMs: options.timeoutMs,
+    signal: options.signal,
+    onEvent: emit,
+    connect: (signal) =>
+      reconnect(
+        { address, options, timeline: createTimeline(options.logger, (event) => emit(event)) },
+        signal,
+      ),
+  });
+  emit({ type: "connected", kind: first.kind });
+
+  const headers = new Metadata(options.headers);
+  if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
+  return {
+    kind: first.kind,
+    timeline: timeline.entries,
+    transport: createCarrierTransport({
+      carrier: () => kept.carrier(),
+      baseUrl: first.baseUrl,
+      interceptors: options.interceptors,
+      headers,
+      authorization: first.authorization,
+      maxBufferedBytes: options.maxBufferedBytes,
+    }),
+    state: () => kept.state,
+    path: () => kept.link.path(),
+    closed: kept.closed,
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async close() {
+      closed.abort(new DOMException("the channel is closed", "AbortError"));
+      await kept.close();
+    },
+  };
+}
+
+/** A link, and how to make another of its kind. */
+interface DialedLink {
+  readonly link: Link;
+  readonly reconnect: (context: DialContext, signal: AbortSignal) => Promise<Link>;
+}
+
+/** Dials within one budget of time, as often as the options have it. */
+async function attemptDial(
+  plan: DialPlan,
+  entity: string,
+  context: DialContext,
+  closed: AbortSignal,
+): Promise<DialedLink> {
+  const { options, timeline, address } = context;
+  const attempts: DialAttempt[] = [];
+  const budget = new AbortController();
+  options.signal?.throwIfAborted();
+  const timer = options.timeoutMs === Infinity ? undefined : setTimeout(
+    () => budget.abort(new DOMException("the dial took too long", "TimeoutError")),
+    options.timeoutMs,
+  );
+  const signal = options.signal === undefined
+    ? budget.signal
+    : AbortSignal.any([budget.signal, options.signal]);
+  try {
+    for (let attempt = 1;; attempt++) {
+      try {
+        await pause(backoffMs(attempt, Math.random()), signal);
+        return await dialPlan(plan, entity, context, signal, closed);
+      } catch (error) {
+        if (options.signal?.aborted === true) throw options.signal.reason;
+        attempts.push({
+          path: plan.kind,
+          target: describeTarget(plan.kind === "direct" ? plan.target : plan.signaling),
+          error,
+        });
+        if (attempt < options.initialAttempts && !signal.aborted) continue;
+        throw toDialError({
+          error,
+          phase: timeline.phase,
+          address,
+          attempts,
+          timeline: timeline.entries,
+          ...(budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
+        });
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function dialPlan(
+  plan: DialPlan,
+  entity: string,
+  context: DialContext,
+  signal: AbortSignal,
+  closed: AbortSignal,
+): Promise<DialedLink> {
+  if (plan.kind === "direct") return await dialTarget(plan.target, entity, context, signal, closed);
+  const link = await connectByWebrtc(plan, entity, context, signal);
+  if (link !== undefined) {
+    return {
+      link,
+      // A channel that was WebRTC stays so: a direct connection is trusted in another way.
+      reconnect: async (again, by) => {
+        const next = await connectByWebrtc(plan, entity, again, by);
+        if (next === undefined) throw new Error("the signaling server no longer signals for this machine");
+        return next;
+      },
+    };
+  }
+  context.timeline.remark("config", `no signaler for ${plan.host}; dialing it directly`);
+  return await dialTarget(plan.fallback, entity, context, signal, closed);
+}
+
+async function dialTarget(
+  target: Target,
+  entity: string,
+  context: DialContext,
+  signal: AbortSignal,
+  closed: AbortSignal,
+): Promise<DialedLink> {
+  const connect = (by: DialContext, until: AbortSignal) => connectDirectly(target, entity, by, until, closed);
+  return { link: await connect(context, signal), reconnect: connect };
+}
+
+/** One line for each transition; what went wrong for good is an error. */
+function logEvent(event: DialEvent, address: string, options: ResolvedDialOptions): void {
+  const { logger } = options;
+  callQuietly(() => {
+    switch (event.type) {
+      case "connected":
+        return logger.info?.("connected", { address, kind: event.kind });
+      case "disconnected":
+        return logger.warn?.("connection lost", { address, error: event.error.message });
+      case "reconnecting":
+        return logger.info?.("reconnecting", { address, attempt: event.attempt });
+      case "reconnectfailed":
+        return logger.warn?.("reconnect failed", {
+          address,
+          attempt: event.attempt,
+          error: event.error.message,
+        });
+      case "closed":
+        return event.error === undefined
+          ? logger.info?.("closed", { address })
+          : logger.error?.("closed after the connection was lost", { address, error: event.error.message });
+      default:
+        return;
+    }
+  });
+}

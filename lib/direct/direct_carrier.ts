@@ -1,0 +1,232 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/carrier_choice.ts";
+import { isContentType } from "../core/grpc_status.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
+import { type Endpoint, targetOf } from "./endpoint.ts";
+import { createFetchCarrier } from "./fetch_carrier.ts";
+import { createHttp2Carrier } from "./http2_carrier.ts";
+
+/** What a direct carrier is made with. */
+export interface DirectCarrierOptions {
+  /** What to speak; "auto" asks the server. */
+  readonly protocol: "auto" | "grpc" | "grpc-web";
+  readonly maxMessageBytes: number;
+  /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
+  readonly keepAliveMs: number;
+  readonly runtime: "deno" | "bun" | "node";
+  /** Gives up the opening. */
+  readonly signal: AbortSignal;
+}
+
+/** A carrier that chooses the way of each call. */
+export interface DirectCarrier extends Carrier {
+  /** How unary calls go. */
+  readonly description: { readonly protocol: "grpc" | "grpc-web"; readonly httpVersion: string };
+}
+
+/** A method that no server has: whoever answers to it shows what it speaks, and does nothing. */
+const UNKNOWN_METHOD = "/viam_dial.v1.Hello/Ask";
+
+/**
+ * Opens a way to a server over HTTP. What the server speaks is learnt by one harmless request; no user's call is
+ * ever tried twice.
+ *
+ * @throws ConnectError `Unavailable` when the server cannot be reached, naming it, or speaks neither
+ */
+export async function openDirectCarrier(
+  endpoint: Endpoint,
+  options: DirectCarrierOptions,
+): Promise<DirectCarrier> {
+  const { runtime, protocol } = options;
+  const tls = endpoint.tls ?? {};
+  const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
+    tls.serverName !== undefined || tls.minVersion === "TLSv1.3" ||
+    (tls.rejectUnauthorized === false && runtime !== "bun");
+  const carriers = new Map<CarrierChoice & string, Carrier>();
+  const speaks: { grpcWeb: boolean | undefined; grpc: boolean | undefined } = {
+    grpcWeb: protocol === "grpc" || needsNode ? false : protocol === "grpc-web" ? true : undefined,
+    grpc: protocol === "grpc" ? true : protocol === "grpc-web" ? false : undefined,
+  };
+
+  function carrierOf(choice: CarrierChoice & string): Carrier {
+    let carrier = carriers.get(choice);
+    if (carrier === undefined) {
+      carrier = choice === "http2"
+        ? createHttp2Carrier(endpoint, options)
+        : createFetchCarrier(endpoint, { ...options, version: choice === "fetch" ? "any" : "http2" });
+      carriers.set(choice, carrier);
+    }
+    return carrier;
+  }
+
+  async function close(): Promise<void> {
+    await Promise.all(Array.from(carriers.values(), (carrier) => carrier.close()));
+  }
+
+  try {
+    await learn();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+
+  /** Asks what the server speaks, as far as that is open; and reaches it in any case. */
+  async function learn(): Promise<void> {
+    if (needsNode && protocol === "grpc-web") {
+      throw new ConnectError(
+        `${targetOf(endpoint)} needs node:http2, which speaks native gRPC: do not set protocol to "grpc-web"`,
+        Code.FailedPrecondition,
+      );
+    }
+    let first: Greeting | undefined;
+    if (speaks.grpcWeb !== false) {
+      first = await greet(carrierOf("fetch"), "grpc-web", options.signal);
+      if (first.speaks) {
+        speaks.grpcWeb = true;
+        return;
+      }
+      if (first.unreachable || speaks.grpc === false) throw first.error;
+      speaks.grpcWeb = false;
+    }
+    const second = await greet(carrierOf("http2"), "grpc", options.signal);
+    if (!second.speaks) throw first?.error ?? second.error;
+    speaks.grpc = true;
+  }
+
+  let learningGrpc: Promise<void> | undefined;
+  /** A server that speaks gRPC-Web may speak native gRPC, too; asked when a call would need it. */
+  function learnGrpc(): Promise<void> {
+    learningGrpc ??= (async () => {
+      const greeting = await greet(carrierOf("http2"), "grpc", new AbortController().signal);
+      speaks.grpc = greeting.speaks;
+    })();
+    return learningGrpc;
+  }
+
+  function open(request: CallRequest, listener: Parameters<Carrier["open"]>[1]): ReturnType<Carrier["open"]> {
+    const choice = chooseCarrier({ runtime, secure: endpoint.secure, kind: request.kind, speaks, needsNode });
+    if (typeof choice !== "string") {
+      const { unsupported } = choice;
+      return refusing(
+        new ConnectError(`${targetOf(endpoint)}: ${unsupported}`, Code.Unimplemented),
+        listener,
+      );
+    }
+    if (choice === "http2" && speaks.grpc === undefined) {
+      return deferred(learnGrpc().then(() => open), request, listener);
+    }
+    return carrierOf(choice).open(request, listener);
+  }
+
+  return {
+    open,
+    close,
+    get description() {
+      const choice = chooseCarrier({ runtime, secure: endpoint.secure, kind: "unary", speaks, needsNode });
+      return choice === "http2"
+        ? { protocol: "grpc" as const, httpVersion: "HTTP/2" }
+        : { protocol: "grpc-web" as const, httpVersion: endpoint.secure ? "HTTPS" : "HTTP/1.1" };
+    },
+  };
+}
+
+interface Greeting {
+  readonly speaks: boolean;
+  /** Nothing answered at all. */
+  readonly unreachable: boolean;
+  readonly error: ConnectError;
+}
+
+/** Makes the harmless request. */
+function greet(carrier: Carrier, protocol: "grpc" | "grpc-web", signal: AbortSignal): Promise<Greeting> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      call.reset();
+      reject(signal.reason);
+    };
+    const finish = ({ error }: CallEnd) => {
+      signal.removeEventListener("abort", abort);
+      const failure = error ??
+        new ConnectError("the server answered a method that there is not", Code.Unknown);
+      // An answer in the protocol has its status; what stands for one that could not be read carries a cause, or the
+      // content type of something else.
+      const type = failure.metadata.get("content-type");
+      const foreign = failure.rawMessage.startsWith("HTTP status") ||
+        failure.rawMessage.startsWith("content type");
+      const connection = failure.cause !== undefined;
+      resolve({
+        speaks: !connection && !foreign && (type === null || isContentType(type, protocol)),
+        unreachable: connection &&
+          /^(?:connection refused|name not found|no route|timed out|certificate)/.test(
+            failure.rawMessage,
+          ),
+        error: failure,
+      });
+    };
+    const call = carrier.open(
+      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
+      { headers() {}, message() {}, end: finish },
+    );
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    call.send(new Uint8Array(0), true);
+  });
+}
+
+type Open = Carrier["open"];
+
+function refusing(error: ConnectError, listener: Parameters<Open>[1]): ReturnType<Open> {
+  let over = false;
+  queueMicrotask(() => {
+    if (!over) listener.end({ error, trailers: new Metadata() });
+  });
+  return {
+    send: () => undefined,
+    halfClose() {},
+    reset() {
+      over = true;
+    },
+    pause() {},
+    resume() {},
+  };
+}
+
+/** A call that waits for its way to be known. What is done to it meanwhile is done when it is. */
+function deferred(
+  opening: Promise<Open>,
+  request: CallRequest,
+  listener: Parameters<Open>[1],
+): ReturnType<Open> {
+  let call: ReturnType<Open> | undefined;
+  let over = false;
+  const pending: ((call: ReturnType<Open>) => void)[] = [];
+  const gone = Promise.withResolvers<void>();
+  opening.then((open) => {
+    if (over) return;
+    call = open(request, listener);
+    for (const act of pending) act(call);
+  }, (error) => {
+    gone.resolve();
+    if (!over) listener.end({ error: ConnectError.from(error, Code.Unavailable), trailers: new Metadata() });
+  });
+  const act = (what: (call: ReturnType<Open>) => void) =>
+    call === undefined ? void pending.push(what) : what(call);
+  return {
+    send(message, last) {
+      if (call !== undefined) return call.send(message, last);
+      const sent = new Promise<void>((resolve) => {
+        pending.push((opened) => resolve(opened.send(message, last)));
+      });
+      return Promise.race([sent, gone.promise]);
+    },
+    halfClose: () => act((opened) => opened.halfClose()),
+    reset() {
+      over = true;
+      gone.resolve();
+      call?.reset();
+    },
+    pause: () => act((opened) => opened.pause()),
+    resume: () => act((opened) => opened.resume()),
+  };
+}

@@ -1,0 +1,33 @@
+import { joinHostPort } from "../core/address.ts";
+
+/** TLS settings of a connection. */
+export interface TlsSettings {
+  readonly ca?: string | readonly string[];
+  readonly cert?: string;
+  readonly key?: string;
+  /** Asked for and verified instead of the host's name. */
+  readonly serverName?: string;
+  readonly rejectUnauthorized?: boolean;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+/** A server to connect to. */
+export interface Endpoint {
+  readonly secure: boolean;
+  /** Without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  readonly unixPath?: string;
+  readonly tls?: TlsSettings;
+}
+
+/** `host:port`, or the path of a Unix socket. */
+export function targetOf(endpoint: Endpoint): string {
+  return endpoint.unixPath ?? joinHostPort(endpoint.hostname, endpoint.port);
+}
+
+/** `http(s)://host:port`. */
+export function originOf(endpoint: Endpoint): string {
+  const host = endpoint.unixPath === undefined ? joinHostPort(endpoint.hostname, endpoint.port) : "localhost";
+  return `${endpoint.secure ? "https" : "http"}://${host}`;
+}

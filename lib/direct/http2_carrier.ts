@@ -1,0 +1,336 @@
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { connectionError } from "../core/connection_error.ts";
+import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../core/envelope.ts";
+import { endOf, formatTimeout, refuseResponse } from "../core/grpc_status.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { Call, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import { ending, type EndingListener } from "./call_ending.ts";
+import { type Endpoint, targetOf } from "./endpoint.ts";
+import { createSessionPool, type Session, type SessionPool } from "./http2_session.ts";
+
+/** What an HTTP/2 carrier is made with. */
+export interface Http2CarrierOptions extends CarrierLimits {
+  /** Interval of pings, in milliseconds; 0 for none. */
+  readonly keepAliveMs: number;
+}
+
+const NGHTTP2_CANCEL = 8;
+
+/** Bytes of request messages that may wait for the network, a call. */
+const UPLOAD_BUFFER_BYTES = 256 * 1024;
+
+/** Opens calls as native gRPC over `node:http2` (grpc/doc/PROTOCOL-HTTP2.md). */
+export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOptions): Carrier {
+  let pool: Promise<SessionPool> | undefined;
+  let ready: SessionPool | undefined;
+  let closed = false;
+  const open = new Set<Http2Call>();
+
+  function sessionFor(): Session | Promise<Session> {
+    if (ready !== undefined) return ready.acquire();
+    pool ??= createSessionPool(endpoint, options.keepAliveMs).then((made) => {
+      ready = made;
+      if (closed) made.close();
+      return made;
+    });
+    return pool.then((made) => made.acquire());
+  }
+
+  return {
+    open(request, callListener) {
+      const call = new Http2Call(
+        request,
+        ending(callListener),
+        targetOf(endpoint),
+        options.maxMessageBytes,
+        () => {
+          open.delete(call);
+        },
+      );
+      if (closed) {
+        queueMicrotask(() => call.fail(new ConnectError("the channel is closed", Code.Unavailable)));
+        return call;
+      }
+      open.add(call);
+      // In a turn of its own: no event comes before `open` has returned.
+      queueMicrotask(async () => {
+        try {
+          const session = await sessionFor();
+          call.start(session, () => ready?.release(session));
+        } catch (error) {
+          call.fail(error instanceof ConnectError ? error : connectionError(targetOf(endpoint), error));
+        }
+      });
+      return call;
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      const error = new ConnectError("the channel is closed", Code.Unavailable);
+      for (const call of [...open]) {
+        call.fail(error);
+        call.cancel();
+      }
+      (await pool?.catch(() => undefined))?.close();
+    },
+  };
+}
+
+class Http2Call implements Call {
+  readonly #request: CallRequest;
+  readonly #listener: EndingListener;
+  readonly #target: string;
+  readonly #onOver: () => void;
+  readonly #envelopes: EnvelopeReader;
+  #stream: ClientHttp2Stream | undefined;
+  /** Messages sent before there is a session. */
+  #early: Uint8Array[] = [];
+  #halfClosed = false;
+  #paused = false;
+  /** Bytes handed to the stream that it has not passed on. */
+  #waiting = 0;
+  #room: PromiseWithResolvers<void> | undefined;
+  #trailers: Metadata | undefined;
+  #answered = false;
+  readonly #maxMessageBytes: number;
+
+  constructor(
+    request: CallRequest,
+    listener: EndingListener,
+    target: string,
+    maxMessageBytes: number,
+    onOver: () => void,
+  ) {
+    this.#request = request;
+    this.#listener = listener;
+    this.#target = target;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#envelopes = new EnvelopeReader(maxMessageBytes);
+    this.#onOver = onOver;
+  }
+
+  start(session: Session, release: () => void): void {
+    if (this.#listener.over) return release();
+    const stream = session.http2.request(requestHeaders(this.#request));
+    this.#stream = stream;
+    stream.on("response", (headers) => this.#response(headers));
+    stream.on("trailers", (trailers: IncomingHttpHeaders) => {
+      this.#trailers = fromNodeHeaders(trailers);
+    });
+    stream.on("error", (error) => this.fail(this.#lost(error)));
+    stream.on("close", () => {
+      release();
+      this.#closed();
+    });
+    for (const frame of this.#early) this.#write(stream, frame);
+    this.#early = [];
+    if (this.#halfClosed) stream.end();
+  }
+
+  send(message: Uint8Array, last: boolean): Promise<void> | undefined {
+    if (this.#listener.over || this.#halfClosed) return undefined;
+    const frame = encodeEnvelope(message);
+    this.#halfClosed = last;
+    const stream = this.#stream;
+    this.#waiting += frame.length;
+    if (stream === undefined) {
+      this.#early.push(frame);
+    } else if (last) {
+      stream.end(frame);
+      return undefined;
+    } else {
+      this.#write(stream, frame);
+    }
+    if (this.#waiting <= UPLOAD_BUFFER_BYTES) return undefined;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
+  /** Bun does not always report `drain`; every write reports its own end on all runtimes. */
+  #write(stream: ClientHttp2Stream, frame: Uint8Array): void {
+    stream.write(frame, () => {
+      this.#waiting -= frame.length;
+      if (this.#waiting <= UPLOAD_BUFFER_BYTES) this.#wake();
+    });
+  }
+
+  halfClose(): void {
+    if (this.#halfClosed) return;
+    this.#halfClosed = true;
+    if (!this.#listener.over) this.#stream?.end();
+  }
+
+  reset(): void {
+    if (this.#listener.over) return;
+    this.#listener.mute();
+    this.#over();
+    this.cancel();
+  }
+
+  /** Tells the server that nobody waits any more. */
+  cancel(): void {
+    this.#stream?.close(NGHTTP2_CANCEL);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#stream?.resume();
+  }
+
+  fail(error: ConnectError, trailers?: Metadata): void {
+    this.#over();
+    this.#listener.fail(error, trailers);
+  }
+
+  #response(headers: IncomingHttpHeaders): void {
+    const stream = this.#stream!;
+    const metadata = fromNodeHeaders(headers);
+    const status = Number(headers[":status"]);
+    const refusal = refuseResponse(status, metadata, "grpc");
+    // Trailers-only: the status is among the headers. A grpclib server sends it without a content type.
+    const immediate = metadata.has("grpc-status") ? endOf(metadata) : undefined;
+    if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
+      this.#over();
+      this.#listener.end(immediate);
+      return this.#discard(stream);
+    }
+    if (refusal !== undefined) {
+      this.fail(refusal, metadata);
+      return this.cancel();
+    }
+    this.#answered = true;
+    this.#listener.headers(metadata);
+    // Only now: Deno may give data before the response to a listener that is there too early.
+    stream.on("data", (chunk: Uint8Array) => this.#data(chunk));
+    stream.on("end", () => this.#end());
+    if (this.#paused) stream.pause();
+  }
+
+  #data(chunk: Uint8Array): void {
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const problem = this.#envelopes.push(bytes, (flags, data) => {
+      if ((flags & COMPRESSED) !== 0) {
+        this.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
+        this.cancel();
+      } else {
+        this.#listener.message(data);
+      }
+      return !this.#listener.over;
+    });
+    if (problem === undefined) return;
+    this.fail(
+      new ConnectError(
+        `the server sent a message of ${problem.oversized} bytes, over the limit of ${this.#maxMessageBytes}`,
+        Code.ResourceExhausted,
+      ),
+    );
+    this.cancel();
+  }
+
+  /** The body is read; trailers, if any, have come before. */
+  #end(): void {
+    if (this.#listener.over) return;
+    const trailers = this.#trailers;
+    if (trailers === undefined) return; // `close` tells why
+    const end = endOf(trailers);
+    this.#over();
+    if (!end.known) {
+      this.#listener.fail(new ConnectError("the server sent no status", Code.Internal), trailers);
+    } else if (end.error === undefined && !this.#envelopes.atBoundary) {
+      this.#listener.fail(
+        new ConnectError("the call ended in the middle of a message", Code.Internal),
+        trailers,
+      );
+    } else {
+      this.#listener.end(end);
+    }
+    // The server has ended the call; what is still to be sent, it does not want.
+    if (!this.#stream!.writableEnded) this.cancel();
+  }
+
+  #closed(): void {
+    if (this.#listener.over) return;
+    if (this.#trailers !== undefined) return this.#end();
+    const { rstCode } = this.#stream!;
+    this.fail(
+      rstCode === undefined || rstCode === 0
+        ? (this.#answered
+          ? new ConnectError("the server ended the call without a status", Code.Internal)
+          : this.#lost(new Error("connection closed")))
+        : new ConnectError(`the server reset the call (HTTP/2 error ${rstCode})`, codeFromReset(rstCode)),
+    );
+  }
+
+  #lost(error: unknown): ConnectError {
+    const { rstCode } = this.#stream ?? {};
+    if (rstCode !== undefined && rstCode !== 0 && rstCode !== 2) {
+      return new ConnectError(
+        `the server reset the call (HTTP/2 error ${rstCode})`,
+        codeFromReset(rstCode),
+        undefined,
+        undefined,
+        error,
+      );
+    }
+    return connectionError(this.#target, error);
+  }
+
+  #discard(stream: ClientHttp2Stream): void {
+    stream.resume();
+    if (!stream.writableEnded) this.cancel();
+  }
+
+  #over(): void {
+    this.#onOver();
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+}
+
+/** The code for an HTTP/2 reset (grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping"). */
+function codeFromReset(rstCode: number): Code {
+  switch (rstCode) {
+    case 7:
+      return Code.Unavailable;
+    case 8:
+      return Code.Canceled;
+    case 11:
+      return Code.ResourceExhausted;
+    case 12:
+      return Code.PermissionDenied;
+    default:
+      return Code.Internal;
+  }
+}
+
+function requestHeaders(request: CallRequest): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {};
+  for (const [name, values] of request.metadata.lists()) {
+    headers[name] = values.length === 1 ? values[0]! : [...values];
+  }
+  headers[":method"] = "POST";
+  headers[":path"] = request.path;
+  headers["content-type"] = "application/grpc+proto";
+  headers["te"] = "trailers";
+  if (request.timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(request.timeoutMs);
+  return headers;
+}
+
+function fromNodeHeaders(headers: IncomingHttpHeaders): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":") || value === undefined) continue;
+    for (const item of Array.isArray(value) ? value : [value]) metadata.append(name, item);
+  }
+  return metadata;
+}

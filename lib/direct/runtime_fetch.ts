@@ -1,0 +1,73 @@
+import type { Endpoint, TlsSettings } from "./endpoint.ts";
+
+/** Which HTTP versions a fetch may use. */
+export type FetchVersion = "any" | "http2";
+
+/** `fetch`, set up for one server. */
+export interface RuntimeFetch {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Frees the sockets that are its own. */
+  close(): Promise<void>;
+}
+
+/** What is used of Deno, which Bun's types do not know. */
+interface DenoClients {
+  createHttpClient(options: {
+    caCerts?: string[];
+    cert?: string;
+    key?: string;
+    http1?: boolean;
+    http2?: boolean;
+  }): { close(): void };
+}
+
+/** Sets `fetch` up: each runtime has its own way to say which TLS and which HTTP version. */
+export function createRuntimeFetch(
+  endpoint: Endpoint,
+  runtime: "deno" | "bun" | "node",
+  version: FetchVersion,
+): RuntimeFetch {
+  if (runtime === "deno") return denoFetch(endpoint, version);
+  const init = runtime === "bun" ? bunInit(endpoint, version) : {};
+  return {
+    fetch: (url, request) => fetch(url, { ...init, ...request }),
+    close: () => Promise.resolve(),
+  };
+}
+
+function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
+  const { Deno: deno } = globalThis as unknown as { Deno: DenoClients };
+  const { ca, cert, key } = endpoint.tls ?? {};
+  // A client of its own: closing it closes its idle connections, which the shared one keeps.
+  const client = deno.createHttpClient({
+    ...(ca === undefined ? {} : { caCerts: typeof ca === "string" ? [ca] : [...ca] }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
+    ...(version === "http2" ? { http1: false, http2: true } : {}),
+  });
+  let open = true;
+  return {
+    fetch: (url, request) => fetch(url, { ...request, client } as RequestInit),
+    close() {
+      if (open) client.close();
+      open = false;
+      return Promise.resolve();
+    },
+  };
+}
+
+function bunInit(endpoint: Endpoint, version: FetchVersion): Record<string, unknown> {
+  return {
+    ...(endpoint.tls === undefined ? {} : { tls: bunTls(endpoint.tls) }),
+    ...(version === "http2" ? { protocol: "http2" } : {}),
+  };
+}
+
+function bunTls(tls: TlsSettings): Record<string, unknown> {
+  const { ca, cert, key, rejectUnauthorized } = tls;
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+}

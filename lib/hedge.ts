@@ -1,0 +1,86 @@
+/** One try among several. */
+export interface HedgedAttempt<T> {
+  /** Settles with the try. */
+  readonly result: Promise<T>;
+  /** Resolves when the try has got as far as to be expected to succeed soon. Never rejects. */
+  readonly promising: Promise<void>;
+}
+
+/** How tries are made. */
+export interface HedgeOptions<T> {
+  /** Starts a try, from 1; `signal` gives it up. */
+  readonly start: (attempt: number, signal: AbortSignal) => HedgedAttempt<T>;
+  /** Most tries. */
+  readonly attempts: number;
+  /** How long a promising try may take until the next one is started beside it, in milliseconds. */
+  readonly delayMs: () => number;
+  /** Whether another try may do better after this error. */
+  readonly retryable: (error: unknown) => boolean;
+  /** Frees what a try brought that came too late. */
+  readonly discard: (result: T) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** What came of it. */
+export interface Hedged<T> {
+  readonly result: T;
+  /** Resolves when no try is under way any more, and what came too late is freed. Never rejects. */
+  readonly settled: Promise<void>;
+}
+
+/**
+ * Makes the same try a second time beside the first when that one takes longer than it should, or has failed in a
+ * way that is a matter of luck. The first to succeed wins; the others are given up.
+ *
+ * @throws the error of the last try that failed, once none is left
+ */
+export async function hedge<T>(options: HedgeOptions<T>): Promise<Hedged<T>> {
+  const { signal } = options;
+  const winner = Promise.withResolvers<T>();
+  const running = new Map<number, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  let started = 0;
+  let won = false;
+
+  function start(): void {
+    if (won || started === options.attempts || signal.aborted) return;
+    const number = ++started;
+    const stop = new AbortController();
+    const { result, promising } = options.start(number, AbortSignal.any([signal, stop.signal]));
+    void promising.then(() => {
+      if (won || !running.has(number)) return;
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        start();
+      }, options.delayMs());
+      timers.add(timer);
+    });
+    const done = result.then(async (value) => {
+      running.delete(number);
+      if (won) return await options.discard(value);
+      won = true;
+      for (const timer of timers) clearTimeout(timer);
+      for (const other of running.values()) {
+        other.stop.abort(new DOMException("another try was faster", "AbortError"));
+      }
+      winner.resolve(value);
+    }, (error) => {
+      running.delete(number);
+      if (won) return;
+      if (started < options.attempts && !signal.aborted && options.retryable(error)) return start();
+      if (running.size === 0) winner.reject(error);
+    });
+    running.set(number, { stop, done });
+  }
+
+  start();
+  try {
+    const result = await winner.promise;
+    const settled = Promise.all(Array.from(running.values(), ({ done }) => done.catch(() => {}))).then(
+      () => {},
+    );
+    return { result, settled };
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+  }
+}

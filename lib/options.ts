@@ -1,0 +1,169 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { IceServer } from "./core/ice.ts";
+import { isUuid } from "./core/uuid.ts";
+import { describeSecret, optionProblem } from "./core/option_problem.ts";
+import type { Credentials } from "./credentials.ts";
+import type { DialEvent } from "./events.ts";
+import { DialOptionsError } from "./errors.ts";
+import type { Logger } from "./logger.ts";
+
+/** TLS settings of direct connections and of signaling. */
+export interface TlsOptions {
+  /** Certificate authorities to trust instead of the system's, as PEM. */
+  readonly ca?: string | readonly string[];
+  /** The client's certificate, as PEM; with `key`. */
+  readonly cert?: string;
+  /** The client's private key, as PEM; with `cert`. */
+  readonly key?: string;
+  /** The name to ask for and to verify, when it is not the host's. */
+  readonly serverName?: string;
+  /** False accepts any certificate: anyone in between can read and change everything. True by default. */
+  readonly rejectUnauthorized?: boolean;
+  /** Least version: "TLSv1.2" by default. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+/** A third party that authenticates: it is given the credentials, and gives a token for the machine. */
+export interface ExternalAuth {
+  /** Address of the authentication server. */
+  readonly address: string;
+  /** Whom the token is for. */
+  readonly toEntity: string;
+  /** Without TLS. */
+  readonly insecure?: boolean;
+}
+
+/** How WebRTC connections are set up. */
+export interface WebrtcOptions {
+  /** The signaling server; by default the Viam cloud for its machines, and the machine itself for others. */
+  readonly signalingAddress?: string;
+  /** Signals without TLS. Follows `insecure` by default. */
+  readonly signalingInsecure?: boolean;
+  /** STUN and TURN servers instead of the defaults. */
+  readonly iceServers?: readonly IceServer[];
+  /** Only through TURN servers. */
+  readonly forceRelay?: boolean;
+  /** Never through TURN servers. */
+  readonly forceP2P?: boolean;
+  /** Only the TURN server of this URL. */
+  readonly turnUri?: string;
+  /** Overrides the scheme of TURN URLs. */
+  readonly turnScheme?: "turn" | "turns";
+  /** Overrides the port of TURN URLs. */
+  readonly turnPort?: number;
+  /** Overrides the transport of TURN URLs. */
+  readonly turnTransport?: "udp" | "tcp";
+}
+
+/**
+ * How to dial. Every member may be left out; times are in milliseconds.
+ *
+ * @example
+ * ```ts
+ * import { DialOptions } from "@viam-dial/dial";
+ *
+ * const options: DialOptions = {
+ *   ...DialOptions.withApiKey("the-key", "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c"),
+ *   timeoutMs: 5_000,
+ * };
+ * ```
+ */
+export interface DialOptions {
+  /** Dials directly, without signaling. False by default. */
+  readonly disableWebrtc?: boolean;
+  /** Whom to authenticate as: the host as typed by default; for an API key its id. */
+  readonly authEntity?: string;
+  /** How to authenticate. Without, no token is fetched or sent. */
+  readonly credentials?: Credentials;
+  /** A token that is there already. Not together with `credentials`. */
+  readonly accessToken?: string;
+  /** Where to authenticate, when that is not the machine. */
+  readonly externalAuth?: ExternalAuth;
+  /** Connects without TLS. False by default. */
+  readonly insecure?: boolean;
+  /** Goes on without TLS if the server has none, but not with credentials. False by default. */
+  readonly allowInsecureDowngrade?: boolean;
+  /** Goes on without TLS if the server has none, and sends credentials in the clear. False by default. */
+  readonly allowInsecureWithCredsDowngrade?: boolean;
+  /** Attempts to get a lost connection back, an outage; 0 disables. 3 by default. */
+  readonly maxReconnectAttempts?: number;
+  /** How often the whole dial is tried. 1 by default. */
+  readonly initialAttempts?: number;
+  /** Bounds the whole dial, and each reconnect; 0 or `Infinity` is no bound. 20,000 by default. */
+  readonly timeoutMs?: number;
+  /** Aborts the dial, and later reconnects; the dial rejects with its reason. */
+  readonly signal?: AbortSignal;
+  readonly tls?: TlsOptions;
+  /** What to speak on direct connections; by default what the server answers to. */
+  readonly protocol?: "auto" | "grpc" | "grpc-web";
+  /** Looks for the machine on the local network. True by default. */
+  readonly mdns?: boolean;
+  readonly webrtc?: WebrtcOptions;
+  /** Connect interceptors, for every call. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Metadata of every call; a call's own of the same name goes before it. */
+  readonly headers?: HeadersInit;
+  /** What a slow reader of one stream may hold, in bytes. 64 MiB by default. */
+  readonly maxBufferedBytes?: number;
+  /** Interval of HTTP/2 pings; 0 disables. 20,000 by default. */
+  readonly keepAliveMs?: number;
+  /** Takes log lines instead of `LOGGER`. */
+  readonly logger?: Logger;
+  /** Told what happens during the dial and after. */
+  readonly onEvent?: (event: DialEvent) => void;
+}
+
+/** Makes options for an API key: the companion of the `DialOptions` type. */
+export const DialOptions: {
+  /**
+   * Options for an API key.
+   *
+   * @param apiKey The key itself.
+   * @param apiKeyId The key's id, a UUID.
+   * @param rest Any other options.
+   * @throws {DialOptionsError} if the key is empty or the id is no UUID
+   *
+   * @example
+   * ```ts
+   * import { DialOptions } from "@viam-dial/dial";
+   *
+   * const options = DialOptions.withApiKey("the-key", "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c");
+   * ```
+   */
+  withApiKey(
+    apiKey: string,
+    apiKeyId: string,
+    rest?: Omit<DialOptions, "credentials" | "authEntity">,
+  ): DialOptions;
+} = { withApiKey };
+
+/** The same as `DialOptions.withApiKey`. */
+export function withApiKey(
+  apiKey: string,
+  apiKeyId: string,
+  rest: Omit<DialOptions, "credentials" | "authEntity"> = {},
+): DialOptions {
+  const problems = [];
+  if (typeof apiKey !== "string" || apiKey === "") {
+    problems.push(optionProblem("apiKey", apiKey, "is no non-empty string"));
+  }
+  if (typeof apiKeyId !== "string") {
+    problems.push(optionProblem("apiKeyId", apiKeyId, "is no string"));
+  } else if (!isUuid(apiKeyId)) {
+    // Swapped arguments would put the key into the message.
+    const swapped = typeof apiKey === "string" && isUuid(apiKey);
+    const shown = swapped ? describeSecret(apiKeyId) : apiKeyId;
+    const hint = swapped ? ", but the apiKey is: the key comes first, then its id" : "";
+    problems.push({
+      option: "apiKeyId",
+      value: shown,
+      message: `${shown} is not a valid UUID (apiKeyId${hint})`,
+    });
+  }
+  if (problems.length > 0) throw new DialOptionsError(problems);
+  return Object.freeze({
+    ...rest,
+    credentials: Object.freeze({ type: "api-key", payload: apiKey }),
+    authEntity: apiKeyId,
+  });
+}

@@ -1,0 +1,178 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { backoffMs } from "./core/backoff.ts";
+import type { ChannelKind, DialEvent } from "./events.ts";
+import { pause } from "./pause.ts";
+import type { Authorization } from "./rpc/authorization.ts";
+import type { Carrier } from "./rpc/carrier.ts";
+
+/** An established way to a machine. */
+export interface Link {
+  readonly kind: ChannelKind;
+  readonly carrier: Carrier;
+  /** Who its calls are made as; undefined when they need no token. */
+  readonly authorization: Authorization | undefined;
+  /** What interceptors see in front of a method's path. */
+  readonly baseUrl: string;
+  /** Resolves with what ended it. A direct link never ends by itself: a lost session is replaced by the next call. */
+  readonly lost: Promise<Error>;
+  /** Describes the way now. */
+  readonly path: () => ChannelPath;
+  /** Frees what it holds; idempotent. */
+  close(): Promise<void>;
+}
+
+/** The way that a channel's calls take. */
+export interface ChannelPath {
+  /**
+   * "direct", or how the two ends of a WebRTC connection found each other: the farther of the two ways, "host"
+   * being the nearest and "relay" the farthest.
+   */
+  readonly kind: "direct" | "host" | "server-reflexive" | "peer-reflexive" | "relay";
+  /** "grpc" or "grpc-web" with the HTTP version, or "webrtc". */
+  readonly protocol: string;
+  /** `host:port`, where known. */
+  readonly local: string | undefined;
+  readonly remote: string | undefined;
+  /** Round-trip time in milliseconds, where the engine knows it. */
+  readonly roundTripMs: number | undefined;
+}
+
+/** Whether a channel can be used. */
+export type ChannelState = "connected" | "reconnecting" | "closed";
+
+/** What keeps a link. */
+export interface KeptLink {
+  readonly state: ChannelState;
+  readonly link: Link;
+  /** The carrier for a new call; a promise while there is none. */
+  carrier(): Carrier | Promise<Carrier>;
+  /** Resolves when closed: by `close()`, or with the error that no attempt could mend. */
+  readonly closed: Promise<Error | undefined>;
+  close(): Promise<void>;
+}
+
+/** How a link is kept. */
+export interface KeepOptions {
+  /** Attempts, an outage. */
+  readonly maxAttempts: number;
+  /** Bounds each attempt, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Makes a new link. */
+  readonly connect: (signal: AbortSignal) => Promise<Link>;
+  readonly onEvent: (event: DialEvent) => void;
+  /** The caller's signal: aborts attempts. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Keeps a link alive: when it is lost, calls in flight have failed with it, and new ones wait for the outcome of the
+ * attempts to get another. After the last attempt the link is closed with its error.
+ */
+export function keepLink(first: Link, options: KeepOptions): KeptLink {
+  let link = first;
+  let state: ChannelState = "connected";
+  let pending: Promise<Carrier> | undefined;
+  let closing: Promise<void> | undefined;
+  let failure: Error | undefined;
+  const stop = new AbortController();
+  const closed = Promise.withResolvers<Error | undefined>();
+
+  void watch(first);
+
+  async function watch(current: Link): Promise<void> {
+    const error = await current.lost;
+    if (state === "closed" || link !== current) return;
+    options.onEvent({ type: "disconnected", error });
+    if (options.maxAttempts === 0) return end(error);
+    state = "reconnecting";
+    pending = reconnect(current, error);
+    pending.catch(() => {}); // there may be no call that waits
+  }
+
+  async function reconnect(before: Link, lost: Error): Promise<Carrier> {
+    void before.close();
+    let last = lost;
+    for (let attempt = 1; attempt <= options.maxAttempts; attempt++) {
+      const delayMs = backoffMs(attempt, Math.random());
+      options.onEvent({ type: "reconnecting", attempt, delayMs });
+      const bound = new AbortController();
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      try {
+        await pause(delayMs, stop.signal);
+        if (options.timeoutMs !== Infinity) {
+          timer = setTimeout(
+            () =>
+              bound.abort(new DOMException(`not connected after ${options.timeoutMs} ms`, "TimeoutError")),
+            options.timeoutMs,
+          );
+        }
+        const signals = [stop.signal, bound.signal];
+        if (options.signal !== undefined) signals.push(options.signal);
+        const next = await options.connect(AbortSignal.any(signals));
+        if (stop.signal.aborted) {
+          await next.close();
+          throw stop.signal.reason;
+        }
+        link = next;
+        state = "connected";
+        pending = undefined;
+        options.onEvent({ type: "connected", kind: next.kind });
+        void watch(next);
+        return next.carrier;
+      } catch (error) {
+        if (stop.signal.aborted) throw stop.signal.reason;
+        last = error instanceof Error ? error : new Error(String(error), { cause: error });
+        options.onEvent({ type: "reconnectfailed", attempt, error: last });
+        if (options.signal?.aborted === true) break;
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+    end(last);
+    throw unavailable(last);
+  }
+
+  function end(error: Error | undefined): void {
+    if (state === "closed") return;
+    state = "closed";
+    failure = error;
+    pending = undefined;
+    void link.close();
+    options.onEvent({ type: "closed", error });
+    closed.resolve(error);
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    get link() {
+      return link;
+    },
+    carrier() {
+      if (state === "connected") return link.carrier;
+      return pending ?? Promise.reject(unavailable(failure));
+    },
+    closed: closed.promise,
+    close() {
+      closing ??= (async () => {
+        stop.abort(new ConnectError("the channel is closed", Code.Unavailable));
+        const last = link;
+        end(undefined);
+        await last.close();
+        await pending?.catch(() => {});
+      })();
+      return closing;
+    },
+  };
+}
+
+function unavailable(cause: Error | undefined): ConnectError {
+  return new ConnectError(
+    cause === undefined ? "the channel is closed" : `the channel is closed: ${cause.message}`,
+    Code.Unavailable,
+    undefined,
+    undefined,
+    cause,
+  );
+}

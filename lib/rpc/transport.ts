@@ -1,0 +1,463 @@
+import {
+  type DescMessage,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type Interceptor,
+  type StreamResponse,
+  type Transport,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import { Metadata } from "../core/metadata.ts";
+import { abortable } from "./abortable.ts";
+import type { Authorization } from "./authorization.ts";
+import type { Call, CallEnd, CallRequest, Carrier } from "./carrier.ts";
+import { ReceiveQueue } from "./receive_queue.ts";
+
+/** What a transport is made with. */
+export interface TransportOptions {
+  /**
+   * The carrier to open a call on. A promise while it is being replaced: the call waits for it, within its own
+   * deadline; a rejection is the call's error.
+   */
+  readonly carrier: (signal: AbortSignal) => Carrier | Promise<Carrier>;
+  /** What interceptors see in front of the method's path. */
+  readonly baseUrl: string;
+  readonly interceptors?: readonly Interceptor[];
+  /** Metadata of every call; a call's own of the same name goes before it. */
+  readonly headers?: Metadata;
+  readonly authorization?: Authorization | undefined;
+  /** What a slow reader of one stream may hold, in bytes. */
+  readonly maxBufferedBytes: number;
+}
+
+/**
+ * A Connect transport over carriers: the same interceptors, deadlines, cancellation, status and limits whichever
+ * way the bytes go. Calls run through Connect's own `runUnaryCall` and `runStreamingCall`.
+ */
+export function createCarrierTransport(options: TransportOptions): Transport {
+  const interceptors = [...options.interceptors ?? []];
+  const channelHeaders = options.headers === undefined ? [] : [...options.headers.lists()];
+
+  /** The request metadata of one call: its own, then the channel's. */
+  function metadataOf(header: HeadersInit | undefined): Metadata {
+    const metadata = new Metadata(header);
+    for (const [name, values] of channelHeaders) {
+      if (metadata.has(name)) continue;
+      for (const value of values) metadata.append(name, value);
+    }
+    return metadata;
+  }
+
+  function unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    message: MessageInitShape<I>,
+    contextValues?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> {
+    const deadline = deadlineOf(timeoutMs);
+    const url = `${options.baseUrl}${pathOf(method)}`;
+    return runUnaryCall<I, O>({
+      interceptors,
+      ...deadline.option,
+      ...(signal === undefined ? {} : { signal }),
+      req: {
+        stream: false,
+        service: method.parent,
+        method,
+        requestMethod: "POST",
+        url,
+        header: metadataOf(header),
+        contextValues: contextValues ?? createContextValues(),
+        message,
+      },
+      next: async (request) => {
+        const bytes = serialize(method.input, request.message);
+        const metadata = Metadata.from(request.header);
+        const open = async (token: string | undefined) =>
+          await unaryCall(
+            await currentCarrier(options, request.signal),
+            withToken(
+              { path: pathOf(method), kind: "unary", metadata, timeoutMs: deadline.left() },
+              token,
+            ),
+            bytes,
+            request.signal,
+          );
+        const { headers, body, trailers } = await authorized(
+          options.authorization,
+          method,
+          request.signal,
+          open,
+        );
+        return {
+          stream: false,
+          service: method.parent,
+          method,
+          header: headers,
+          trailer: trailers,
+          message: parse(method.output, body),
+        };
+      },
+    });
+  }
+
+  async function stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+    contextValues?: ContextValues,
+  ): Promise<StreamResponse<I, O>> {
+    const deadline = deadlineOf(timeoutMs);
+    const url = `${options.baseUrl}${pathOf(method)}`;
+    let leave = () => {};
+    const response = await runStreamingCall<I, O>({
+      interceptors,
+      ...deadline.option,
+      ...(signal === undefined ? {} : { signal }),
+      req: {
+        stream: true,
+        service: method.parent,
+        method,
+        requestMethod: "POST",
+        url,
+        header: metadataOf(header),
+        contextValues: contextValues ?? createContextValues(),
+        message: input,
+      },
+      next: async (request) => {
+        const metadata = Metadata.from(request.header);
+        const outgoing = outgoingMessages(
+          request.message,
+          (message: MessageShape<I>) => serialize(method.input, message),
+        );
+        const open = async (token: string | undefined) => {
+          const opened = streamingCall(
+            await currentCarrier(options, request.signal),
+            withToken(
+              { path: pathOf(method), kind: method.methodKind, metadata, timeoutMs: deadline.left() },
+              token,
+            ),
+            outgoing,
+            (bytes) => parse(method.output, bytes),
+            request.signal,
+            options.maxBufferedBytes,
+          );
+          leave = opened.leave;
+          return { ...opened, headers: await opened.headers };
+        };
+        const opened = await authorized(options.authorization, method, request.signal, open);
+        return {
+          stream: true,
+          service: method.parent,
+          method,
+          header: opened.headers,
+          trailer: opened.trailers,
+          message: { [Symbol.asyncIterator]: () => opened.received },
+        };
+      },
+    });
+    return { ...response, message: leavable(response.message, () => leave()) };
+  }
+
+  return { unary, stream };
+}
+
+function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
+
+async function currentCarrier(options: TransportOptions, signal: AbortSignal): Promise<Carrier> {
+  const carrier = options.carrier(signal);
+  return carrier instanceof Promise ? await abortable(carrier, signal) : carrier;
+}
+
+/** Milliseconds left are told to the server when the call really starts: interceptors and waits have used some. */
+function deadlineOf(timeoutMs: number | undefined): {
+  readonly option: { timeoutMs?: number };
+  left(): number | undefined;
+} {
+  if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) {
+    return { option: {}, left: () => undefined };
+  }
+  const end = performance.now() + timeoutMs;
+  return { option: { timeoutMs }, left: () => Math.max(1, end - performance.now()) };
+}
+
+function withToken(request: CallRequest, token: string | undefined): CallRequest {
+  if (token === undefined) return request;
+  const metadata = new Metadata(request.metadata);
+  // The token is the channel's business: metadata of a call never takes it away.
+  metadata.set("authorization", `Bearer ${token}`);
+  return { ...request, metadata };
+}
+
+/** Runs a call with the channel's token, and once more with a new one if the server refuses it unread. */
+async function authorized<T>(
+  authorization: Authorization | undefined,
+  method: DescMethodUnary | DescMethodStreaming,
+  signal: AbortSignal,
+  open: (token: string | undefined) => Promise<T>,
+): Promise<T> {
+  try {
+    if (authorization === undefined || method.parent.typeName === "proto.rpc.v1.AuthService") {
+      return await open(undefined);
+    }
+    const pending = authorization.token();
+    const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
+    try {
+      return await open(token);
+    } catch (error) {
+      if (token === undefined || !(error instanceof RefusedToken)) throw error;
+      const renewed = await abortable(authorization.renew(token), signal);
+      if (renewed === undefined) throw error;
+      return await open(renewed);
+    }
+  } catch (error) {
+    throw error instanceof RefusedToken ? error.refusal : error;
+  }
+}
+
+/** The server answered `Unauthenticated` to a call that can be made again without the server noticing. */
+class RefusedToken extends Error {
+  override readonly name = "RefusedToken";
+  readonly refusal: ConnectError;
+  constructor(refusal: ConnectError) {
+    super(refusal.message);
+    this.refusal = refusal;
+  }
+}
+
+interface UnaryAnswer {
+  readonly headers: Metadata;
+  readonly body: Uint8Array;
+  readonly trailers: Metadata;
+}
+
+function unaryCall(
+  carrier: Carrier,
+  request: CallRequest,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): Promise<UnaryAnswer> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    let headers: Metadata | undefined;
+    let body: Uint8Array | undefined;
+    let extra = false;
+    const call = carrier.open(request, {
+      headers: (metadata) => {
+        headers = metadata;
+      },
+      message: (message) => {
+        extra = body !== undefined;
+        body = message;
+      },
+      end: ({ error, trailers }) => {
+        // `runUnaryCall` aborts its signal after success, too; by then there is nothing to reset.
+        signal.removeEventListener("abort", abort);
+        if (error !== undefined) {
+          reject(error.code === Code.Unauthenticated ? new RefusedToken(error) : error);
+        } else if (body === undefined) {
+          reject(new ConnectError("the server sent no message", Code.Unimplemented, trailers));
+        } else if (extra) {
+          reject(new ConnectError("the server sent more than one message", Code.Unimplemented, trailers));
+        } else {
+          resolve({ headers: headers ?? new Metadata(), body, trailers });
+        }
+      },
+    });
+    const abort = () => {
+      call.reset();
+      reject(signal.reason);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    call.send(bytes, true);
+  });
+}
+
+/** The caller's messages, one at a time; what is asked for and not taken is there for a second attempt. */
+interface Outgoing {
+  /** The next message, serialized; undefined at the end. */
+  peek(): Promise<Uint8Array | undefined>;
+  /** Marks what `peek` gave as taken. */
+  take(): void;
+}
+
+function outgoingMessages<T>(messages: AsyncIterable<T>, toBytes: (message: T) => Uint8Array): Outgoing {
+  const iterator = messages[Symbol.asyncIterator]();
+  let next: Promise<Uint8Array | undefined> | undefined;
+  return {
+    peek: () =>
+      next ??= iterator.next().then(({ done, value }) => done === true ? undefined : toBytes(value)),
+    take: () => {
+      next = undefined;
+    },
+  };
+}
+
+interface StreamingAnswer<O> {
+  readonly headers: Promise<Metadata>;
+  readonly received: ReceiveQueue<O>;
+  readonly trailers: Metadata;
+  /** Ends the call because its reader has left. */
+  readonly leave: () => void;
+}
+
+function streamingCall<O>(
+  carrier: Carrier,
+  request: CallRequest,
+  outgoing: Outgoing,
+  parseMessage: (bytes: Uint8Array) => O,
+  signal: AbortSignal,
+  maxBufferedBytes: number,
+): StreamingAnswer<O> {
+  const headers = Promise.withResolvers<Metadata>();
+  headers.promise.catch(() => {}); // the reader may have left
+  const trailers = new Metadata();
+  let ended = false;
+  let sent = false;
+  let answered = false;
+
+  const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, (end: CallEnd) => {
+    for (const [name, values] of end.trailers.lists()) {
+      for (const value of values) trailers.append(name, value);
+    }
+  });
+  const call: Call = carrier.open(request, {
+    headers: (metadata) => {
+      answered = true;
+      headers.resolve(metadata);
+    },
+    message: (bytes) => received.push(bytes),
+    end: (end) => {
+      finish();
+      received.end(end);
+      if (end.error === undefined) {
+        headers.resolve(new Metadata());
+      } else {
+        const untouched = !sent && !answered && end.error.code === Code.Unauthenticated;
+        headers.reject(untouched ? new RefusedToken(end.error) : end.error);
+      }
+    },
+  });
+  received.attach(call);
+
+  function finish(): void {
+    ended = true;
+    signal.removeEventListener("abort", abort);
+  }
+  function abandon(reason: unknown): void {
+    if (!ended) {
+      finish();
+      call.reset();
+      headers.reject(reason);
+    }
+    received.fail(reason);
+  }
+  function abort(): void {
+    abandon(signal.reason);
+  }
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+
+  void (async () => {
+    try {
+      while (!ended) {
+        const bytes = await outgoing.peek();
+        if (ended) return;
+        if (bytes === undefined) return call.halfClose();
+        outgoing.take();
+        sent = true;
+        const room = call.send(bytes, false);
+        if (room !== undefined) await room;
+      }
+    } catch (error) {
+      abandon(
+        error instanceof ConnectError
+          ? error
+          : new ConnectError(`cannot send: ${messageOf(error)}`, Code.Unknown, undefined, undefined, error),
+      );
+    }
+  })();
+
+  return {
+    headers: headers.promise,
+    received,
+    trailers,
+    leave: () => abandon(new ConnectError("the reader left the stream", Code.Canceled)),
+  };
+}
+
+/** Adds what `runStreamingCall` leaves out: a reader that breaks out of its loop resets the call at once. */
+function leavable<T>(messages: AsyncIterable<T>, leave: () => void): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator](): AsyncIterator<T> {
+      const iterator = messages[Symbol.asyncIterator]();
+      return {
+        next: () => iterator.next(),
+        return: async () => {
+          leave();
+          // One more read lets Connect stop its deadline timer.
+          await iterator.next().catch(() => {});
+          return { done: true, value: undefined };
+        },
+      };
+    },
+  };
+}
+
+function serialize<I extends DescMessage>(schema: I, message: MessageShape<I>): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = toBinary(schema, message);
+  } catch (error) {
+    throw new ConnectError(
+      `cannot serialize ${schema.typeName}: ${messageOf(error)}`,
+      Code.Internal,
+      undefined,
+      undefined,
+      error,
+    );
+  }
+  if (bytes.length > MAX_MESSAGE_BYTES) {
+    throw new ConnectError(
+      `a message of ${bytes.length} bytes is over the limit of ${MAX_MESSAGE_BYTES} bytes`,
+      Code.ResourceExhausted,
+    );
+  }
+  return bytes;
+}
+
+function parse<O extends DescMessage>(schema: O, bytes: Uint8Array): MessageShape<O> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    throw new ConnectError(
+      `cannot parse the server's ${schema.typeName}: ${messageOf(error)}`,
+      Code.Internal,
+      undefined,
+      undefined,
+      error,
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

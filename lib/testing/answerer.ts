@@ -1,0 +1,221 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
+import { type ICECandidate, ICECandidateSchema } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+import {
+  candidatesOf,
+  decodeSessionDescription,
+  encodeSessionDescription,
+  firstMediaId,
+  isLibdatachannel,
+  withoutCandidates,
+} from "../core/session_description.ts";
+import { type Engine, type EngineIceServer, loadEngine, type Peer } from "../webrtc/peer.ts";
+import { type ChannelServer, createChannelServer } from "./channel_server.ts";
+
+/** What an answerer reports of one offer. `opened` or `failed` comes at most once. */
+export interface OfferExchange {
+  /** The answer, encoded for the `init` stage. Comes before any candidate. */
+  answered(sdp: string): void;
+  candidate(candidate: ICECandidate): void;
+  /** The data channel is open. */
+  opened(): void;
+  failed(error: ConnectError): void;
+}
+
+/** One offer that is being answered, or its connection. */
+export interface AnsweredCall {
+  addCandidate(candidate: ICECandidate): void;
+  /** The caller has given up. Does nothing once the channel is open. */
+  abandon(reason: ConnectError): void;
+}
+
+/** Answers offers, and serves methods on the data channels that come of them. */
+export interface Answerer {
+  /** @param offer The encoded offer. */
+  answer(offer: string, exchange: OfferExchange): AnsweredCall;
+  /** Peer connections not closed yet. */
+  readonly live: number;
+  /** Closes every connection and waits for the engine, with a bound. */
+  close(): Promise<void>;
+}
+
+/** How an answerer is made. */
+export interface AnswererOptions {
+  readonly methods: ReadonlyMap<string, MethodImplSpec>;
+  readonly iceServers?: readonly EngineIceServer[];
+  readonly onCall?: (path: string) => void;
+  readonly admit?: (path: string, signal: AbortSignal) => void | Promise<void>;
+}
+
+/** How long an offer may take until its channel opens, in milliseconds: goutils' offer deadline. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+/**
+ * How long the caller's candidates wait before they are tried, in milliseconds. pion nominates at once a pair that
+ * it was asked about after its own check; a check of ours that comes before that costs its caller 150 ms.
+ */
+const CANDIDATE_DELAY_MS = 10;
+
+/** Makes an answerer; the engine is loaded with the first offer. */
+export function createAnswerer(options: AnswererOptions): Answerer {
+  const closers = new Set<() => Promise<void>>();
+  let closed = false;
+  return {
+    answer(offer, exchange) {
+      const { call, close } = answerOffer(options, offer, exchange, (ended) => closers.delete(ended));
+      if (closed) void close();
+      else closers.add(close);
+      return call;
+    },
+    get live() {
+      return closers.size;
+    },
+    async close() {
+      closed = true;
+      await Promise.all(Array.from(closers, (close) => close()));
+    },
+  };
+}
+
+function answerOffer(
+  options: AnswererOptions,
+  encodedOffer: string,
+  exchange: OfferExchange,
+  onClosed: (close: () => Promise<void>) => void,
+): { call: AnsweredCall; close: () => Promise<void> } {
+  let peer: Peer | undefined;
+  let settled = false;
+  let closing: Promise<void> | undefined;
+  let described = false;
+  const found: ICECandidate[] = [];
+  /** The caller's candidates that came before the engine was loaded. */
+  let remote: ICECandidate[] | undefined = [];
+  let mid = "0";
+  let delayMs = CANDIDATE_DELAY_MS;
+  const timers = new Set<ReturnType<typeof setTimeout>>();
+  let serving: ChannelServer | undefined;
+
+  later(
+    OPEN_TIMEOUT_MS,
+    () => fail(new ConnectError("the data channel did not open", Code.DeadlineExceeded)),
+  );
+
+  function later(milliseconds: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      timers.delete(timer);
+      run();
+    }, milliseconds);
+    timers.add(timer);
+  }
+
+  function fail(error: ConnectError): void {
+    if (!settled) {
+      settled = true;
+      exchange.failed(error);
+    }
+    serving?.fail(error);
+    void close();
+  }
+
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      for (const timer of timers) clearTimeout(timer);
+      timers.clear();
+      const gone = new ConnectError("the machine closed the connection", Code.Unavailable);
+      if (!settled) {
+        settled = true;
+        exchange.failed(gone);
+      }
+      serving?.fail(gone);
+      await peer?.close();
+      onClosed(close);
+    })();
+    return closing;
+  }
+
+  function addCandidate(candidate: ICECandidate): void {
+    if (closing !== undefined) return;
+    if (remote !== undefined) {
+      remote.push(candidate);
+      return;
+    }
+    const line = candidate.candidate.replace(/^(?:a=)?(?:candidate:)?/, "candidate:");
+    // A candidate that the engine refuses (a name it cannot resolve, IPv6) is no reason to fail.
+    const add = () => void peer?.addCandidate(line, candidate.sdpMid || mid);
+    if (delayMs === 0) add();
+    else later(delayMs, add);
+  }
+
+  function start(engine: Engine): void {
+    if (closing !== undefined) return;
+    const offer = decodeSessionDescription(encodedOffer, "offer");
+    mid = firstMediaId(offer.sdp);
+    peer = engine.createPeer({ iceServers: options.iceServers ?? [] }, {
+      localDescription(sdp, type) {
+        if (type !== "answer") return;
+        exchange.answered(encodeSessionDescription({ type: "answer", sdp: withoutCandidates(sdp) }));
+        described = true;
+        for (const candidate of found.splice(0)) exchange.candidate(candidate);
+        for (const line of candidatesOf(sdp)) exchange.candidate(toCandidate(line, mid));
+      },
+      localCandidate(line, lineMid) {
+        const candidate = toCandidate(line, lineMid);
+        if (described) exchange.candidate(candidate);
+        else found.push(candidate);
+      },
+      gatheringComplete() {},
+      state(state) {
+        if (state === "failed" || state === "disconnected" || state === "closed") {
+          fail(new ConnectError(`the peer connection is ${state}`, Code.Unavailable));
+        }
+      },
+      open() {
+        serve();
+        if (settled) return;
+        settled = true;
+        exchange.opened();
+      },
+      closed: () => fail(new ConnectError("the data channel is closed", Code.Unavailable)),
+      frame(bytes) {
+        serve().receive(bytes);
+      },
+      writable: () => serving?.writable(),
+      negotiation() {},
+      failed: (error) => fail(ConnectError.from(error, Code.Internal)),
+    });
+    const opened = peer;
+    function serve(): ChannelServer {
+      // The first frame can come before the channel is reported open.
+      for (const timer of timers) clearTimeout(timer);
+      serving ??= createChannelServer(opened, options);
+      return serving;
+    }
+    // A caller on our engine that offers its candidates along is checked at once: that makes this side the first to
+    // be connected, so the caller opens DTLS. (A DTLS server of libdatachannel that is not there yet drops the first
+    // ClientHello, which costs a second.) Any other caller is connected first.
+    const first = isLibdatachannel(offer.sdp) && candidatesOf(offer.sdp).length > 0;
+    delayMs = first ? 0 : CANDIDATE_DELAY_MS;
+    const sdp = withoutCandidates(offer.sdp);
+    peer.answer(first ? sdp.replace("a=setup:actpass", "a=setup:active") : sdp);
+    const early = remote ?? [];
+    remote = undefined;
+    for (const line of candidatesOf(offer.sdp)) addCandidate(toCandidate(line, mid));
+    for (const candidate of early) addCandidate(candidate);
+  }
+
+  loadEngine().then(start).catch((error) => fail(ConnectError.from(error, Code.Internal)));
+
+  return {
+    call: {
+      addCandidate,
+      abandon(reason) {
+        if (!settled) fail(reason);
+      },
+    },
+    close,
+  };
+}
+
+function toCandidate(line: string, mid: string): ICECandidate {
+  return create(ICECandidateSchema, { candidate: line, sdpMid: mid, sdpmLineIndex: 0 });
+}

@@ -1,0 +1,149 @@
+import type { Buffer } from "node:buffer";
+import { createHash, timingSafeEqual } from "node:crypto";
+import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
+import type { CredentialType } from "../credentials.ts";
+import type { Routes } from "./routes.ts";
+import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_signer.ts";
+
+/** One secret that a machine accepts. */
+export interface AcceptedCredentials {
+  readonly type: CredentialType;
+  /**
+   * Who may use it; for an API key, the id of the key. Left out: any name of the machine, which is any at all
+   * unless the machine has a list of hosts.
+   */
+  readonly entity?: string;
+  /** The secret. */
+  readonly payload: string;
+}
+
+/** How authentication is set up. */
+export interface AuthenticationOptions {
+  readonly credentials: readonly AcceptedCredentials[];
+  /** How long a token is good for, in milliseconds; tokens have no `exp` without it, as Viam's own. */
+  readonly tokenLifetimeMs?: number | undefined;
+  /** Serves `ExternalAuthService`, too. */
+  readonly externalAuth?: boolean | undefined;
+  /** Others whose tokens for this machine are good here. */
+  readonly trusted: readonly TokenSigner[];
+  /** The machine's names; the first issues the tokens. */
+  readonly names: () => readonly string[];
+  /** Whether an entity is a name of the machine. */
+  readonly isName: (entity: string) => boolean;
+}
+
+/** The authentication of one machine (protocol §5.6). */
+export interface Authentication {
+  readonly routes: Routes;
+  /** Throws unless the call has a good token, or needs none. */
+  check(context: HandlerContext): Promise<void>;
+  readonly signer: TokenSigner;
+}
+
+const PREFIX = "Bearer ";
+
+const callerKey = createContextKey("", { description: "the entity that a call's token names" });
+
+/** Makes the authentication of a machine: who may call, and the services that hand out tokens. */
+export function createAuthentication(options: AuthenticationOptions): Authentication {
+  const { credentials, externalAuth = false, names, tokenLifetimeMs } = options;
+  const signer = createTokenSigner();
+  const signers = [signer, ...options.trusted];
+  const types = new Set<string>(credentials.map(({ type }) => type));
+  if (externalAuth || options.trusted.length > 0) types.add("external");
+
+  function sign(subject: string, audience: readonly string[], type: string): Promise<string> {
+    const now = Date.now();
+    return signer.sign({
+      sub: subject,
+      aud: audience,
+      iss: names()[0]!,
+      iat: Math.floor(now / 1000),
+      jti: crypto.randomUUID(),
+      rpc_creds_type: type,
+      ...(tokenLifetimeMs === undefined ? {} : { exp: (now + tokenLifetimeMs) / 1000 }),
+    });
+  }
+
+  async function claimsOf(token: string): Promise<TokenClaims | undefined> {
+    for (const candidate of signers) {
+      const claims = await candidate.verify(token);
+      if (claims !== undefined) return claims;
+    }
+    return undefined;
+  }
+
+  const routes: Routes = (router) => {
+    router.service(AuthService, {
+      async authenticate({ entity, credentials: given }, context) {
+        if (context.requestHeader.has("authorization")) {
+          throw new ConnectError("already authenticated; cannot re-authenticate", Code.InvalidArgument);
+        }
+        if (given === undefined) throw new ConnectError("credentials required", Code.InvalidArgument);
+        const { type, payload } = given;
+        const known = credentials.filter((accepted) => accepted.type === type);
+        if (known.length === 0) {
+          throw new ConnectError(
+            `do not know how to handle credential type ${JSON.stringify(type)}`,
+            Code.InvalidArgument,
+          );
+        }
+        // Every secret is compared, whoever asks: the time taken tells nothing.
+        const good = known.filter((accepted) =>
+          isSame(accepted.payload, payload) &&
+          (accepted.entity === undefined ? options.isName(entity) : isSame(accepted.entity, entity))
+        );
+        if (good.length === 0) throw new ConnectError("invalid credentials", Code.Unauthenticated);
+        return { accessToken: await sign(entity, names(), type) };
+      },
+    });
+    if (!externalAuth) return;
+    router.service(ExternalAuthService, {
+      async authenticateTo({ entity }, context) {
+        return { accessToken: await sign(context.values.get(callerKey), [entity], "external") };
+      },
+    });
+  };
+
+  return {
+    routes,
+    signer,
+    async check(context) {
+      if (context.service.typeName === AuthService.typeName) return;
+      const value = context.requestHeader.get("authorization");
+      // HTTP joins repeated headers with a comma, which no token has.
+      if (value === null || value.includes(",")) {
+        throw new ConnectError("authentication required", Code.Unauthenticated);
+      }
+      if (!value.startsWith(PREFIX)) {
+        throw new ConnectError(
+          `expected authorization header with prefix: ${PREFIX}`,
+          Code.Unauthenticated,
+        );
+      }
+      const claims = await claimsOf(value.slice(PREFIX.length));
+      if (claims === undefined) throw unauthenticated("not a token that this machine accepts");
+      if (!claims.aud.some((audience) => names().includes(audience))) {
+        throw unauthenticated("invalid audience");
+      }
+      if (claims.exp !== undefined && claims.exp * 1000 <= Date.now()) {
+        throw unauthenticated("token is expired");
+      }
+      if (claims.sub === "" || !types.has(claims.rpc_creds_type)) {
+        throw unauthenticated("invalid claims");
+      }
+      context.values.set(callerKey, claims.sub);
+    },
+  };
+}
+
+function unauthenticated(reason: string): ConnectError {
+  return new ConnectError(`unauthenticated: ${reason}`, Code.Unauthenticated);
+}
+
+/** Compares in a time that does not depend on where the two differ. */
+function isSame(one: string, other: string): boolean {
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(one), digest(other));
+}

@@ -1,0 +1,202 @@
+import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  Code,
+  ConnectError,
+  createContextValues,
+  createHandlerContext,
+  type HandlerContext,
+  type MethodImplSpec,
+} from "@connectrpc/connect";
+import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
+import { MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import { Metadata } from "../core/metadata.ts";
+import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/server_streams.ts";
+import { ReceiveQueue } from "../rpc/receive_queue.ts";
+import { createFrameWriter } from "../webrtc/frame_writer.ts";
+import type { Peer } from "../webrtc/peer.ts";
+
+/** What a channel serves. */
+export interface ChannelServerOptions {
+  /** Implementations by path, `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, MethodImplSpec>;
+  /** Told of every call. */
+  readonly onCall?: (path: string) => void;
+  /** Holds every call back, or refuses it by throwing; what a machine's faults do. */
+  readonly admit?: (path: string, signal: AbortSignal) => void | Promise<void>;
+}
+
+/** Serves gRPC on channel 0 of a peer. It is told what the peer reports. */
+export interface ChannelServer {
+  receive(frame: Uint8Array): void;
+  writable(): void;
+  /** The connection is lost: aborts every handler. */
+  fail(reason: ConnectError): void;
+  /** Open calls. */
+  readonly size: number;
+}
+
+/** Bytes that a slow handler may leave unread, a stream. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+
+/** Makes a server for one open channel. */
+export function createChannelServer(peer: Peer, options: ChannelServerOptions): ChannelServer {
+  const waiting = new Map<number, () => void>();
+  const streams = new ServerStreams({
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    packetBytes: Math.max(
+      1,
+      Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - (MAX_FRAME_BYTES - MAX_PACKET_BYTES)),
+    ),
+    open: serve,
+  });
+  const writer = createFrameWriter(
+    peer,
+    () => streams.next(),
+    () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
+  );
+
+  function flush(): void {
+    writer.flush();
+    for (const [id, wake] of waiting) {
+      if (streams.isSending(id)) continue;
+      waiting.delete(id);
+      wake();
+    }
+  }
+
+  /** Undefined while there is room; else a promise for when this stream's messages are written. */
+  function room(id: number): Promise<void> | undefined {
+    flush();
+    if (!streams.isSending(id)) return undefined;
+    return new Promise((resolve) => waiting.set(id, resolve));
+  }
+
+  function serve(call: IncomingCall): IncomingListener {
+    options.onCall?.(call.path);
+    const abort = new AbortController();
+    const spec = options.methods.get(call.path);
+    const single = spec?.kind === "unary" || spec?.kind === "server_streaming";
+    const input = new ReceiveQueue<Uint8Array>((bytes) => bytes, MAX_UNREAD_BYTES, () => {});
+    const endInput = () => input.end({ error: undefined, trailers: new Metadata() });
+    queueMicrotask(() => run(call, spec, input, abort.signal));
+    return {
+      message(bytes) {
+        input.push(bytes);
+        // Such a method has all it needs; TypeScript callers never half-close a unary call (protocol §4.3).
+        if (single) endInput();
+      },
+      halfClosed: endInput,
+      aborted(reason) {
+        waiting.get(call.stream)?.();
+        waiting.delete(call.stream);
+        input.fail(reason);
+        abort.abort(reason);
+      },
+    };
+  }
+
+  async function run(
+    call: IncomingCall,
+    spec: MethodImplSpec | undefined,
+    input: AsyncIterator<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const id = call.stream;
+    let context: HandlerContext & { abort(reason?: unknown): void } | undefined;
+    const header = new Metadata();
+    const trailer = new Metadata();
+    let error: ConnectError | undefined;
+    try {
+      await options.admit?.(call.path, signal);
+      if (spec === undefined) throw new ConnectError("Unimplemented", Code.Unimplemented);
+      context = contextOf(call, spec, signal, header, trailer);
+      const { output } = spec.method;
+      const messages = transformInvokeImplementation(spec, context, [])(parsed(spec.method.input, input));
+      const iterator = messages[Symbol.asyncIterator]();
+      const aborted = untilAborted(context.signal);
+      try {
+        for (;;) {
+          // A handler that ignores its signal must not outlive its deadline on the wire.
+          const next = await Promise.race([iterator.next(), aborted.promise]);
+          if (next.done === true) break;
+          streams.sendHeaders(id, header);
+          streams.sendMessage(id, toBinary(output, next.value));
+          const wait = room(id);
+          if (wait !== undefined) await Promise.race([wait, aborted.promise]);
+        }
+      } finally {
+        aborted.cancel();
+        void iterator.return?.()?.catch(() => {});
+      }
+    } catch (reason) {
+      error = ConnectError.from(reason, Code.Unknown);
+      for (const [name, value] of error.metadata) trailer.append(name, value);
+    }
+    context?.abort();
+    streams.sendTrailers(id, error, trailer, header);
+    flush();
+  }
+
+  function fail(reason: ConnectError): void {
+    streams.fail(reason);
+    for (const wake of waiting.values()) wake();
+    waiting.clear();
+  }
+
+  return {
+    receive(frame) {
+      streams.receive(frame);
+      if (streams.sending) flush();
+    },
+    writable: flush,
+    fail,
+    get size() {
+      return streams.size;
+    },
+  };
+}
+
+async function* parsed<I extends DescMessage>(
+  schema: I,
+  input: AsyncIterator<Uint8Array>,
+): AsyncGenerator<ReturnType<typeof fromBinary<I>>> {
+  for (;;) {
+    const next = await input.next();
+    if (next.done === true) return;
+    try {
+      yield fromBinary(schema, next.value);
+    } catch (error) {
+      throw new ConnectError("cannot parse the request", Code.InvalidArgument, undefined, undefined, error);
+    }
+  }
+}
+
+function contextOf(
+  call: IncomingCall,
+  spec: MethodImplSpec,
+  requestSignal: AbortSignal,
+  responseHeader: Metadata,
+  responseTrailer: Metadata,
+): HandlerContext & { abort(reason?: unknown): void } {
+  const context = createHandlerContext({
+    service: spec.method.parent,
+    method: spec.method,
+    protocolName: "webrtc",
+    requestMethod: "POST",
+    url: `https://webrtc${call.path}`,
+    ...(call.timeoutMs === undefined ? {} : { timeoutMs: call.timeoutMs }),
+    requestSignal,
+    contextValues: createContextValues(),
+  });
+  // `createHandlerContext` copies what it is given into plain Headers, which forget lists.
+  return Object.assign(context, { requestHeader: call.metadata, responseHeader, responseTrailer });
+}
+
+function untilAborted(signal: AbortSignal): { readonly promise: Promise<never>; cancel(): void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {});
+  const abort = () => reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  return { promise, cancel: () => signal.removeEventListener("abort", abort) };
+}

@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import {
+  answerPreflight,
+  answerUnknown,
+  type HttpRequest,
+  type HttpResponse,
+  protocolOf,
+} from "./http_answers.ts";
+import type { Methods } from "./routes.ts";
+
+/** Handles the requests of `node:http` and `node:http2` servers. */
+export type HttpHandler = (
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+) => void;
+
+/** What is served. */
+export interface HttpHandlerOptions {
+  readonly methods: Methods;
+  /** Told of every call, before anything else: the protocol, and `/package.Service/Method`. */
+  readonly onCall: (protocol: string, path: string) => void;
+  /** Refuses calls by throwing, to methods that there are. */
+  readonly authenticate: (context: HandlerContext) => Promise<void>;
+  /** Holds any call back, or refuses it by throwing. */
+  readonly admit: (path: string, signal: AbortSignal) => Promise<void> | undefined;
+  /** The text at `/`. */
+  readonly greeting: string;
+}
+
+/** Makes a handler that serves methods as gRPC, gRPC-Web and Connect. */
+export async function createHttpHandler(options: HttpHandlerOptions): Promise<HttpHandler> {
+  // Here, so that a program that never starts a machine never loads it.
+  const { compressionGzip, universalRequestFromNodeRequest, universalResponseToNodeResponse } = await import(
+    "@connectrpc/connect-node"
+  );
+  const router = createConnectRouter({
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    acceptCompression: [compressionGzip],
+    // Compressed requests are read; responses are never compressed, as on a real machine.
+    compressMinBytes: 0xffffffff,
+    requestGate: async (context) => {
+      const path = `/${context.service.typeName}/${context.method.name}`;
+      options.onCall(context.protocolName, path);
+      await options.admit(path, context.signal);
+      await options.authenticate(context);
+    },
+  });
+  for (const { method, impl } of options.methods.values()) router.rpc(method, impl);
+  const handlers = new Map<string, UniversalHandler>(
+    router.handlers.map((handler) => [handler.requestPath, handler]),
+  );
+
+  return (request, response) => {
+    // The two servers' types differ in overloads that do not matter here.
+    const asked = request as HttpRequest;
+    const answer = response as HttpResponse;
+    answer.on("error", () => {});
+    asked.on("error", () => {});
+    discardUnread(request, response);
+    if (asked.headers.origin !== undefined) allowOrigin(answer);
+    const path = asked.url?.split("?", 1)[0] ?? "";
+    const handler = handlers.get(path);
+    if (handler !== undefined && asked.method !== "OPTIONS") {
+      // A handler that stops reading must not destroy the request, and with it the way to discard the rest.
+      const body = asked.iterator({ destroyOnReturn: false });
+      handler({ ...universalRequestFromNodeRequest(asked, answer, undefined, undefined), body })
+        .then((result) => universalResponseToNodeResponse(result, answer))
+        // Whoever asked is gone; the handler was told by its signal.
+        .catch(() => answer.destroy());
+    } else if (asked.method === "OPTIONS") {
+      answerPreflight(asked, answer);
+    } else if (asked.method === "GET" && path === "/") {
+      answer.writeHead(200, { "content-type": "text/plain; charset=utf-8" });
+      answer.end(`${options.greeting}\n`);
+    } else {
+      void refuseUnknown(path, asked, answer);
+    }
+  };
+
+  async function refuseUnknown(path: string, request: HttpRequest, response: HttpResponse): Promise<void> {
+    options.onCall(protocolOf(request), path);
+    const gone = new AbortController();
+    response.on("close", () => gone.abort());
+    try {
+      await options.admit(path, gone.signal);
+      answerUnknown(request, response, new ConnectError("Unimplemented", Code.Unimplemented));
+    } catch (error) {
+      if (!gone.signal.aborted) answerUnknown(request, response, ConnectError.from(error));
+    }
+  }
+}
+
+/**
+ * Reads what a handler has left unread. It would hold up the sender: for ever on HTTP/2, whose window it fills, and
+ * before the next request on HTTP/1.1. (To reset an HTTP/2 stream instead, as grpc-go does, loses the trailers on
+ * Deno.)
+ */
+function discardUnread(
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+): void {
+  // An HTTP/2 response reports its end only with the stream's.
+  const written = "stream" in response ? response.stream : response;
+  written.once("finish", () => request.resume());
+}
+
+function allowOrigin(response: HttpResponse): void {
+  response.setHeader("access-control-allow-origin", "*");
+  response.setHeader("access-control-expose-headers", "*");
+}

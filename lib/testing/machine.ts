@@ -1,0 +1,188 @@
+import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+import { joinHostPort } from "../core/address.ts";
+import { RUNTIME } from "../runtime.ts";
+import { type Answerer, createAnswerer } from "./answerer.ts";
+import { createAuthentication } from "./authentication.ts";
+import { CallCounter } from "./call_counter.ts";
+import { startCloudAnswerer } from "./cloud_answerer.ts";
+import { echoRoutes } from "./echo_service.ts";
+import { createFaultGate, type Faults } from "./faults.ts";
+import { createHttpHandler } from "./http_handler.ts";
+import type { Machine, MachineAuth, MachineOptions } from "./machine_options.ts";
+import { listenOnOnePort } from "./one_port.ts";
+import { probeRoutes } from "./probe_service.ts";
+import { robotRoutes } from "./robot_service.ts";
+import { recordRoutes } from "./routes.ts";
+import { SignalingQueue, type TakeOffer } from "./signaling_queue.ts";
+import { signalingRoutes } from "./signaling_service.ts";
+import type { TokenSigner } from "./token_signer.ts";
+import { createWitness } from "./witness.ts";
+
+const GREETING = "I am a machine of viam-dial.";
+
+/** The signers of running machines, for others that trust them. */
+const signers = new WeakMap<Machine, TokenSigner>();
+
+/**
+ * Starts a machine in this process: one port with native gRPC, gRPC-Web, authentication and signaling, and WebRTC
+ * with the same services on the data channel. It is what a real machine is to who dials it.
+ *
+ * @throws TypeError when an option is unusable; the system's error when it cannot listen
+ */
+export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
+  const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling } = options;
+  const routes = options.routes ?? (() => {});
+  let faults: Faults = options.faults ?? {};
+  const counter = new CallCounter();
+  const witness = createWitness();
+  const reports: ReportConnectionMetadataRequest[] = [];
+  const names: string[] = [...hosts ?? [], ...signaling?.hosts ?? []];
+
+  const auth = authOf(options.auth);
+  const authentication = auth === undefined ? undefined : createAuthentication({
+    ...auth,
+    trusted: (auth.trusts ?? []).map(signerOf),
+    names: () => names,
+    isName: (entity) => hosts === undefined || names.includes(entity),
+  });
+
+  const gate = createFaultGate(() => faults, () => dropConnections());
+
+  const served = [probeRoutes(witness), echoRoutes, robotRoutes()];
+  const channelMethods = witness.watch(recordRoutes(...served, routes));
+  const makeAnswerer = () =>
+    createAnswerer({
+      methods: channelMethods,
+      onCall: (path) => counter.count("webrtc", path),
+      admit: (path, signal) => gate.admit(path, signal),
+    });
+  let answerer = makeAnswerer();
+  const closingAnswerers = new Set<Promise<void>>();
+
+  const queue = new SignalingQueue(webrtc === true ? answeredBy(() => answerer) : undefined);
+  const signalingService = signalingRoutes({
+    engine: "libdatachannel",
+    queue,
+    hosts,
+    iceServers,
+    faults: () => faults.signaling ?? {},
+    onReport: (report) => reports.push(report),
+  });
+
+  const port = await listenOnOnePort({
+    hostname,
+    port: options.port ?? 0,
+    tls,
+    handler: await createHttpHandler({
+      methods: witness.watch(recordRoutes(
+        ...served,
+        authentication?.routes ?? (() => {}),
+        webrtc === false ? () => {} : signalingService,
+        routes,
+      )),
+      onCall: (protocol, path) => counter.count(protocol, path),
+      admit: (path, signal) => gate.admit(path, signal),
+      authenticate: async (context) => await authentication?.check(context),
+      greeting: GREETING,
+    }),
+    runtime: RUNTIME,
+    silent: () => faults.silent === true && faults.only === undefined,
+  });
+
+  const address = joinHostPort(reachable(hostname), port.port);
+  names.push(address);
+
+  let cloudAnswerer: ReturnType<typeof startCloudAnswerer> | undefined;
+  try {
+    if (signaling !== undefined) cloudAnswerer = startCloudAnswerer(signaling, () => answerer);
+  } catch (error) {
+    await port.close();
+    throw error;
+  }
+
+  function closeAnswerer(): void {
+    const closing = answerer.close().finally(() => closingAnswerers.delete(closing));
+    closingAnswerers.add(closing);
+  }
+
+  function dropConnections(): void {
+    if (closing !== undefined) return;
+    closeAnswerer();
+    answerer = makeAnswerer();
+    port.drop();
+  }
+
+  let closing: Promise<void> | undefined;
+
+  async function stop(): Promise<void> {
+    closeAnswerer();
+    queue.close();
+    await Promise.all([cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
+  }
+
+  const apiKey = auth?.credentials.find(({ type }) => type === "api-key");
+  const machine: Machine = {
+    address,
+    url: `${tls === undefined ? "http" : "https"}://${address}`,
+    port: port.port,
+    apiKey: apiKey?.payload ?? "",
+    apiKeyId: apiKey?.entity ?? "",
+    certificate: tls?.cert,
+    get calls() {
+      return counter.total;
+    },
+    callsTo: (path) => counter.of(path),
+    get connections() {
+      return answerer.live;
+    },
+    reports,
+    get faults() {
+      return faults;
+    },
+    set faults(value) {
+      faults = value;
+    },
+    revokeTokens: () => authentication?.signer.revoke(),
+    dropConnections,
+    get closed() {
+      return closing !== undefined;
+    },
+    close: () => closing ??= stop(),
+    [Symbol.asyncDispose]: () => machine.close(),
+  };
+  if (authentication !== undefined) signers.set(machine, authentication.signer);
+  return machine;
+}
+
+/** Undefined lets everybody in. */
+function authOf(auth: MachineOptions["auth"]): MachineAuth | undefined {
+  if (auth === "none") return undefined;
+  if (auth !== undefined) return auth;
+  const payload = crypto.randomUUID().replaceAll("-", "");
+  return { credentials: [{ type: "api-key", entity: crypto.randomUUID(), payload }] };
+}
+
+function signerOf(machine: Machine): TokenSigner {
+  const signer = signers.get(machine);
+  if (signer === undefined) throw new TypeError("auth.trusts has a machine that hands out no tokens");
+  return signer;
+}
+
+/** Answers offers in this process. */
+function answeredBy(answerer: () => Answerer): TakeOffer {
+  return (offer) => {
+    const call = answerer().answer(offer.sdp, {
+      answered: offer.answered,
+      candidate: offer.candidate,
+      opened: offer.done,
+      failed: offer.failed,
+    });
+    return { candidate: call.addCandidate, done() {}, failed: call.abandon };
+  };
+}
+
+/** Where to reach who listens everywhere. */
+function reachable(hostname: string): string {
+  if (hostname === "0.0.0.0") return "127.0.0.1";
+  return hostname === "::" ? "::1" : hostname;
+}

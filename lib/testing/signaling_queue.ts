@@ -1,0 +1,271 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ICECandidate } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+
+/** A caller's offer. */
+export interface Offer {
+  readonly uuid: string;
+  /** The machine it is for. */
+  readonly host: string;
+  /** The encoded session description. */
+  readonly sdp: string;
+}
+
+/** What a caller hears of its offer. After `ended`, nothing. */
+export interface OfferListener {
+  answered(sdp: string): void;
+  candidate(candidate: ICECandidate): void;
+  /** The answerer is done, or the offer has failed. */
+  ended(error: ConnectError | undefined): void;
+  /** Neither side has anything more to say. */
+  closed(): void;
+}
+
+/** What an answerer hears of the caller whose offer it has taken. `done` comes at most once; after `failed`, nothing. */
+export interface TakenOfferListener {
+  candidate(candidate: ICECandidate): void;
+  done(): void;
+  /** The caller has failed, or has run out of time. */
+  failed(error: ConnectError): void;
+}
+
+/**
+ * What an answerer says of the offer that it has taken. The first two throw when they come out of order; `done` and
+ * `failed` after either of them do nothing.
+ */
+export interface TakenOffer extends Offer {
+  answered(sdp: string): void;
+  candidate(candidate: ICECandidate): void;
+  done(): void;
+  failed(error: ConnectError): void;
+}
+
+/** Takes an offer. */
+export type TakeOffer = (offer: TakenOffer) => TakenOfferListener;
+
+interface Exchange {
+  readonly offer: Offer;
+  readonly caller: OfferListener;
+  readonly withheld: boolean;
+  answerer: TakenOfferListener | undefined;
+  isAnswered: boolean;
+  /** The caller's stream has ended. */
+  isCallerEnded: boolean;
+  /** The caller has said that it is done or has failed. */
+  isCallerDone: boolean;
+  isAnswererDone: boolean;
+}
+
+interface Waiter {
+  readonly hosts: readonly string[];
+  readonly take: TakeOffer;
+}
+
+/** Callers that may wait for one host, and answerers (the cloud's limits, protocol §3.7). */
+const MAX_CALLERS = 50, MAX_ANSWERERS = 4;
+
+/** Finished offers that are remembered: a candidate may come late. */
+const MAX_FINISHED = 1_000;
+
+/**
+ * Brings callers' offers to answerers, and both sides' words to the other (protocol §5.1). It knows no time: whoever
+ * holds it expires offers. Where goutils' memory queue makes a caller's update wait for the answerer, or lets a call
+ * wait for its end, this one does neither.
+ */
+export class SignalingQueue {
+  readonly #exchanges = new Map<string, Exchange>();
+  readonly #finished = new Set<string>();
+  #waiters: Waiter[] = [];
+  /** Hosts that answerers have announced: their offers wait for them, and go nowhere else. */
+  readonly #announced = new Set<string>();
+  readonly #ownAnswerer: TakeOffer | undefined;
+
+  /** @param ownAnswerer Takes the offers for all hosts that no answerer has announced. */
+  constructor(ownAnswerer?: TakeOffer) {
+    this.#ownAnswerer = ownAnswerer;
+  }
+
+  /**
+   * A caller offers. Throws when too many wait already.
+   *
+   * @param withheld Hand it to nobody.
+   */
+  offer(offer: Offer, caller: OfferListener, withheld: boolean = false): void {
+    const waiting = Array.from(this.#exchanges.values()).filter((exchange) =>
+      exchange.answerer === undefined && exchange.offer.host === offer.host
+    );
+    if (waiting.length >= MAX_CALLERS) throw tooMany();
+    const exchange: Exchange = {
+      offer,
+      caller,
+      withheld,
+      answerer: undefined,
+      isAnswered: false,
+      isCallerEnded: false,
+      isCallerDone: false,
+      isAnswererDone: false,
+    };
+    this.#exchanges.set(offer.uuid, exchange);
+    if (withheld) return;
+    const waiter = this.#waiters.find(({ hosts }) => hosts.includes(offer.host));
+    if (waiter !== undefined) {
+      this.#waiters = this.#waiters.filter((other) => other !== waiter);
+      this.#hand(exchange, waiter.take);
+    } else if (this.#ownAnswerer !== undefined && !this.#announced.has(offer.host)) {
+      this.#hand(exchange, this.#ownAnswerer);
+    }
+  }
+
+  /**
+   * An answerer waits for one offer for any of its hosts. Throws when too many wait for one of them already.
+   *
+   * @returns What ends the waiting.
+   */
+  wait(hosts: readonly string[], take: TakeOffer): () => void {
+    for (const host of hosts) {
+      if (this.#waiters.filter((waiter) => waiter.hosts.includes(host)).length >= MAX_ANSWERERS) {
+        throw tooMany();
+      }
+    }
+    for (const host of hosts) this.#announced.add(host);
+    for (const exchange of this.#exchanges.values()) {
+      if (exchange.withheld || exchange.answerer !== undefined) continue;
+      if (!hosts.includes(exchange.offer.host)) continue;
+      this.#hand(exchange, take);
+      return () => {};
+    }
+    const waiter: Waiter = { hosts, take };
+    this.#waiters.push(waiter);
+    return () => this.#waiters = this.#waiters.filter((other) => other !== waiter);
+  }
+
+  /** A candidate of the caller's. Throws for an offer that never was. */
+  callerCandidate(uuid: string, candidate: ICECandidate): void {
+    const exchange = this.#find(uuid);
+    if (exchange?.isCallerDone === false) exchange.answerer?.candidate(candidate);
+  }
+
+  /** The caller is done. Throws for an offer that never was. */
+  callerDone(uuid: string): void {
+    const exchange = this.#find(uuid);
+    if (exchange === undefined || exchange.isCallerDone) return;
+    exchange.isCallerDone = true;
+    exchange.answerer?.done();
+    this.#settle(exchange);
+  }
+
+  /** The caller has failed: so has its offer. Throws for an offer that never was. */
+  callerFailed(uuid: string, error: ConnectError): void {
+    const exchange = this.#find(uuid);
+    if (exchange !== undefined) this.#fail(exchange, error);
+  }
+
+  /** The caller has gone without a word: connected, or no longer interested. It hears nothing more. */
+  callerGone(uuid: string): void {
+    const exchange = this.#exchanges.get(uuid);
+    if (exchange === undefined) return;
+    exchange.isCallerEnded = true;
+    // Not a failure: callers hang up as soon as their side of the channel is open.
+    this.callerDone(uuid);
+    if (exchange.answerer === undefined) this.#close(exchange);
+  }
+
+  /** The offer's time is up. */
+  expire(uuid: string): void {
+    const exchange = this.#exchanges.get(uuid);
+    if (exchange !== undefined) {
+      this.#fail(exchange, new ConnectError("context deadline exceeded", Code.DeadlineExceeded));
+    }
+  }
+
+  /** Ends everything. */
+  close(): void {
+    const error = new ConnectError("the signaling server is closing", Code.Unavailable);
+    this.#waiters = [];
+    for (const exchange of this.#exchanges.values()) this.#fail(exchange, error);
+  }
+
+  #find(uuid: string): Exchange | undefined {
+    const exchange = this.#exchanges.get(uuid);
+    if (exchange === undefined && !this.#finished.has(uuid)) {
+      throw new ConnectError(`no active offer for ${JSON.stringify(uuid)}`, Code.Unknown);
+    }
+    return exchange;
+  }
+
+  #hand(exchange: Exchange, take: TakeOffer): void {
+    const { offer, caller } = exchange;
+    const answererEnds = (error: ConnectError | undefined) => {
+      if (exchange.isAnswererDone) return;
+      exchange.isAnswererDone = true;
+      this.#endCaller(exchange, error);
+      this.#settle(exchange);
+    };
+    exchange.answerer = { candidate() {}, done() {}, failed() {} };
+    exchange.answerer = take({
+      ...offer,
+      answered(sdp) {
+        if (exchange.isAnswered) throw new ConnectError("got init stage more than once", Code.Unknown);
+        exchange.isAnswered = true;
+        if (!exchange.isCallerEnded) caller.answered(sdp);
+      },
+      candidate(candidate) {
+        if (!exchange.isAnswered) throw new ConnectError("got update stage before init stage", Code.Unknown);
+        if (!exchange.isCallerEnded) caller.candidate(candidate);
+      },
+      done() {
+        if (!exchange.isAnswered) throw new ConnectError("got done stage before init stage", Code.Unknown);
+        answererEnds(undefined);
+      },
+      failed(error) {
+        answererEnds(
+          new ConnectError(
+            `error from answerer: ${error.rawMessage}`,
+            error.code,
+            undefined,
+            undefined,
+            error,
+          ),
+        );
+      },
+    });
+  }
+
+  #endCaller(exchange: Exchange, error: ConnectError | undefined): void {
+    if (exchange.isCallerEnded) return;
+    exchange.isCallerEnded = true;
+    // A caller whose offer has failed has nothing more to say.
+    if (error !== undefined) exchange.isCallerDone = true;
+    exchange.caller.ended(error);
+  }
+
+  #fail(exchange: Exchange, error: ConnectError): void {
+    if (!exchange.isCallerDone || !exchange.isAnswererDone) {
+      exchange.isCallerDone = true;
+      exchange.answerer?.failed(error);
+    }
+    this.#endCaller(exchange, error);
+    this.#close(exchange);
+  }
+
+  #settle(exchange: Exchange): void {
+    if (exchange.isCallerDone && exchange.isAnswererDone) this.#close(exchange);
+  }
+
+  #close(exchange: Exchange): void {
+    const { uuid } = exchange.offer;
+    if (!this.#exchanges.delete(uuid)) return;
+    this.#finished.add(uuid);
+    if (this.#finished.size > MAX_FINISHED) {
+      for (const oldest of this.#finished) {
+        this.#finished.delete(oldest);
+        break;
+      }
+    }
+    exchange.isAnswererDone = true;
+    exchange.caller.closed();
+  }
+}
+
+function tooMany(): ConnectError {
+  return new ConnectError("too many connection attempts; please wait a bit and try again", Code.Unavailable);
+}

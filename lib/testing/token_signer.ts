@@ -1,0 +1,88 @@
+/** What a token says (protocol §5.6). */
+export interface TokenClaims {
+  /** The entity that authenticated. */
+  readonly sub: string;
+  /** Whom the token is for. */
+  readonly aud: readonly string[];
+  readonly iss: string;
+  /** Seconds since 1970. */
+  readonly iat: number;
+  readonly jti: string;
+  /** The type of the credentials that were given. */
+  readonly rpc_creds_type: string;
+  /** Seconds since 1970; Viam's own tokens have none. */
+  readonly exp?: number;
+}
+
+/** Signs JSON Web Tokens with an Ed25519 key of its own, and knows them again. */
+export interface TokenSigner {
+  sign(claims: TokenClaims): Promise<string>;
+  /** The claims of a token that this signer has signed and not revoked; undefined for any other. */
+  verify(token: string): Promise<TokenClaims | undefined>;
+  /** Makes every token so far worthless. */
+  revoke(): void;
+}
+
+interface SigningKey {
+  readonly pair: CryptoKeyPair;
+  /** The public key, base64url: the `kid` that goutils gives an Ed25519 key. */
+  readonly id: string;
+}
+
+/** Makes a signer. Its key is made when it is first needed. */
+export function createTokenSigner(): TokenSigner {
+  let key: Promise<SigningKey> | undefined;
+  const currentKey = () => key ??= makeKey();
+  return {
+    async sign(claims) {
+      const { pair, id } = await currentKey();
+      const signed = `${encodeJson({ alg: "EdDSA", kid: id, typ: "JWT" })}.${encodeJson(claims)}`;
+      const signature = await crypto.subtle.sign(
+        "Ed25519",
+        pair.privateKey,
+        new TextEncoder().encode(signed),
+      );
+      return `${signed}.${encodeBytes(new Uint8Array(signature))}`;
+    },
+    async verify(token) {
+      const [header, claims, signature, ...rest] = token.split(".");
+      if (header === undefined || claims === undefined || signature === undefined || rest.length > 0) return;
+      const { pair, id } = await currentKey();
+      try {
+        const { alg, kid } = decodeJson(header) as { alg?: unknown; kid?: unknown };
+        if (alg !== "EdDSA" || kid !== id) return;
+        const signed = new TextEncoder().encode(`${header}.${claims}`);
+        const genuine = await crypto.subtle.verify("Ed25519", pair.publicKey, decodeBytes(signature), signed);
+        return genuine ? decodeJson(claims) as TokenClaims : undefined;
+      } catch {
+        return undefined; // no base64, or no JSON
+      }
+    },
+    revoke() {
+      key = undefined;
+    },
+  };
+}
+
+async function makeKey(): Promise<SigningKey> {
+  const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]) as CryptoKeyPair;
+  const bytes = await crypto.subtle.exportKey("raw", pair.publicKey);
+  return { pair, id: encodeBytes(new Uint8Array(bytes)) };
+}
+
+function encodeJson(value: unknown): string {
+  return encodeBytes(new TextEncoder().encode(JSON.stringify(value)));
+}
+
+function decodeJson(text: string): unknown {
+  return JSON.parse(new TextDecoder().decode(decodeBytes(text)));
+}
+
+function encodeBytes(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function decodeBytes(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}

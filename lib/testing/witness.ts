@@ -1,0 +1,92 @@
+import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
+import type { Methods } from "./routes.ts";
+
+/** What became of a call. */
+export interface Witnessed {
+  readonly started: boolean;
+  /** Its signal was aborted before its handler was done. */
+  readonly cancelled: boolean;
+  /** Its handler was done, well or not. */
+  readonly finished: boolean;
+}
+
+/** Remembers what became of calls that carry a token in their metadata. */
+export interface Witness {
+  /** The same methods, watched. */
+  watch(methods: Methods): Methods;
+  /** What became of the call with this token; of the last, if there were more. */
+  recall(token: string): Witnessed;
+}
+
+const HEADER = "x-witness";
+
+const NEVER_SEEN: Witnessed = { started: false, cancelled: false, finished: false };
+
+/** Makes a witness. */
+export function createWitness(): Witness {
+  const seen = new Map<string, Witnessed>();
+
+  /** @returns What to call when the handler is done. */
+  function start(token: string, signal: AbortSignal): () => void {
+    let record: Witnessed = { started: true, cancelled: false, finished: false };
+    seen.set(token, record);
+    const change = (now: Partial<Witnessed>) => {
+      if (seen.get(token) === record) seen.set(token, record = { ...record, ...now });
+    };
+    const cancelled = () => change({ cancelled: true });
+    // Aborted when the call is over, too: the handler is done then.
+    signal.addEventListener("abort", cancelled, { once: true });
+    return () => {
+      signal.removeEventListener("abort", cancelled);
+      change({ finished: true });
+    };
+  }
+
+  function unary<M, R>(implementation: (message: M, context: HandlerContext) => R | Promise<R>) {
+    return (message: M, context: HandlerContext): R | Promise<R> => {
+      const token = context.requestHeader.get(HEADER);
+      if (token === null) return implementation(message, context);
+      const finish = start(token, context.signal);
+      return (async () => await implementation(message, context))().finally(finish);
+    };
+  }
+
+  function streaming<M, R>(implementation: (message: M, context: HandlerContext) => AsyncIterable<R>) {
+    return (message: M, context: HandlerContext): AsyncIterable<R> => {
+      const token = context.requestHeader.get(HEADER);
+      return token === null
+        ? implementation(message, context)
+        : untilDone(implementation(message, context), start(token, context.signal));
+    };
+  }
+
+  function watched(spec: MethodImplSpec): MethodImplSpec {
+    switch (spec.kind) {
+      case "unary":
+        return { kind: spec.kind, method: spec.method, impl: unary(spec.impl) };
+      case "server_streaming":
+        return { kind: spec.kind, method: spec.method, impl: streaming(spec.impl) };
+      case "client_streaming":
+        return {
+          kind: spec.kind,
+          method: spec.method,
+          impl: async (messages, context) => await unary(spec.impl)(messages, context),
+        };
+      case "bidi_streaming":
+        return { kind: spec.kind, method: spec.method, impl: streaming(spec.impl) };
+    }
+  }
+
+  return {
+    watch: (methods) => new Map(Array.from(methods, ([path, spec]) => [path, watched(spec)])),
+    recall: (token) => seen.get(token) ?? NEVER_SEEN,
+  };
+}
+
+async function* untilDone<T>(messages: AsyncIterable<T>, done: () => void): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } finally {
+    done();
+  }
+}

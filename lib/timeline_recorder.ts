@@ -1,0 +1,57 @@
+import type { DialPhase, TimelineEntry } from "./core/timeline.ts";
+import type { DialEvent } from "./events.ts";
+import { callQuietly, type Logger } from "./logger.ts";
+
+/** Writes down what a dial does, and tells whoever wants to know. */
+export interface TimelineRecorder {
+  readonly entries: readonly TimelineEntry[];
+  /** The phase that is under way, or was last. */
+  readonly phase: DialPhase;
+  /** Runs a step. `describe` says in a few words what came of it. */
+  step<T>(phase: DialPhase, describe: (result: T) => string, run: () => Promise<T>): Promise<T>;
+  /** Notes something beside the steps. */
+  remark(phase: DialPhase, detail: string, ok?: boolean): void;
+}
+
+/** Starts the clock. */
+export function createTimeline(
+  logger: Logger,
+  onEvent: ((event: DialEvent) => void) | undefined,
+): TimelineRecorder {
+  const start = performance.now();
+  const entries: TimelineEntry[] = [];
+  let phase: DialPhase = "options";
+  function add(entry: TimelineEntry): void {
+    entries.push(entry);
+    callQuietly(() => logger.debug?.(`dial: ${entry.phase}: ${entry.detail}`, { ...entry }));
+    if (onEvent !== undefined) callQuietly(() => onEvent({ type: "progress", entry }));
+  }
+  return {
+    entries,
+    get phase() {
+      return phase;
+    },
+    async step(name, describe, run) {
+      phase = name;
+      const began = performance.now();
+      const times = () => ({ atMs: began - start, durationMs: performance.now() - began });
+      try {
+        const result = await run();
+        add({ phase: name, ...times(), detail: describe(result), ok: true });
+        return result;
+      } catch (error) {
+        phase = name;
+        add({
+          phase: name,
+          ...times(),
+          detail: error instanceof Error ? error.message : String(error),
+          ok: false,
+        });
+        throw error;
+      }
+    },
+    remark(name, detail, ok = true) {
+      add({ phase: name, atMs: performance.now() - start, detail, ok });
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ClientStreams } from "../core/client_streams.ts";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import { createFrameWriter } from "./frame_writer.ts";
+import type { Peer } from "./peer.ts";
+
+/** A carrier over data channel 0. It is told what the peer reports. */
+export interface ChannelCarrier extends Carrier {
+  /** A frame came in. */
+  receive(frame: Uint8Array): void;
+  /** The send buffer has drained. */
+  writable(): void;
+  /** The connection is lost: ends every call with `error`, and every later one. */
+  fail(error: ConnectError): void;
+  /** Open calls. */
+  readonly size: number;
+}
+
+/** Opens calls over an open peer. Closing it closes the peer. */
+export function createChannelCarrier(peer: Peer, limits: CarrierLimits): ChannelCarrier {
+  const overhead = MAX_FRAME_BYTES - MAX_PACKET_BYTES;
+  const streams = new ClientStreams({
+    maxMessageBytes: limits.maxMessageBytes,
+    packetBytes: Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - overhead)),
+  });
+  /** Senders that wait for their stream's messages to be written. */
+  const waiting = new Map<number, () => void>();
+  let lost: ConnectError | undefined;
+  let closing: Promise<void> | undefined;
+  const writer = createFrameWriter(
+    peer,
+    () => streams.next(),
+    () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
+  );
+
+  function flush(): void {
+    writer.flush();
+    if (waiting.size === 0) return;
+    for (const [id, wake] of waiting) {
+      if (streams.isSending(id)) continue;
+      waiting.delete(id);
+      wake();
+    }
+  }
+
+  function wake(id: number): void {
+    const resolve = waiting.get(id);
+    if (resolve === undefined) return;
+    waiting.delete(id);
+    resolve();
+  }
+
+  function fail(error: ConnectError): void {
+    if (lost !== undefined) return;
+    lost = error;
+    streams.fail(error);
+    for (const resolve of waiting.values()) resolve();
+    waiting.clear();
+  }
+
+  function open(request: CallRequest, listener: CallListener): Call {
+    if (lost !== undefined) return endedCall(lost, listener);
+    const id = streams.open(request, {
+      headers: (metadata) => listener.headers(metadata),
+      message: (bytes) => listener.message(bytes),
+      end: (end) => {
+        wake(id);
+        listener.end(end);
+      },
+    });
+    // The headers are written with the first message, or on their own if none comes in this turn.
+    queueMicrotask(flush);
+    return {
+      send(message, last) {
+        streams.send(id, message, last);
+        flush();
+        if (!streams.isSending(id)) return undefined;
+        return new Promise((resolve) => waiting.set(id, resolve));
+      },
+      halfClose() {
+        streams.halfClose(id);
+        flush();
+      },
+      reset() {
+        streams.reset(id);
+        wake(id);
+        flush();
+      },
+      pause() {},
+      resume() {},
+    };
+  }
+
+  return {
+    open,
+    receive(frame) {
+      streams.receive(frame);
+      // A refused stream has queued a reset.
+      if (streams.sending) flush();
+    },
+    writable: flush,
+    fail,
+    get size() {
+      return streams.size;
+    },
+    close() {
+      closing ??= (async () => {
+        fail(new ConnectError("the channel is closed", Code.Unavailable));
+        await peer.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+/** A call on a carrier that is gone. Its end comes after `open` has returned. */
+export function endedCall(error: ConnectError, listener: CallListener): Call {
+  let over = false;
+  queueMicrotask(() => {
+    if (over) return;
+    over = true;
+    listener.end({ error, trailers: new Metadata() });
+  });
+  return {
+    send: () => undefined,
+    halfClose() {},
+    reset() {
+      over = true;
+    },
+    pause() {},
+    resume() {},
+  };
+}

@@ -1,0 +1,296 @@
+import type { DataChannel, PeerConnection } from "node-datachannel";
+
+/*
+ * The one importer of node-datachannel. What it knows of the engine was learned the hard way (ARCHITECTURE.md):
+ * an exception that escapes a callback aborts the process; without a closed callback on every channel and a state
+ * callback on every connection the process never exits; channels close before their connection.
+ */
+
+/**
+ * The engine's own send buffer, in bytes, below the channel's. The engine's default of 1 MiB would put eight
+ * seconds of data on a link of 1 Mbit/s out of our reach; this bounds it, and still fills 20 Mbit/s at 100 ms.
+ */
+export const ENGINE_SEND_BYTES = 262_144;
+
+/** How long a close waits for the engine to confirm it, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** A STUN or TURN server, as the engine takes it. */
+export interface EngineIceServer {
+  readonly hostname: string;
+  readonly port: number;
+  /** Present for TURN: without it the engine takes the server for STUN and ignores the credentials. */
+  readonly relayType?: "TurnUdp";
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** How a peer connection is made. */
+export interface PeerOptions {
+  readonly iceServers: readonly EngineIceServer[];
+  /** Offer only relay candidates. */
+  readonly relayOnly?: boolean;
+}
+
+/** What a peer connection reports. What one of these throws closes the peer, and is reported to `failed`. */
+export interface PeerListener {
+  localDescription(sdp: string, type: string): void;
+  /** `candidate:…`, and the media line it belongs to. */
+  localCandidate(candidate: string, mid: string): void;
+  gatheringComplete(): void;
+  /** "connecting", "connected", "disconnected", "failed" or "closed". */
+  state(state: string): void;
+  /** Channel 0 is open. */
+  open(): void;
+  /** Channel 0 is closed. */
+  closed(): void;
+  /** A frame on channel 0. */
+  frame(bytes: Uint8Array): void;
+  /** The send buffer of channel 0 has fallen to its low mark. */
+  writable(): void;
+  /** Text on channel 1. */
+  negotiation(text: string): void;
+  failed(error: unknown): void;
+}
+
+/** One end of the path that a connection has chosen. */
+export interface Candidate {
+  readonly address: string;
+  readonly port: number;
+  /** "host", "srflx", "prflx" or "relay". */
+  readonly type: string;
+  /** "udp" or "tcp". */
+  readonly protocol: string;
+}
+
+/** A peer connection with the two negotiated channels of protocol §3.3. */
+export interface Peer {
+  /** Makes the offer; it comes by `localDescription`. */
+  offer(): void;
+  /** The local description with the candidates found so far. */
+  localDescription(): string | undefined;
+  /** Takes an offer and makes the answer; it comes by `localDescription`. */
+  answer(offer: string): void;
+  /** Takes the answer to the offer. */
+  accept(answer: string): void;
+  /** False when the candidate cannot be used: the connection is closed, or the engine refuses it. */
+  addCandidate(candidate: string, mid: string): boolean;
+  /** Sends a frame on channel 0; false when the channel does not take it. */
+  send(frame: Uint8Array): boolean;
+  /** Sends text on channel 1. */
+  negotiate(text: string): void;
+  /** Bytes waiting in channel 0's send buffer. */
+  bufferedAmount(): number;
+  /** The largest frame the other side takes, in bytes. */
+  maxFrameBytes(): number;
+  /** The path in use. */
+  selectedPair(): { readonly local: Candidate; readonly remote: Candidate } | undefined;
+  /** Round-trip time of the path in milliseconds, where the engine knows it. */
+  roundTripMs(): number | undefined;
+  bytesSent(): number;
+  bytesReceived(): number;
+  /** Closes channels, then the connection; resolves when the engine is done with them, or after two seconds. */
+  close(): Promise<void>;
+}
+
+/** Makes peer connections. */
+export interface Engine {
+  createPeer(options: PeerOptions, listener: PeerListener): Peer;
+}
+
+let loading: Promise<Engine> | undefined;
+let live = 0;
+
+/** Number of peer connections that this process has not finished closing. */
+export function livePeers(): number {
+  return live;
+}
+
+/**
+ * Loads the engine, once. A direct dial never does, so that it needs no permission for native code.
+ *
+ * @throws what the import throws, when the native module is missing or not permitted
+ */
+export function loadEngine(): Promise<Engine> {
+  loading ??= import("node-datachannel").then(
+    ({ default: library }) => {
+      // Process-wide, and only heeded before the first connection.
+      library.setSctpSettings({ sendBufferSize: ENGINE_SEND_BYTES });
+      return {
+        createPeer: (options, listener) =>
+          createPeer(
+            new library.PeerConnection("viam-dial", {
+              iceServers: options.iceServers.map((server) => ({ ...server })),
+              iceTransportPolicy: options.relayOnly === true ? "relay" : "all",
+              disableAutoNegotiation: true,
+            }),
+            listener,
+          ),
+      };
+    },
+    (error) => {
+      loading = undefined;
+      throw error;
+    },
+  );
+  return loading;
+}
+
+function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
+  live++;
+  let closing: Promise<void> | undefined;
+  let ended = false;
+  const connectionClosed = Promise.withResolvers<void>();
+  const dataClosed = Promise.withResolvers<void>();
+  const negotiationClosed = Promise.withResolvers<void>();
+
+  /** No exception may get back into the engine. */
+  function guarded<A extends unknown[]>(handle: (...args: A) => void): (...args: A) => void {
+    return (...args) => {
+      if (ended) return;
+      try {
+        handle(...args);
+      } catch (error) {
+        ended = true;
+        try {
+          listener.failed(error);
+        } catch {
+          // The listener had its say.
+        }
+        void close();
+      }
+    };
+  }
+
+  // Both channels before any description: otherwise the offer has no data section (protocol §3.3).
+  const negotiation = connection.createDataChannel("negotiation", { negotiated: true, id: 1 });
+  const data = connection.createDataChannel("data", { negotiated: true, id: 0 });
+
+  connection.onStateChange((state) => {
+    if (state === "closed") connectionClosed.resolve();
+    guarded(() => listener.state(state))();
+  });
+  connection.onLocalDescription(guarded((sdp, type) => listener.localDescription(sdp, type)));
+  connection.onLocalCandidate(
+    guarded((candidate, mid) => listener.localCandidate(candidate.replace(/^a=/, ""), mid)),
+  );
+  connection.onGatheringStateChange(guarded((state) => {
+    if (state === "complete") listener.gatheringComplete();
+  }));
+  data.onOpen(guarded(() => listener.open()));
+  data.onClosed(() => {
+    dataClosed.resolve();
+    guarded(() => listener.closed())();
+  });
+  data.onError(guarded(() => {})); // a closed channel follows, and says the same
+  data.onMessage(guarded((message) => listener.frame(toBytes(message))));
+  data.onBufferedAmountLow(guarded(() => listener.writable()));
+  data.setBufferedAmountLowThreshold(LOW_MARK_BYTES);
+  negotiation.onOpen(() => {});
+  negotiation.onClosed(() => negotiationClosed.resolve());
+  negotiation.onError(() => {});
+  negotiation.onMessage(guarded((message) => {
+    if (typeof message === "string") listener.negotiation(message);
+  }));
+
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      // The engine may still report while it closes; whoever closes has stopped listening.
+      ended = true;
+      closeQuietly(data);
+      closeQuietly(negotiation);
+      try {
+        connection.close();
+      } catch {
+        connectionClosed.resolve();
+      }
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const bound = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_TIMEOUT_MS));
+      await Promise.race([
+        Promise.all([connectionClosed.promise, dataClosed.promise, negotiationClosed.promise]),
+        bound,
+      ]);
+      clearTimeout(timer);
+      live--;
+    })();
+    return closing;
+  }
+
+  return {
+    offer: () => connection.setLocalDescription("offer"),
+    localDescription: () => connection.localDescription()?.sdp,
+    answer: (offer) => {
+      connection.setRemoteDescription(offer, "offer");
+      connection.setLocalDescription("answer");
+    },
+    accept: (answer) => connection.setRemoteDescription(answer, "answer"),
+    addCandidate: (candidate, mid) => {
+      if (closing !== undefined) return false;
+      try {
+        connection.addRemoteCandidate(candidate, mid);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    send: (frame) => {
+      if (closing !== undefined) return false;
+      try {
+        data.sendMessageBinary(frame);
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    negotiate: (text) => {
+      if (closing === undefined && negotiation.isOpen()) negotiation.sendMessage(text);
+    },
+    bufferedAmount: () => closing === undefined ? data.bufferedAmount() : 0,
+    maxFrameBytes: () => data.maxMessageSize(),
+    selectedPair: () => {
+      if (closing !== undefined) return undefined;
+      const pair = connection.getSelectedCandidatePair();
+      return pair === null ? undefined : { local: toCandidate(pair.local), remote: toCandidate(pair.remote) };
+    },
+    roundTripMs: () => {
+      if (closing !== undefined) return undefined;
+      const milliseconds = connection.rtt();
+      return milliseconds > 0 ? milliseconds : undefined;
+    },
+    bytesSent: () => closing === undefined ? connection.bytesSent() : 0,
+    bytesReceived: () => closing === undefined ? connection.bytesReceived() : 0,
+    close,
+  };
+}
+
+/** Below the smallest window (`send_window.ts`), so that a sender that waits is always woken. */
+const LOW_MARK_BYTES = 32_768;
+
+const encoder = new TextEncoder();
+
+function toBytes(message: string | ArrayBuffer | Uint8Array<ArrayBufferLike>): Uint8Array {
+  // A text frame on channel 0 is read like a binary one (protocol §4.13).
+  if (typeof message === "string") return encoder.encode(message);
+  if (message instanceof ArrayBuffer) return new Uint8Array(message);
+  // Plain, not a Buffer: views of it end up in users' messages, and a Buffer's `slice` shares memory.
+  return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
+}
+
+function toCandidate(
+  info: { address: string; port: number; type: string; transportType: string },
+): Candidate {
+  return {
+    address: info.address,
+    port: info.port,
+    type: info.type,
+    protocol: info.transportType.toLowerCase(),
+  };
+}
+
+function closeQuietly(channel: DataChannel): void {
+  try {
+    channel.close();
+  } catch {
+    // Closed already.
+  }
+}

@@ -1,0 +1,173 @@
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { type ICEServer, SignalingService } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/caller_exchange.ts";
+import { toWireStatus } from "../core/wire_status.ts";
+
+/** The signaling server does not signal for this machine; a direct dial may do (protocol §2.1). */
+export class NoSignalerError extends Error {
+  override readonly name = "NoSignalerError";
+}
+
+/** How long the last word to the signaling server may take, in milliseconds. It does not hold up the dial. */
+const REPORT_TIMEOUT_MS = 2_000;
+
+/** What a signaling server says before a call. */
+export interface SignalingConfig {
+  readonly iceServers: readonly ICEServer[];
+  /** The machine's engine, where the server says so: ours does, in a header. */
+  readonly engine: string | undefined;
+}
+
+/** Names the machine's WebRTC engine in the answer to OptionalWebRTCConfig. */
+export const ENGINE_HEADER = "viam-dial-engine";
+
+/**
+ * Asks the signaling server for ICE servers.
+ *
+ * @throws {NoSignalerError} when it does not signal for this host
+ */
+export async function fetchSignalingConfig(
+  transport: Transport,
+  host: string,
+  signal: AbortSignal,
+): Promise<SignalingConfig> {
+  try {
+    let engine: string | undefined;
+    const answer = await createClient(SignalingService, transport).optionalWebRTCConfig({}, {
+      headers: { "rpc-host": host },
+      signal,
+      onHeader: (headers) => engine = headers.get(ENGINE_HEADER) ?? undefined,
+    });
+    return { iceServers: answer.config?.additionalIceServers ?? [], engine };
+  } catch (error) {
+    const failure = ConnectError.from(error);
+    const unknownHost = failure.code === Code.InvalidArgument &&
+      failure.rawMessage === "host not preconfigured";
+    if (failure.code === Code.Unimplemented || unknownHost) {
+      throw new NoSignalerError(failure.rawMessage, { cause: failure });
+    }
+    throw error;
+  }
+}
+
+/** What an exchange makes the peer connection do. */
+export interface ExchangePeer {
+  accept(answer: string): void;
+  addCandidate(candidate: string, mid: string): void;
+}
+
+/** A running exchange. */
+export interface SignalingExchange {
+  /** Takes what the peer connection reports. */
+  handle(input: ExchangeInput): void;
+  /** Resolves when the data channel is open; rejects with what prevented it. */
+  readonly connected: Promise<void>;
+  /** Resolves when the signaling server has been told, and nothing is under way any more. Never rejects. */
+  readonly settled: Promise<void>;
+}
+
+/**
+ * Runs a caller's exchange over a transport to the signaling server.
+ *
+ * @param transport Has the token for that server.
+ * @param host The machine's name there.
+ * @param onAnswer Told when the answer has come.
+ */
+export function startExchange(
+  transport: Transport,
+  host: string,
+  peer: ExchangePeer,
+  onAnswer: () => void,
+): SignalingExchange {
+  const client = createClient(SignalingService, transport);
+  const headers = { "rpc-host": host };
+  const exchange = new CallerExchange();
+  const connected = Promise.withResolvers<void>();
+  const settled = Promise.withResolvers<void>();
+  connected.promise.catch(() => {});
+  const stop = new AbortController();
+  /** Candidates on their way. */
+  const updates = new Set<Promise<unknown>>();
+  let finished = false;
+
+  function handle(input: ExchangeInput): void {
+    for (const output of exchange.handle(input)) perform(output);
+  }
+
+  function perform(output: ExchangeOutput): void {
+    switch (output.kind) {
+      case "call":
+        void call(output.sdp);
+        return;
+      case "accept":
+        peer.accept(output.sdp);
+        return onAnswer();
+      case "addCandidate":
+        return peer.addCandidate(output.candidate, output.mid);
+      case "sendCandidate": {
+        const { uuid, candidate, mid } = output;
+        const update = client.callUpdate(
+          {
+            uuid,
+            update: { case: "candidate", value: { candidate, sdpMid: mid, sdpmLineIndex: 0 } },
+          },
+          { headers, signal: stop.signal },
+          // A candidate that does not arrive is no failure: others may (protocol §3.4, rule 4).
+        ).catch(() => {}).then(() => {
+          updates.delete(update);
+          if (updates.size === 0) handle({ kind: "updatesSettled" });
+        });
+        updates.add(update);
+        return;
+      }
+      case "sendDone":
+        return report(client.callUpdate(
+          { uuid: output.uuid, update: { case: "done", value: true } },
+          { headers, timeoutMs: REPORT_TIMEOUT_MS },
+        ));
+      case "sendError":
+        return report(client.callUpdate(
+          {
+            uuid: output.uuid,
+            update: { case: "error", value: { ...toWireStatus(output.error), details: [] } },
+          },
+          { headers, timeoutMs: REPORT_TIMEOUT_MS },
+        ));
+      case "connected":
+        connected.resolve();
+        return finish();
+      case "failed":
+        connected.reject(output.error);
+        return finish();
+    }
+  }
+
+  let reporting: Promise<unknown> = Promise.resolve();
+
+  /** The dial does not wait for this, and its failure is not the dial's. */
+  function report(sent: Promise<unknown>): void {
+    reporting = sent.catch(() => {});
+  }
+
+  function finish(): void {
+    if (finished) return;
+    finished = true;
+    void reporting.then(() => {
+      stop.abort(new ConnectError("the exchange is over", Code.Canceled));
+      return Promise.all(updates);
+    }).then(() => settled.resolve());
+  }
+
+  async function call(sdp: string): Promise<void> {
+    try {
+      for await (const response of client.call({ sdp }, { headers, signal: stop.signal })) {
+        handle({ kind: "response", response });
+      }
+      handle({ kind: "callEnded", error: undefined });
+    } catch (error) {
+      handle({ kind: "callEnded", error: ConnectError.from(error) });
+    }
+  }
+
+  return { handle, connected: connected.promise, settled: settled.promise };
+}

@@ -1,0 +1,155 @@
+import { ConnectError } from "@connectrpc/connect";
+import { authorize, type DialContext, reachServer, transportTo } from "./direct_link.ts";
+import { chooseIceServers, type IceEndpoint } from "./core/ice.ts";
+import { joinHostPort } from "./core/address.ts";
+import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
+import { describeTarget, type DialPlan } from "./core/plan.ts";
+import { hedge } from "./hedge.ts";
+import type { ChannelPath, Link } from "./reconnect.ts";
+import { abortable } from "./rpc/abortable.ts";
+import { type Candidate, type EngineIceServer, loadEngine, type Peer } from "./webrtc/peer.ts";
+import { fetchSignalingConfig, NoSignalerError } from "./webrtc/signaling_client.ts";
+import { connectWebrtc, type WebrtcConnection } from "./webrtc/webrtc_connection.ts";
+
+/** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
+const HEDGE_ATTEMPTS = 3;
+const HEDGE_MS = 250;
+
+/**
+ * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
+ * connects to the machine through it. Undefined when the server does not signal for the machine.
+ *
+ * @param signal Gives the attempt up.
+ */
+export async function connectByWebrtc(
+  plan: DialPlan & { kind: "webrtc" },
+  entity: string,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<Link | undefined> {
+  const { options, timeline } = dial;
+  // Loading takes as long as a round trip or two, and needs nothing from the server.
+  const loading = loadEngine();
+  loading.catch(() => {});
+  const server = await reachServer(plan.signaling, undefined, dial, signal);
+  let kept = false;
+  try {
+    const authorization = await authorize(server, entity, dial, signal, signal);
+    const signaling = transportTo(server, options, authorization);
+    let config;
+    try {
+      config = await timeline.step(
+        "config",
+        ({ iceServers }) => `${iceServers.length} additional ICE servers`,
+        () => fetchSignalingConfig(signaling, plan.host, signal),
+      );
+    } catch (error) {
+      if (error instanceof NoSignalerError) return undefined;
+      throw error;
+    }
+    const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
+    const { endpoints, unreadable } = chooseIceServers({
+      iceServers: options.webrtc.iceServers,
+      additional: config.iceServers,
+      publicNetwork: plan.publicNetwork,
+    });
+    for (const url of unreadable) timeline.remark("config", `left out the ICE server ${url}`, false);
+    const iceServers = endpoints.flatMap((endpoint) => toEngine(endpoint, options.webrtc.forceP2P === true));
+    const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
+    const began = performance.now();
+    let answeredAfterMs = 0;
+    const connecting = hedge<WebrtcConnection>({
+      start(attempt, by) {
+        if (attempt > 1) {
+          timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
+        }
+        const promising = Promise.withResolvers<void>();
+        const result = connectWebrtc({
+          engine,
+          signaling,
+          host: plan.host,
+          iceServers,
+          relayOnly: options.webrtc.forceRelay === true,
+          candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
+          maxMessageBytes: MAX_MESSAGE_BYTES,
+          signal: by,
+          onProgress(reached) {
+            first[reached].resolve();
+            if (reached !== "answered") return;
+            answeredAfterMs = performance.now() - began;
+            promising.resolve();
+          },
+        });
+        return { result, promising: promising.promise };
+      },
+      attempts: HEDGE_ATTEMPTS,
+      // On a slow network everything takes longer: an answer that took its time says so.
+      delayMs: () => Math.max(HEDGE_MS, 3 * answeredAfterMs),
+      // The engine fails a handshake that is faster than its own bookkeeping.
+      retryable: (error) => error instanceof ConnectError && error.rawMessage.startsWith("connection lost"),
+      discard: ({ carrier }) => carrier.close(),
+      signal,
+    });
+    connecting.catch(() => {});
+    const reached = (step: Promise<void>) => Promise.race([step, connecting.then(() => {})]);
+    await timeline.step("offer", () => "made", () => reached(first.offered.promise));
+    await timeline.step(
+      "signaling",
+      () => `${plan.host} answered through ${describeTarget(server.target)}`,
+      () => reached(first.answered.promise),
+    );
+    const { result: connection, settled } = await timeline.step(
+      "channel",
+      ({ result }) => describePath(pathOf(result.peer)),
+      () => connecting,
+    );
+    kept = true;
+    const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
+    return {
+      kind: "webrtc",
+      carrier: connection.carrier,
+      authorization: undefined, // who may signal may call (protocol §2.5)
+      baseUrl: `https://${plan.host}`,
+      lost: connection.lost,
+      path: () => pathOf(connection.peer),
+      async close() {
+        await Promise.all([connection.carrier.close(), signaled]);
+      },
+    };
+  } finally {
+    if (!kept) await server.carrier.close();
+  }
+}
+
+/** A server as the engine takes it. It knows TURN over UDP only, and would take other TURN servers for that. */
+function toEngine(endpoint: IceEndpoint, withoutTurn: boolean): EngineIceServer[] {
+  const { scheme, hostname, port, transport, username, credential } = endpoint;
+  if (scheme === "stun") return [{ hostname, port }];
+  if (withoutTurn || scheme === "turns" || transport !== "udp") return [];
+  return [{ hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" }];
+}
+
+/** From the nearest way to the farthest. */
+const KINDS: readonly (readonly [type: string, kind: ChannelPath["kind"]])[] = [
+  ["host", "host"],
+  ["prflx", "peer-reflexive"],
+  ["srflx", "server-reflexive"],
+  ["relay", "relay"],
+];
+
+function pathOf(peer: Peer): ChannelPath {
+  const pair = peer.selectedPair();
+  const rank = (candidate: Candidate) => KINDS.findIndex(([type]) => type === candidate.type);
+  const farther = pair === undefined ? 0 : Math.max(0, rank(pair.local), rank(pair.remote));
+  return {
+    kind: KINDS[farther]![1],
+    protocol: "webrtc",
+    local: pair === undefined ? undefined : joinHostPort(pair.local.address, pair.local.port),
+    remote: pair === undefined ? undefined : joinHostPort(pair.remote.address, pair.remote.port),
+    roundTripMs: peer.roundTripMs(),
+  };
+}
+
+function describePath(path: ChannelPath): string {
+  return `open, ${path.kind} ${path.local ?? "?"} to ${path.remote ?? "?"}`;
+}

@@ -1,0 +1,50 @@
+/**
+ * Dials Viam machines from Deno and Bun: over WebRTC, from anywhere, or directly. The result is a Connect
+ * `Transport`, which any generated service works on. Names and behaviour follow Python's `viam.rpc.dial`.
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dial, DialOptions } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * // A machine of our own stands in for a robot here; dial "my-robot-main.abcdef.viam.cloud" the same way.
+ * await using robot = await startMachine();
+ * await using machine = await dial(robot.address, {
+ *   ...DialOptions.withApiKey(robot.apiKey, robot.apiKeyId),
+ *   insecure: true,
+ * });
+ * const { message } = await createClient(EchoService, machine.channel).echo({ message: "hello" });
+ * console.log(message);
+ * ```
+ *
+ * @module
+ */
+export { dial, dialDirect } from "./lib/dial.ts";
+export { DialOptions, withApiKey } from "./lib/options.ts";
+export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options.ts";
+export { resolveDialOptions } from "./lib/resolve_options.ts";
+export type { ResolvedDialOptions } from "./lib/resolve_options.ts";
+export type { Credentials, CredentialType } from "./lib/credentials.ts";
+export { AuthenticatedChannel, ViamChannel } from "./lib/channel.ts";
+export type { ChannelCore } from "./lib/channel.ts";
+export type { ChannelPath, ChannelState } from "./lib/reconnect.ts";
+export type { ChannelKind, DialEvent } from "./lib/events.ts";
+export {
+  AuthenticationError,
+  DialError,
+  DialOptionsError,
+  DialPermissionError,
+  DialTimeoutError,
+  HostOfflineError,
+  InsecureConnectionError,
+  SignalingError,
+} from "./lib/errors.ts";
+export type { DialAttempt, DialErrorInit } from "./lib/errors.ts";
+export type { OptionProblem } from "./lib/core/option_problem.ts";
+export type { DialPhase, TimelineEntry } from "./lib/core/timeline.ts";
+export type { IceServer } from "./lib/core/ice.ts";
+export type { Address } from "./lib/core/address.ts";
+export { Metadata } from "./lib/core/metadata.ts";
+export { LOGGER } from "./lib/logger.ts";
+export type { Logger, LogLevel, ModuleLogger } from "./lib/logger.ts";

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { isLocalName, isPrivate, parseAddress } from "../../lib/core/address.ts";
+import { test } from "../harness.ts";
+
+const good: readonly [
+  typed: string,
+  authority: string,
+  hostname: string,
+  port: number | undefined,
+  scheme: string | undefined,
+][] = [
+  ["robot.example", "robot.example", "robot.example", undefined, undefined],
+  ["robot.example:8080", "robot.example:8080", "robot.example", 8080, undefined],
+  [
+    "robot-main.abcdef.viam.cloud",
+    "robot-main.abcdef.viam.cloud",
+    "robot-main.abcdef.viam.cloud",
+    undefined,
+    undefined,
+  ],
+  ["127.0.0.1:1", "127.0.0.1:1", "127.0.0.1", 1, undefined],
+  ["[::1]:65535", "[::1]:65535", "::1", 65535, undefined],
+  ["[fe80::1]", "[fe80::1]", "fe80::1", undefined, undefined],
+  ["http://localhost:80", "localhost:80", "localhost", 80, "http"],
+  ["https://app.viam.com", "app.viam.com", "app.viam.com", undefined, "https"],
+  ["https://app.viam.com/", "app.viam.com", "app.viam.com", undefined, "https"],
+  ["HTTPS://App.Viam.com:443/", "App.Viam.com:443", "App.Viam.com", 443, "https"],
+  ["my_robot", "my_robot", "my_robot", undefined, undefined],
+];
+for (const [typed, authority, hostname, port, scheme] of good) {
+  test(`parseAddress() reads ${typed}`, () => {
+    assert.deepEqual(parseAddress(typed), { authority, hostname, port, scheme, unixPath: undefined });
+  }, { pure: true });
+}
+
+test("parseAddress() reads Unix sockets", () => {
+  for (const typed of ["unix:/run/viam.sock", "unix:///run/viam.sock"]) {
+    const address = parseAddress(typed);
+    assert.ok(!("problem" in address));
+    assert.equal(address.unixPath, "/run/viam.sock");
+  }
+}, { pure: true });
+
+const bad = [
+  "",
+  "  ",
+  " robot",
+  "a b",
+  "robot:0",
+  "robot:65536",
+  "robot:99999",
+  "robot:",
+  "robot:8o",
+  "robot:-1",
+  ":8080",
+  "http://",
+  "http://:80",
+  "ftp://robot",
+  "robot/path",
+  "http://robot/path",
+  "http://robot?query",
+  "http://user:password@robot",
+  "::1",
+  "fe80::1:8080",
+  "[::1",
+  "::1]",
+  "[]",
+  "[zz]:1",
+  "256.1.1.1",
+  "1.2.3",
+  "a..b",
+  "-robot",
+  "unix:relative",
+  "unix:",
+  "röbot",
+  `${"a".repeat(64)}.example`,
+];
+for (const typed of bad) {
+  test(`parseAddress() refuses ${JSON.stringify(typed)}`, () => {
+    const address = parseAddress(typed);
+    assert.ok("problem" in address && address.problem.length > 0);
+  }, { pure: true });
+}
+
+test("isLocalName() goes by labels, as Python's engine goes by text", () => {
+  for (const name of ["localhost", "LOCALHOST", "robot.local", "robot.local.viam.cloud", "a.localhost"]) {
+    assert.equal(isLocalName(name), true, name);
+  }
+  for (
+    const name of ["127.0.0.1", "robot.viam.cloud", "local.example", "mylocalhost.example", "locals.example"]
+  ) {
+    assert.equal(isLocalName(name), false, name);
+  }
+}, { pure: true });
+
+test("isPrivate() knows the private ranges", () => {
+  for (
+    const host of [
+      "127.0.0.1",
+      "10.1.2.3",
+      "192.168.0.1",
+      "172.16.0.1",
+      "172.31.0.1",
+      "::1",
+      "fd00::1",
+      "fe80::1",
+      "x.local",
+    ]
+  ) {
+    assert.equal(isPrivate(host), true, host);
+  }
+  for (const host of ["172.32.0.1", "8.8.8.8", "app.viam.com", "2001:db8::1", "100.64.0.1"]) {
+    assert.equal(isPrivate(host), false, host);
+  }
+}, { pure: true });

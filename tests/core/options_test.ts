@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { DialOptionsError } from "../../lib/errors.ts";
+import { DialOptions } from "../../lib/options.ts";
+import { resolveAddress, resolveDialOptions } from "../../lib/resolve_options.ts";
+import { test } from "../harness.ts";
+
+const id = "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c";
+const secret = "very-secret-0123456789";
+
+/** Options as untyped programs write them. */
+function refused(options: unknown): DialOptionsError {
+  try {
+    resolveDialOptions(options as DialOptions);
+  } catch (error) {
+    assert.ok(error instanceof DialOptionsError && error instanceof TypeError);
+    return error;
+  }
+  assert.fail("it was not refused");
+}
+
+const wrong: readonly [options: unknown, option: string, text: RegExp][] = [
+  [{ timeoutMs: -1 }, "timeoutMs", /-1 is no number of milliseconds/],
+  [{ timeoutMs: "20" }, "timeoutMs", /"20" is no number/],
+  [{ timeoutMs: NaN }, "timeoutMs", /NaN/],
+  [{ disableWebrtc: 1 }, "disableWebrtc", /1 is neither true nor false/],
+  [{ disable_webrtc: true }, "disable_webrtc", /no option of this name; did you mean disableWebrtc/],
+  [{ timeoutms: 5 }, "timeoutms", /did you mean timeoutMs/],
+  [{ entity: "x" }, "entity", /no option of this name/],
+  [{ maxReconnectAttempts: 1.5 }, "maxReconnectAttempts", /1.5 is no integer/],
+  [{ initialAttempts: 0 }, "initialAttempts", /0 is no integer of at least 1/],
+  [{ credentials: "key" }, "credentials", /is no object/],
+  [{ credentials: { type: "", payload: "x" } }, "credentials.type", /no non-empty string/],
+  [{ credentials: { type: "api-key", payload: 5 } }, "credentials.payload", /value of type number/],
+  [{ credentials: { type: "robot-secret" } }, "credentials.payload", /is missing/],
+  [{ credentials: { type: "api-key", payload: secret } }, "authEntity", /id of the key/],
+  [{ signal: {} }, "signal", /no AbortSignal/],
+  [{ tls: { ca: 5 } }, "tls.ca", /5/],
+  [{ tls: { cert: "pem" } }, "tls.key", /is missing/],
+  [{ tls: { minVersion: "TLSv1" } }, "tls.minVersion", /is none of/],
+  [{ protocol: "http" }, "protocol", /"http" is none of "auto", "grpc", "grpc-web"/],
+  [{ webrtc: { turnPort: 70000 } }, "webrtc.turnPort", /from 1 to 65535/],
+  [{ webrtc: { iceServers: [{ urls: "http://x" }] } }, "webrtc.iceServers", /no stun:/],
+  [{ webrtc: { signalingAddress: "a b" } }, "webrtc.signalingAddress", /white space/],
+  [{ webrtc: { turnUri: "stun:x" } }, "webrtc.turnUri", /no turn:/],
+  [{ interceptors: [5] }, "interceptors", /item \[0\] that is no function/],
+  [{ headers: { "a b": "c" } }, "headers", /no HeadersInit/],
+  [{ logger: { info: 5 } }, "logger", /"info" that is no function/],
+  [{ onEvent: "x" }, "onEvent", /no function/],
+  [{ maxBufferedBytes: 0 }, "maxBufferedBytes", /at least 1/],
+  ["text", "options", /is no object/],
+  [[], "options", /is no object/],
+  [
+    { accessToken: "t", credentials: { type: "robot-secret", payload: secret } },
+    "accessToken",
+    /combined with credentials/,
+  ],
+  [{ webrtc: { forceRelay: true, forceP2P: true } }, "webrtc.forceRelay", /combined with webrtc.forceP2P/],
+  [{ insecure: true, tls: { ca: "pem" } }, "tls", /combined with insecure/],
+];
+
+for (const [options, option, text] of wrong) {
+  test(`resolveDialOptions() refuses ${option}: ${text.source}`, () => {
+    const error = refused(options);
+    assert.equal(error.problems.length, 1);
+    assert.equal(error.problems[0]!.option, option);
+    assert.match(error.message, text);
+    assert.ok(error.message.includes(option));
+    assert.ok(!error.message.includes(secret));
+  }, { pure: true });
+}
+
+test("resolveDialOptions() lists every problem", () => {
+  const error = refused({ timeoutMs: "x", insecure: "yes", protocol: 3, webrtc: { forceRelay: 1 } });
+  assert.deepEqual(error.problems.map(({ option }) => option), [
+    "timeoutMs",
+    "insecure",
+    "protocol",
+    "webrtc.forceRelay",
+  ]);
+}, { pure: true });
+
+test("resolveDialOptions() fills in the defaults, frozen, and leaves the caller's object alone", () => {
+  const given = Object.freeze({});
+  const { logger: _, headers: __, ...options } = resolveDialOptions(given);
+  assert.deepEqual(options, {
+    disableWebrtc: false,
+    authEntity: undefined,
+    credentials: undefined,
+    accessToken: undefined,
+    externalAuth: undefined,
+    insecure: false,
+    allowInsecureDowngrade: false,
+    allowInsecureWithCredsDowngrade: false,
+    maxReconnectAttempts: 3,
+    initialAttempts: 1,
+    timeoutMs: 20_000,
+    signal: undefined,
+    tls: {},
+    protocol: "auto",
+    mdns: true,
+    webrtc: {},
+    signalingAddress: undefined,
+    interceptors: [],
+    maxBufferedBytes: 67_108_864,
+    keepAliveMs: 20_000,
+    onEvent: undefined,
+  });
+  assert.ok(Object.isFrozen(resolveDialOptions()));
+  assert.equal(resolveDialOptions({ timeoutMs: 0 }).timeoutMs, Infinity);
+}, { pure: true });
+
+test("withApiKey() makes frozen options", () => {
+  const options = DialOptions.withApiKey(secret, id, { timeoutMs: 5 });
+  assert.deepEqual({ ...options }, {
+    timeoutMs: 5,
+    credentials: { type: "api-key", payload: secret },
+    authEntity: id,
+  });
+  assert.ok(Object.isFrozen(options));
+}, { pure: true });
+
+for (const good of [id, id.toUpperCase(), `{${id}}`, `urn:uuid:${id}`, id.replaceAll("-", "")]) {
+  test(`withApiKey() takes the id ${good}, and passes it on unchanged`, () => {
+    assert.equal(DialOptions.withApiKey("k", good).authEntity, good);
+  }, { pure: true });
+}
+
+for (const bad of ["", "not-a-uuid", id.slice(1), `${id}0`, "zz28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c"]) {
+  test(`withApiKey() refuses the id ${JSON.stringify(bad)}`, () => {
+    assert.throws(() => DialOptions.withApiKey("k", bad), (error: unknown) => {
+      assert.ok(error instanceof DialOptionsError);
+      assert.ok(error.message.startsWith(`${bad} is not a valid UUID`));
+      return true;
+    });
+  }, { pure: true });
+}
+
+test("withApiKey() never shows a key, not even one that is given as the id", () => {
+  assert.throws(() => DialOptions.withApiKey(id, secret), (error: unknown) => {
+    assert.ok(error instanceof DialOptionsError);
+    assert.ok(!JSON.stringify([error.message, error.problems]).includes(secret));
+    assert.match(error.message, /the key comes first/);
+    return true;
+  });
+}, { pure: true });
+
+test("resolveAddress() refuses what it cannot dial, and hides a password", () => {
+  const options = resolveDialOptions();
+  for (const address of ["", "robot:0", "ftp://robot", 5 as unknown as string]) {
+    assert.throws(() => resolveAddress(address, options), DialOptionsError);
+  }
+  assert.throws(() => resolveAddress(`http://user:${secret}@robot`, options), (error: unknown) => {
+    assert.ok(error instanceof DialOptionsError);
+    assert.ok(!error.message.includes(secret));
+    return true;
+  });
+  assert.throws(
+    () => resolveAddress("https://robot", resolveDialOptions({ insecure: true })),
+    /insecure forbids/,
+  );
+  assert.equal(resolveAddress(new URL("https://robot:99"), options).port, 99);
+}, { pure: true });

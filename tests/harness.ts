@@ -1,0 +1,51 @@
+/** One test file, two runtimes: `test` is `Deno.test` on Deno and `bun:test` on Bun. */
+
+/** Which runtime runs this. */
+export const runtime: "deno" | "bun" = "Deno" in globalThis ? "deno" : "bun";
+
+/** How a test runs. */
+export interface TestOptions {
+  /** Runs without any permission on Deno. */
+  readonly pure?: boolean;
+  /** Fails the test when it takes longer, in milliseconds; 30,000 by default. */
+  readonly timeoutMs?: number;
+  /** Why the test cannot run here; it is reported as skipped, with this text in its name. */
+  readonly skip?: string | undefined;
+}
+
+type BunTest = ((name: string, fn: () => Promise<void>, timeoutMs: number) => void) & {
+  skip: (name: string, fn: () => void) => void;
+};
+
+const bunTest: BunTest | undefined = runtime === "bun"
+  ? (await import(["bun", "test"].join(":"))).test as BunTest
+  : undefined;
+
+/** Registers a test. */
+export function test(name: string, fn: () => void | Promise<void>, options: TestOptions = {}): void {
+  const { pure = false, timeoutMs = 30_000, skip } = options;
+  const title = skip === undefined ? name : `${name} [skipped: ${skip}]`;
+  const bounded = () => within(timeoutMs, fn);
+  if (bunTest !== undefined) {
+    if (skip !== undefined) bunTest.skip(title, () => {});
+    else bunTest(title, bounded, timeoutMs + 5_000);
+  } else {
+    Deno.test({
+      name: title,
+      ignore: skip !== undefined,
+      permissions: pure ? "none" : "inherit",
+      fn: bounded,
+    });
+  }
+}
+
+/** Runs `fn`, and rejects if it has not settled after `timeoutMs`. */
+export async function within<T>(timeoutMs: number, fn: () => T | Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not settled after ${timeoutMs} ms`)), timeoutMs);
+  try {
+    return await Promise.race([fn(), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,38 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { buildGo } from "./requirements.ts";
+
+/** A running Go machine. */
+export interface GoMachine extends AsyncDisposable {
+  /** `127.0.0.1:PORT`. */
+  readonly address: string;
+  /** Kills it without a word. */
+  kill(): Promise<void>;
+}
+
+/** Starts the Go peer; `args` are its flags. It ends with its standard input. */
+export async function startGoMachine(...args: string[]): Promise<GoMachine> {
+  const program = spawn(join(await buildGo(), "machine"), args, { stdio: ["pipe", "pipe", "inherit"] });
+  const exited = once(program, "exit");
+  const lines = createInterface({ input: program.stdout });
+  const first = await Promise.race([once(lines, "line"), exited]);
+  lines.close();
+  if (typeof first[0] !== "string" || !first[0].startsWith("{")) {
+    throw new Error(`the Go machine did not start: ${first.join(" ")}`);
+  }
+  program.stdout.resume();
+  const { host } = JSON.parse(first[0]) as { host: string };
+  return {
+    address: host,
+    async kill() {
+      program.kill("SIGKILL");
+      await exited;
+    },
+    async [Symbol.asyncDispose]() {
+      program.stdin.end();
+      await exited;
+    },
+  };
+}

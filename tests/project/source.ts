@@ -1,0 +1,57 @@
+/** The project's own source, read as text. */
+
+import { readdir, readFile } from "node:fs/promises";
+import { join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The checkout, with a slash at the end. */
+export const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The text of a file of the project. */
+export function readSource(path: string): Promise<string> {
+  return readFile(join(ROOT, path), "utf8");
+}
+
+/** Every .ts file in a folder of the project, paths from the root. */
+export async function sourceFiles(folder: string): Promise<string[]> {
+  const paths = await readdir(join(ROOT, folder), { recursive: true });
+  return paths.filter((path) => path.endsWith(".ts")).map((path) => posix.join(folder, path)).toSorted();
+}
+
+// Comments, and what could hold text that looks like one: strings, templates, regular expressions.
+const LEXEMES = new RegExp(
+  [
+    String.raw`(?<comment>/\*[\s\S]*?\*/|//[^\n]*)`,
+    String.raw`(?<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|\`(?:\\[\s\S]|[^\`\\])*\`)`,
+    String
+      .raw`(?<=[=(,:!&|?{};\[]\s*|return\s)(?<pattern>/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])*/[a-z]*)`,
+  ].join("|"),
+  "g",
+);
+
+/** The text without its comments. */
+export function withoutComments(text: string): string {
+  return text.replace(LEXEMES, (whole, comment) => comment === undefined ? whole : " ");
+}
+
+/** The text without comments, and with every string, template and regular expression emptied. */
+export function codeAlone(text: string): string {
+  return text.replace(
+    LEXEMES,
+    (_whole, comment, string) => comment === undefined && string !== undefined ? '""' : " ",
+  );
+}
+
+/** What a file imports or re-exports, statically or by `import()` of a literal, types too; in order. */
+export function importsOf(text: string): string[] {
+  const code = withoutComments(text);
+  const specifiers = code.matchAll(
+    /(?:^|[;}\s])(?:import|export)\s[^;"'`]*?\bfrom\s*"([^"]+)"|(?:^|[;}\s])import\s*"([^"]+)"|\bimport\s*\(\s*"([^"]+)"/g,
+  );
+  return [...specifiers].map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!);
+}
+
+/** The path from the root that a relative specifier in `path` names; any other specifier as it is. */
+export function resolveImport(path: string, specifier: string): string {
+  return specifier.startsWith(".") ? posix.join(posix.dirname(path), specifier) : specifier;
+}

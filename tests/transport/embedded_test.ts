@@ -1,0 +1,68 @@
+import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
+import { dial, DialOptions } from "../../mod.ts";
+import { makeCertificates } from "../certificates.ts";
+import { type Opened, testTransport } from "./suite.ts";
+
+async function open(machineOptions: MachineOptions, options: DialOptions): Promise<Opened> {
+  const machine = await startMachine(machineOptions);
+  try {
+    const transport = await dial(machine.address, {
+      ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId),
+      ...options,
+    });
+    return {
+      transport,
+      async close() {
+        await transport.close();
+        await machine.close();
+      },
+    };
+  } catch (error) {
+    await machine.close();
+    throw error;
+  }
+}
+
+async function openSecure(options: DialOptions): Promise<Opened> {
+  const { ca, cert, key, remove } = await makeCertificates();
+  try {
+    return await open({ tls: { cert, key } }, { ...options, tls: { ca } });
+  } finally {
+    await remove();
+  }
+}
+
+testTransport({
+  name: "embedded machine over WebRTC",
+  paths: ["webrtc"],
+  keepsLists: true,
+  open: () => open({}, { insecure: true }),
+});
+
+testTransport({
+  name: "embedded machine directly",
+  paths: ["grpc-web"],
+  keepsLists: false,
+  open: () => open({}, { insecure: true, disableWebrtc: true }),
+});
+
+testTransport({
+  name: "embedded machine directly, native gRPC",
+  paths: ["grpc"],
+  keepsLists: false,
+  open: () => open({}, { insecure: true, disableWebrtc: true, protocol: "grpc" }),
+});
+
+testTransport({
+  name: "embedded machine over TLS",
+  paths: ["grpc-web"],
+  keepsLists: false,
+  open: () => openSecure({ disableWebrtc: true }),
+});
+
+testTransport({
+  name: "embedded machine over WebRTC, signaled over TLS",
+  paths: ["webrtc"],
+  keepsLists: true,
+  open: () => openSecure({}),
+});

@@ -1,0 +1,118 @@
+/**
+ * Runs the tests on Deno and on Bun: `deno task test [path ...]`, where a path is a folder or a file under `tests`.
+ * Each file runs in a process of its own: a native add-on does not survive its second isolate in one process
+ * ("attempt to access Handle hosted by disposed Isolate"), and a crash must not hide the files after it.
+ * The last line is the sum over both runtimes.
+ */
+
+import { buildGo, missing, pythonEnvironment, pythonStubs } from "../tests/interop/requirements.ts";
+import { BUN_VERSION, bunPath, installPackages, ROOT, run } from "./commands.ts";
+import { readJunit, type Tally } from "./junit.ts";
+
+const FILE_TIMEOUT_MS = 600_000;
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Runtime {
+  readonly name: string;
+  readonly command: string;
+  /** Arguments to run `file` and write a JUnit report to `report`. */
+  args(file: string, report: string): string[];
+}
+
+function testFiles(paths: readonly string[]): string[] {
+  const found: string[] = [];
+  const walk = (folder: string) => {
+    for (const entry of Deno.readDirSync(ROOT + folder)) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory) walk(path);
+      else if (path.endsWith("_test.ts")) found.push(path);
+    }
+  };
+  walk("tests");
+  const wanted = paths.map((path) => path.replace(/^\.\//, "").replace(/\/$/, ""));
+  const chosen = wanted.length === 0
+    ? found
+    : found.filter((file) => wanted.some((path) => file === path || file.startsWith(`${path}/`)));
+  return chosen.toSorted();
+}
+
+/** Does now what would else count against the time of the first test that needs it. */
+async function prepareInterop(): Promise<void> {
+  try {
+    if (missing("go") === undefined) await buildGo();
+    if (missing("python3") === undefined) await pythonStubs(await pythonEnvironment());
+  } catch (error) {
+    console.error(`The interop tests will fail: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+async function runFile(runtime: Runtime, file: string): Promise<Tally> {
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const { ok, reason } = await run(runtime.command, runtime.args(file, report), {
+      timeoutMs: FILE_TIMEOUT_MS,
+    });
+    const tally = readJunit(await Deno.readTextFile(report));
+    const count = tally.passed.length + tally.failed.length + tally.skipped.length;
+    if (ok && count === 0) return { ...tally, failed: ["ran no test"] };
+    if (!ok && tally.failed.length === 0) return { ...tally, failed: [`the process failed: ${reason}`] };
+    return tally;
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+async function runAll(runtime: Runtime, files: readonly string[]): Promise<Counts> {
+  const started = performance.now();
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const notes: string[] = [];
+  for (const file of files) {
+    const tally = await runFile(runtime, file);
+    counts.passed += tally.passed.length;
+    counts.failed += tally.failed.length;
+    counts.skipped += tally.skipped.length;
+    for (const name of tally.failed) notes.push(`  failed: ${file}: ${name}`);
+    for (const name of tally.skipped) notes.push(`  skipped: ${file}: ${name}`);
+  }
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  summaries.push(`${runtime.name}: ${describe(counts)} in ${seconds} s`, ...notes);
+  return counts;
+}
+
+function describe({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+}
+
+const summaries: string[] = [];
+const files = testFiles(Deno.args);
+if (files.length === 0) {
+  console.error(`No test file under tests matches ${Deno.args.join(" ")}`);
+  Deno.exit(1);
+}
+const bun = await bunPath();
+await installPackages(bun);
+if (files.some((file) => file.startsWith("tests/interop/"))) await prepareInterop();
+
+const onDeno = await runAll({
+  name: `Deno ${Deno.version.deno}`,
+  command: Deno.execPath(),
+  args: (file, report) => ["test", "--no-check", "--allow-all", `--junit-path=${report}`, file],
+}, files);
+const onBun = await runAll({
+  name: `Bun ${BUN_VERSION}`,
+  command: bun,
+  args: (file, report) => ["test", "--reporter=junit", `--reporter-outfile=${report}`, `./${file}`],
+}, files);
+const total = {
+  passed: onDeno.passed + onBun.passed,
+  failed: onDeno.failed + onBun.failed,
+  skipped: onDeno.skipped + onBun.skipped,
+};
+console.log(`\n${summaries.join("\n")}\n`);
+console.log(describe(total));
+if (total.failed > 0 || onDeno.passed === 0 || onBun.passed === 0) Deno.exit(1);
