@@ -8,14 +8,19 @@ import type { ChannelPath, ChannelState } from "./reconnect.ts";
 export interface ChannelCore {
   /** Carries calls, whatever the state of the connection. */
   readonly transport: Transport;
+  /** "webrtc" or "direct". */
   readonly kind: ChannelKind;
+  /** What happened during the dial. */
   readonly timeline: readonly TimelineEntry[];
+  /** Whether calls go through now. */
   state(): ChannelState;
+  /** The way that calls take now. */
   path(): ChannelPath;
   /** Resolves when closed; with an error, when not by `close()`. */
   readonly closed: Promise<Error | undefined>;
   /** Reports events from now on; returns a function that stops it. */
   listen(listener: (event: DialEvent) => void): () => void;
+  /** Ends every call and frees what the channel holds. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -39,7 +44,11 @@ export interface ChannelCore {
 export class AuthenticatedChannel implements Transport, AsyncDisposable {
   readonly #core: ChannelCore;
 
-  /** @param core What the channel stands on; `dial` and `dialDirect` make it. */
+  /**
+   * Made by `dial` and `dialDirect`.
+   *
+   * @param core What the channel stands on.
+   */
   constructor(core: ChannelCore) {
     this.#core = core;
   }
@@ -137,6 +146,8 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
   #closing: Promise<void> | undefined;
 
   /**
+   * Made by `dial`; of your own channel, with what goes with it.
+   *
    * @param channel The usable channel.
    * @param release Run exactly once, after the channel is closed, even if that fails.
    */

@@ -93,11 +93,13 @@ export interface DialOptions {
   readonly timeoutMs?: number;
   /** Aborts the dial, and later reconnects; the dial rejects with its reason. */
   readonly signal?: AbortSignal;
+  /** Certificates and names for TLS; what the system trusts by default. */
   readonly tls?: TlsOptions;
   /** What to speak on direct connections; by default what the server answers to. */
   readonly protocol?: "auto" | "grpc" | "grpc-web";
   /** Looks for the machine on the local network. True by default. */
   readonly mdns?: boolean;
+  /** ICE servers and relaying; what the signaling server says by default. */
   readonly webrtc?: WebrtcOptions;
   /** Connect interceptors, for every call. */
   readonly interceptors?: readonly Interceptor[];

@@ -32,6 +32,7 @@ export interface ChannelPath {
   readonly protocol: string;
   /** `host:port`, where known. */
   readonly local: string | undefined;
+  /** `host:port`, where known. */
   readonly remote: string | undefined;
   /** Round-trip time in milliseconds, where the engine knows it. */
   readonly roundTripMs: number | undefined;

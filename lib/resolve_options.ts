@@ -25,29 +25,51 @@ import type { Credentials } from "./credentials.ts";
 
 /** Options with nothing left open, frozen. */
 export interface ResolvedDialOptions {
+  /** Dials directly, whatever the address. */
   readonly disableWebrtc: boolean;
+  /** Who authenticates; undefined for the host of the address. */
   readonly authEntity: string | undefined;
+  /** What is exchanged for a token. */
   readonly credentials: Credentials | undefined;
+  /** A token to use as it is. */
   readonly accessToken: string | undefined;
+  /** Where else to authenticate, with its address taken apart. */
   readonly externalAuth: (ExternalAuth & { readonly parsed: Address }) | undefined;
+  /** No TLS. */
   readonly insecure: boolean;
+  /** Goes on without TLS, and without credentials, if the server has none. */
   readonly allowInsecureDowngrade: boolean;
+  /** Goes on without TLS, and sends credentials in the clear. */
   readonly allowInsecureWithCredsDowngrade: boolean;
+  /** Attempts to get a lost connection back, an outage. */
   readonly maxReconnectAttempts: number;
+  /** How often the whole dial is tried. */
   readonly initialAttempts: number;
   /** `Infinity` for no bound. */
   readonly timeoutMs: number;
+  /** Aborts the dial, and later reconnects. */
   readonly signal: AbortSignal | undefined;
+  /** Settings of TLS. */
   readonly tls: TlsOptions;
+  /** What to speak on direct connections. */
   readonly protocol: "auto" | "grpc" | "grpc-web";
+  /** Looks for the machine on the local network. */
   readonly mdns: boolean;
+  /** Settings of WebRTC. */
   readonly webrtc: WebrtcOptions;
+  /** The signaling server, where one is given. */
   readonly signalingAddress: Address | undefined;
+  /** Connect interceptors, for every call. */
   readonly interceptors: readonly Interceptor[];
+  /** Metadata of every call. */
   readonly headers: Metadata;
+  /** What a slow reader of one stream may hold, in bytes. */
   readonly maxBufferedBytes: number;
+  /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
+  /** Where the channel logs. */
   readonly logger: Logger;
+  /** Told what happens during the dial and later. */
   readonly onEvent: ((event: DialEvent) => void) | undefined;
 }
 

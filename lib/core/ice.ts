@@ -2,8 +2,11 @@ import type { ICEServer } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb
 
 /** A STUN or TURN server as users and signaling servers write it: the shape of WebRTC's `RTCIceServer`. */
 export interface IceServer {
+  /** `stun:host:port`, `turn:host:port?transport=udp` and the like. */
   readonly urls: string | readonly string[];
+  /** For TURN. */
   readonly username?: string;
+  /** For TURN; a secret. */
   readonly credential?: string;
 }
 

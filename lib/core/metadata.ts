@@ -7,7 +7,11 @@
 export class Metadata extends Headers {
   #lists: Map<string, string[]> | undefined;
 
-  /** @param init What `Headers` takes. Pairs with the same name become a list; another `Metadata` is copied. */
+  /**
+   * Makes metadata of what `Headers` takes.
+   *
+   * @param init Pairs with the same name become a list; another `Metadata` is copied.
+   */
   constructor(init?: HeadersInit) {
     if (init === undefined) {
       super();
@@ -29,6 +33,7 @@ export class Metadata extends Headers {
     return init instanceof Metadata ? init : new Metadata(init);
   }
 
+  /** Adds a value to a name's list. */
   override append(name: string, value: string): void {
     const before = this.get(name);
     super.append(name, value);
@@ -41,11 +46,13 @@ export class Metadata extends Headers {
     else list.push(normalized);
   }
 
+  /** Makes a value the only one of its name. */
   override set(name: string, value: string): void {
     super.set(name, value);
     this.#lists?.delete(name.toLowerCase());
   }
 
+  /** Removes a name with all its values. */
   override delete(name: string): void {
     super.delete(name);
     this.#lists?.delete(name.toLowerCase());

@@ -21,6 +21,7 @@ export type DialPhase =
 
 /** One step, or a remark. */
 export interface TimelineEntry {
+  /** What was done. */
   readonly phase: DialPhase;
   /** Milliseconds from the start of the dial. */
   readonly atMs: number;
@@ -28,6 +29,7 @@ export interface TimelineEntry {
   readonly durationMs?: number;
   /** How it went, in a few words. */
   readonly detail: string;
+  /** Whether it went well. */
   readonly ok: boolean;
 }
 

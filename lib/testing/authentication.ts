@@ -8,6 +8,7 @@ import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_s
 
 /** One secret that a machine accepts. */
 export interface AcceptedCredentials {
+  /** Kind of credential, "api-key" for one. */
   readonly type: CredentialType;
   /**
    * Who may use it; for an API key, the id of the key. Left out: any name of the machine, which is any at all

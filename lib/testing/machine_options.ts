@@ -8,6 +8,7 @@ import type { IceServer } from "./signaling_service.ts";
 
 /** Who may call a machine over HTTP. */
 export interface MachineAuth {
+  /** The secrets that are good here. */
   readonly credentials: readonly AcceptedCredentials[];
   /** How long a token is good for, in milliseconds. Left out, tokens do not expire, as on a real machine. */
   readonly tokenLifetimeMs?: number;
@@ -53,6 +54,7 @@ export interface CallCounts {
   readonly webrtc: number;
   /** As native gRPC. */
   readonly grpc: number;
+  /** As gRPC-Web. */
   readonly "grpc-web": number;
   /** In Connect's own protocol. */
   readonly connect: number;
@@ -64,6 +66,7 @@ export interface Machine extends AsyncDisposable {
   readonly address: string;
   /** `http(s)://host:port`. */
   readonly url: string;
+  /** The port it listens on. */
   readonly port: number;
   /** The first API key that is accepted; empty when there is none. */
   readonly apiKey: string;
@@ -85,6 +88,7 @@ export interface Machine extends AsyncDisposable {
   revokeTokens(): void;
   /** Drops every connection, peer connections too. New ones are accepted. */
   dropConnections(): void;
+  /** Whether `close()` has been called. */
   readonly closed: boolean;
   /** Ends every call, closes every connection and stops listening. Idempotent. */
   close(): Promise<void>;

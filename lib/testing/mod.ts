@@ -34,3 +34,4 @@ export type { Routes } from "./routes.ts";
 export type { IceServer } from "./signaling_service.ts";
 export { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 export { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+export { RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";

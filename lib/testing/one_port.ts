@@ -9,6 +9,7 @@ import { settlesWithin } from "./wait.ts";
 export interface ServerTls {
   /** The certificate, with those between it and the root. */
   readonly cert: string;
+  /** The certificate's private key. */
   readonly key: string;
   /** Authorities that sign client certificates. */
   readonly ca?: string;

@@ -24,7 +24,9 @@ import type { SignalingQueue, TakenOffer, TakeOffer } from "./signaling_queue.ts
 export interface IceServer {
   /** `stun:host:port`, `turn:host:port?transport=udp` and the like. */
   readonly urls: readonly string[];
+  /** For TURN. */
   readonly username?: string;
+  /** For TURN. */
   readonly credential?: string;
 }
 
