@@ -46,5 +46,6 @@ export type { DialPhase, TimelineEntry } from "./lib/core/timeline.ts";
 export type { IceServer } from "./lib/core/ice.ts";
 export type { Address } from "./lib/core/address.ts";
 export { Metadata } from "./lib/core/metadata.ts";
+export type { MetadataConstructor } from "./lib/core/metadata.ts";
 export { LOGGER } from "./lib/logger.ts";
 export type { Logger, LogLevel, ModuleLogger } from "./lib/logger.ts";

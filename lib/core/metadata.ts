@@ -4,18 +4,32 @@
  * `Headers` joins the values of a name with ", ", and a value may hold a comma of its own, so the join cannot
  * be undone. A data channel and HTTP/2 both carry lists (protocol §4.7), and Go servers see them as lists.
  */
-export class Metadata extends Headers {
-  #lists: Map<string, string[]> | undefined;
+export interface Metadata extends Headers {
+  /** The values of a name, each by itself; of a `-bin` name also those that HTTP joined with a comma. */
+  listOf(name: string): readonly string[];
+  /** Every name, in lower case, with its values. */
+  lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined>;
+}
 
+/** Makes {@link Metadata}. */
+export interface MetadataConstructor {
   /**
    * Makes metadata of what `Headers` takes.
    *
    * @param init Pairs with the same name become a list; another `Metadata` is copied.
    */
+  new (init?: HeadersInit): Metadata;
+  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
+  from(init: HeadersInit | undefined): Metadata;
+}
+
+class MetadataHeaders extends Headers implements Metadata {
+  #lists: Map<string, string[]> | undefined;
+
   constructor(init?: HeadersInit) {
     if (init === undefined) {
       super();
-    } else if (init instanceof Metadata) {
+    } else if (init instanceof MetadataHeaders) {
       super(init);
       if (init.#lists !== undefined) {
         this.#lists = new Map(Array.from(init.#lists, ([name, values]) => [name, [...values]]));
@@ -28,12 +42,10 @@ export class Metadata extends Headers {
     }
   }
 
-  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
   static from(init: HeadersInit | undefined): Metadata {
-    return init instanceof Metadata ? init : new Metadata(init);
+    return init instanceof MetadataHeaders ? init : new MetadataHeaders(init);
   }
 
-  /** Adds a value to a name's list. */
   override append(name: string, value: string): void {
     const before = this.get(name);
     super.append(name, value);
@@ -46,26 +58,22 @@ export class Metadata extends Headers {
     else list.push(normalized);
   }
 
-  /** Makes a value the only one of its name. */
   override set(name: string, value: string): void {
     super.set(name, value);
     this.#lists?.delete(name.toLowerCase());
   }
 
-  /** Removes a name with all its values. */
   override delete(name: string): void {
     super.delete(name);
     this.#lists?.delete(name.toLowerCase());
   }
 
-  /** The values of a name, each by itself; of a `-bin` name also those that HTTP joined with a comma. */
   listOf(name: string): readonly string[] {
     const value = this.get(name);
     if (value === null) return [];
     return this.#split(name.toLowerCase(), value);
   }
 
-  /** Every name, in lower case, with its values. */
   *lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined> {
     for (const [name, value] of this) yield [name, this.#split(name, value)];
   }
@@ -78,3 +86,6 @@ export class Metadata extends Headers {
     return [value];
   }
 }
+
+/** @see {@link MetadataConstructor} */
+export const Metadata: MetadataConstructor = MetadataHeaders;

@@ -56,6 +56,7 @@ export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number)
             }
             : {}),
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+          maxSessionMemory: SESSION_MEMORY_MIB,
         }),
         open: 0,
         draining: false,
@@ -129,6 +130,9 @@ export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number)
 /** Flow-control windows: what a fast link needs at a round trip of some 20 ms. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
+
+/** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
+const SESSION_MEMORY_MIB = 256;
 
 function keepAlive(session: ClientHttp2Session, keepAliveMs: number): ReturnType<typeof setInterval> {
   const interval = setInterval(() => {

@@ -1,7 +1,9 @@
 import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
+import tls from "node:tls";
 import type { Runtime } from "../runtime.ts";
+import { withoutGoaway } from "./goaway_filter.ts";
 import type { HttpHandler } from "./http_handler.ts";
 import { settlesWithin } from "./wait.ts";
 
@@ -47,6 +49,9 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 const TLS_HANDSHAKE_RECORD = 0x16;
 
+/** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
+const SESSION = { maxSessionMemory: 256 };
+
 /**
  * What the other protocol gets for an answer. The Viam Python SDK greets every server with TLS first, so this is
  * routine; a socket that is only ended keeps its unread greeting, and stays.
@@ -59,7 +64,7 @@ const REFUSAL = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
  * the loopback instead, because a server that is handed sockets there drops request bodies under load.
  */
 export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort> {
-  const { hostname, handler, tls } = options;
+  const { hostname, handler } = options;
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   const closers: (() => Promise<void>)[] = [];
@@ -71,29 +76,60 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     socket.on("error", () => {});
   };
 
-  const accept: Acceptor = tls === undefined ? await plaintext() : secure(tls);
+  const accept: Acceptor = options.tls === undefined ? await plaintext() : await secure(options.tls);
+
+  /** Takes connections in the clear: `multiplexed` for HTTP/2, `simple` for HTTP/1.1. */
+  async function clear(): Promise<
+    { multiplexed: (socket: net.Socket) => void; simple: (socket: net.Socket) => void }
+  > {
+    const multiplexed = trackSessions(http2.createServer(SESSION, handler));
+    const simple = withoutTimeouts(http.createServer(handler));
+    return options.runtime === "deno"
+      ? {
+        multiplexed: (socket) => void multiplexed.emit("connection", withoutGoaway(socket)),
+        simple: await pipeTo(simple),
+      }
+      : {
+        multiplexed: (socket) => void multiplexed.emit("connection", socket),
+        simple: (socket) => void simple.emit("connection", socket),
+      };
+  }
 
   async function plaintext(): Promise<Acceptor> {
-    const multiplexed = trackSessions(http2.createServer(handler));
-    const simple = withoutTimeouts(http.createServer(handler));
-    const handTo = (server: http.Server) => (socket: net.Socket) => void server.emit("connection", socket);
-    const toSimple = options.runtime === "deno" ? await pipeTo(simple) : handTo(simple);
+    const { multiplexed, simple } = await clear();
     return (socket, first) => {
       if (first[0] === TLS_HANDSHAKE_RECORD) refuse(socket);
-      else if (first.toString("latin1", 0, 3) === "PRI") multiplexed.emit("connection", socket);
-      else toSimple(socket);
+      else if (first.toString("latin1", 0, 3) === "PRI") multiplexed(socket);
+      else simple(socket);
     };
   }
 
-  function secure(settings: ServerTls): Acceptor {
+  async function secure(settings: ServerTls): Promise<Acceptor> {
     const { cert, key, ca, requestCertificate = false } = settings;
-    const server = trackSessions(http2.createSecureServer({
+    const tlsOptions = {
       cert,
       key,
       ...(ca === undefined ? {} : { ca }),
-      allowHTTP1: true,
       requestCert: requestCertificate,
       rejectUnauthorized: requestCertificate,
+    };
+    if (options.runtime === "deno") {
+      const { multiplexed, simple } = await clear();
+      const server = tls.createServer({ ...tlsOptions, ALPNProtocols: ["h2", "http/1.1"] });
+      server.on("secureConnection", (socket) => {
+        track(socket);
+        (socket.alpnProtocol === "h2" ? multiplexed : simple)(socket);
+      });
+      server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
+      return (socket, first) => {
+        if (first[0] === TLS_HANDSHAKE_RECORD) server.emit("connection", socket);
+        else refuse(socket);
+      };
+    }
+    const server = trackSessions(http2.createSecureServer({
+      ...SESSION,
+      ...tlsOptions,
+      allowHTTP1: true,
     }, handler));
     server.on("secureConnection", track);
     server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
