@@ -14,6 +14,12 @@ export interface FetchCarrierOptions extends CarrierLimits {
   readonly version: FetchVersion;
 }
 
+/** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
+const OVER = new DOMException("the call is over", "AbortError");
+
+/** A body that is read at once, whatever is in it. */
+const SHORT_BODY_BYTES = 65_536;
+
 /** Bytes of request messages that may wait for the network, a call. */
 const UPLOAD_BUFFER_BYTES = 256 * 1024;
 
@@ -39,6 +45,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     headers.set("content-type", "application/grpc-web+proto");
     headers.set("x-grpc-web", "1");
     if (request.timeoutMs !== undefined) headers.set("grpc-timeout", formatTimeout(request.timeoutMs));
+    let whole = false;
     try {
       const response = await runtimeFetch.fetch(origin + request.path, {
         method: "POST",
@@ -49,12 +56,13 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         redirect: "manual",
         ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
       });
-      await readResponse(response, listener, reading, options.maxMessageBytes);
+      whole = await readResponse(response, listener, reading, options.maxMessageBytes);
     } catch (error) {
       if (!listener.over) listener.fail(connectionError(target, error));
     } finally {
-      // Ends an upload that the server did not wait for, and a body that was not read to its end.
-      abort.abort();
+      // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was leaves
+      // its connection to the next call.
+      if (!whole || body instanceof ReadableStream) abort.abort(OVER);
     }
   }
 
@@ -74,7 +82,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         else listener.fail(error);
         upload?.stop();
         reading.resume();
-        abort.abort();
+        abort.abort(OVER);
       }
       function start(body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): void {
         if (started || listener.over) return;
@@ -195,27 +203,28 @@ class Upload {
   }
 }
 
+/** @returns Whether the body was read to its end. */
 async function readResponse(
   response: Response,
   listener: EndingListener,
   reading: Reading,
   maxMessageBytes: number,
-): Promise<void> {
+): Promise<boolean> {
   const headers = new Metadata(response.headers);
   const refusal = refuseResponse(response.status, headers, "grpc-web");
   // Trailers-only: the status is among the headers, and there may be no body.
   const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
   if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
+    listener.end(immediate);
     await response.body?.cancel();
-    return listener.end(immediate);
+    return false;
   }
   if (refusal !== undefined) {
+    listener.fail(refusal, headers);
     await response.body?.cancel();
-    return listener.fail(refusal, headers);
+    return false;
   }
   listener.headers(headers);
-  const reader = response.body?.getReader();
-  if (reader === undefined) return listener.fail(new ConnectError("the answer has no body", Code.Internal));
   const envelopes = new EnvelopeReader(maxMessageBytes);
   const take = (flags: number, data: Uint8Array): boolean => {
     if ((flags & COMPRESSED) !== 0) {
@@ -227,22 +236,43 @@ async function readResponse(
     }
     return !listener.over;
   };
-  while (!listener.over) {
+  const read = (chunk: Uint8Array): void => {
+    const problem = envelopes.push(chunk, take);
+    if (problem === undefined) return;
+    listener.fail(
+      new ConnectError(
+        `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
+        Code.ResourceExhausted,
+      ),
+    );
+  };
+  const ended = (): void => {
+    if (listener.over) return;
+    const where = envelopes.atBoundary ? "without trailers" : "in the middle of a message";
+    listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
+  };
+  // Both runtimes read a short body whole faster than chunk by chunk.
+  if (Number(response.headers.get("content-length") ?? Infinity) <= SHORT_BODY_BYTES) {
+    read(new Uint8Array(await response.arrayBuffer()));
+    ended();
+    return true;
+  }
+  const reader = response.body?.getReader();
+  if (reader === undefined) {
+    ended();
+    return true;
+  }
+  for (;;) {
     if (reading.wait !== undefined) await reading.wait;
+    const over = listener.over;
     const { done, value } = await reader.read();
     if (done) {
-      const where = envelopes.atBoundary ? "without trailers" : "in the middle of a message";
-      return listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
+      ended();
+      return true;
     }
-    const problem = envelopes.push(value, take);
-    if (problem !== undefined) {
-      listener.fail(
-        new ConnectError(
-          `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
-          Code.ResourceExhausted,
-        ),
-      );
-    }
+    // After the trailers there is but the end of the body.
+    if (over) return false;
+    read(value);
   }
 }
 

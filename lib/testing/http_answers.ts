@@ -39,7 +39,10 @@ export function answerUnknown(request: HttpRequest, response: HttpResponse, erro
   };
   switch (protocolOf(request)) {
     case "grpc":
-      response.writeHead(200, { "content-type": type, ...status });
+      // As trailers, which every client reads: node's server never ends a call with its headers, and grpc-go takes
+      // a status among headers that do not end the call for an application's.
+      response.writeHead(200, { "content-type": type });
+      response.addTrailers(status);
       response.end();
       break;
     case "grpc-web": {
