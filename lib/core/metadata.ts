@@ -23,7 +23,8 @@ export interface MetadataConstructor {
   from(init: HeadersInit | undefined): Metadata;
 }
 
-class MetadataHeaders extends Headers implements Metadata {
+/** gRPC metadata. */
+export const Metadata: MetadataConstructor = class MetadataHeaders extends Headers implements Metadata {
   #lists: Map<string, string[]> | undefined;
 
   constructor(init?: HeadersInit) {
@@ -85,7 +86,4 @@ class MetadataHeaders extends Headers implements Metadata {
     if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
     return [value];
   }
-}
-
-/** @see {@link MetadataConstructor} */
-export const Metadata: MetadataConstructor = MetadataHeaders;
+};
