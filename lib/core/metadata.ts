@@ -23,67 +23,72 @@ export interface MetadataConstructor {
   from(init: HeadersInit | undefined): Metadata;
 }
 
-/** gRPC metadata. */
-export const Metadata: MetadataConstructor = class MetadataHeaders extends Headers implements Metadata {
-  #lists: Map<string, string[]> | undefined;
+/** Within a function: documentation is generated of what the interface says, not of how it is kept. */
+function metadataClass(): MetadataConstructor {
+  return class MetadataHeaders extends Headers implements Metadata {
+    #lists: Map<string, string[]> | undefined;
 
-  constructor(init?: HeadersInit) {
-    if (init === undefined) {
-      super();
-    } else if (init instanceof MetadataHeaders) {
-      super(init);
-      if (init.#lists !== undefined) {
-        this.#lists = new Map(Array.from(init.#lists, ([name, values]) => [name, [...values]]));
+    constructor(init?: HeadersInit) {
+      if (init === undefined) {
+        super();
+      } else if (init instanceof MetadataHeaders) {
+        super(init);
+        if (init.#lists !== undefined) {
+          this.#lists = new Map(Array.from(init.#lists, ([name, values]) => [name, [...values]]));
+        }
+      } else if (Array.isArray(init)) {
+        super();
+        for (const [name, value] of init) this.append(name as string, value as string);
+      } else {
+        super(init);
       }
-    } else if (Array.isArray(init)) {
-      super();
-      for (const [name, value] of init) this.append(name as string, value as string);
-    } else {
-      super(init);
     }
-  }
 
-  static from(init: HeadersInit | undefined): Metadata {
-    return init instanceof MetadataHeaders ? init : new MetadataHeaders(init);
-  }
+    static from(init: HeadersInit | undefined): Metadata {
+      return init instanceof MetadataHeaders ? init : new MetadataHeaders(init);
+    }
 
-  override append(name: string, value: string): void {
-    const before = this.get(name);
-    super.append(name, value);
-    if (before === null) return;
-    const key = name.toLowerCase();
-    this.#lists ??= new Map();
-    const list = this.#lists.get(key);
-    const normalized = value.trim();
-    if (list === undefined) this.#lists.set(key, [before, normalized]);
-    else list.push(normalized);
-  }
+    override append(name: string, value: string): void {
+      const before = this.get(name);
+      super.append(name, value);
+      if (before === null) return;
+      const key = name.toLowerCase();
+      this.#lists ??= new Map();
+      const list = this.#lists.get(key);
+      const normalized = value.trim();
+      if (list === undefined) this.#lists.set(key, [before, normalized]);
+      else list.push(normalized);
+    }
 
-  override set(name: string, value: string): void {
-    super.set(name, value);
-    this.#lists?.delete(name.toLowerCase());
-  }
+    override set(name: string, value: string): void {
+      super.set(name, value);
+      this.#lists?.delete(name.toLowerCase());
+    }
 
-  override delete(name: string): void {
-    super.delete(name);
-    this.#lists?.delete(name.toLowerCase());
-  }
+    override delete(name: string): void {
+      super.delete(name);
+      this.#lists?.delete(name.toLowerCase());
+    }
 
-  listOf(name: string): readonly string[] {
-    const value = this.get(name);
-    if (value === null) return [];
-    return this.#split(name.toLowerCase(), value);
-  }
+    listOf(name: string): readonly string[] {
+      const value = this.get(name);
+      if (value === null) return [];
+      return this.#split(name.toLowerCase(), value);
+    }
 
-  *lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined> {
-    for (const [name, value] of this) yield [name, this.#split(name, value)];
-  }
+    *lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined> {
+      for (const [name, value] of this) yield [name, this.#split(name, value)];
+    }
 
-  #split(name: string, value: string): readonly string[] {
-    const list = this.#lists?.get(name);
-    if (list !== undefined) return list;
-    // Base64 has no comma, so here the join can be undone.
-    if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
-    return [value];
-  }
-};
+    #split(name: string, value: string): readonly string[] {
+      const list = this.#lists?.get(name);
+      if (list !== undefined) return list;
+      // Base64 has no comma, so here the join can be undone.
+      if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
+      return [value];
+    }
+  };
+}
+
+/** gRPC metadata. */
+export const Metadata: MetadataConstructor = metadataClass();
