@@ -1,0 +1,97 @@
+/** Runs a program of the project in a process of its own, on the runtime that runs the test. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { runtime } from "../harness.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** How a program is started. */
+export interface ChildOptions {
+  readonly args?: readonly string[];
+  /** Deno's permissions, such as `--allow-net`; all of them by default. Bun has none to give. */
+  readonly permissions?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** How a program ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  /** The signal that ended it. */
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** From its last line until its end, in milliseconds. */
+  readonly lingeredMs: number;
+}
+
+/** A running program. Disposing of it kills it, if it still runs. */
+export interface Child extends AsyncDisposable {
+  /** Sends it a signal. */
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
+  /** Resolves with the next line of its standard output; rejects if it ends before. */
+  line(): Promise<string>;
+  readonly exit: Promise<ChildExit>;
+}
+
+/** Starts a program, named from the root of the project. */
+export function startProgram(program: string, options: ChildOptions = {}): Child {
+  const { args = [], permissions = ["--allow-all"], env = {} } = options;
+  const before = runtime === "deno" ? ["run", "--no-prompt", "--no-check", ...permissions] : [];
+  const child = spawn(process.execPath, [...before, program, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "", stderr = "", read = 0, last = performance.now();
+  let wake = Promise.withResolvers<void>();
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    last = performance.now();
+    wake.resolve();
+    wake = Promise.withResolvers();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => stderr += text);
+  let over = false;
+  const exit = once(child, "exit").then(async ([code, signal]: unknown[]) => {
+    const lingeredMs = performance.now() - last;
+    await Promise.all([ended(child.stdout), ended(child.stderr)]);
+    over = true;
+    wake.resolve();
+    return { code: code as number | null, signal: signal as string | null, stdout, stderr, lingeredMs };
+  });
+  // Not by `child.kill`: Deno then reports the signal as what ended it, whatever the program made of it.
+  const kill: Child["kill"] = (signal) => void process.kill(child.pid!, signal);
+  return {
+    kill,
+    exit,
+    async line() {
+      for (;;) {
+        const end = stdout.indexOf("\n", read);
+        if (end >= 0) {
+          const line = stdout.slice(read, end);
+          read = end + 1;
+          return line;
+        }
+        if (over) throw new Error(`the program ended before the next line:\n${stdout}\n${stderr}`);
+        await wake.promise;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (!over) kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+/** Runs a program to its end. */
+export async function runProgram(program: string, options: ChildOptions = {}): Promise<ChildExit> {
+  await using child = startProgram(program, options);
+  return await child.exit;
+}
+
+async function ended(stream: { readonly readableEnded: boolean } & NodeJS.ReadableStream): Promise<void> {
+  if (!stream.readableEnded) await once(stream, "end");
+}
