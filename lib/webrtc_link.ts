@@ -48,13 +48,14 @@ export async function connectByWebrtc(
       throw error;
     }
     const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
-    const { endpoints, unreadable } = chooseIceServers({
-      iceServers: options.webrtc.iceServers,
+    const { endpoints, relayOnly, remarks } = chooseIceServers({
+      iceServers: undefined,
+      ...options.webrtc,
       additional: config.iceServers,
       publicNetwork: plan.publicNetwork,
     });
-    for (const url of unreadable) timeline.remark("config", `left out the ICE server ${url}`, false);
-    const iceServers = endpoints.flatMap((endpoint) => toEngine(endpoint, options.webrtc.forceP2P === true));
+    for (const remark of remarks) timeline.remark("config", remark, false);
+    const iceServers = endpoints.flatMap(toEngine);
     const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
     const began = performance.now();
     let answeredAfterMs = 0;
@@ -69,7 +70,7 @@ export async function connectByWebrtc(
           signaling,
           host: plan.host,
           iceServers,
-          relayOnly: options.webrtc.forceRelay === true,
+          relayOnly,
           candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
           maxMessageBytes: MAX_MESSAGE_BYTES,
           signal: by,
@@ -122,10 +123,10 @@ export async function connectByWebrtc(
 }
 
 /** A server as the engine takes it. It knows TURN over UDP only, and would take other TURN servers for that. */
-function toEngine(endpoint: IceEndpoint, withoutTurn: boolean): EngineIceServer[] {
+function toEngine(endpoint: IceEndpoint): EngineIceServer[] {
   const { scheme, hostname, port, transport, username, credential } = endpoint;
   if (scheme === "stun") return [{ hostname, port }];
-  if (withoutTurn || scheme === "turns" || transport !== "udp") return [];
+  if (transport !== "udp") return [];
   return [{ hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" }];
 }
 

@@ -33,26 +33,110 @@ export interface IceChoice {
   readonly additional: readonly ICEServer[];
   /** Whether the way to the machine can lead over the internet; without it the defaults are of no use. */
   readonly publicNetwork: boolean;
+  /** Only through TURN servers. */
+  readonly forceRelay?: boolean | undefined;
+  /** Never through TURN servers. */
+  readonly forceP2P?: boolean | undefined;
+  /** Only the TURN server of this URL; STUN servers stay. */
+  readonly turnUri?: string | undefined;
+  /** Replaces the scheme of the TURN servers that are left. */
+  readonly turnScheme?: "turn" | "turns" | undefined;
+  /** Replaces their port. */
+  readonly turnPort?: number | undefined;
+  /** Replaces their transport. */
+  readonly turnTransport?: "udp" | "tcp" | undefined;
 }
 
-/** Every server to use, in order. URLs that cannot be read are returned apart. */
-export function chooseIceServers(
-  choice: IceChoice,
-): { readonly endpoints: readonly IceEndpoint[]; readonly unreadable: readonly string[] } {
-  const servers: IceServer[] = [
-    ...choice.iceServers ?? (choice.publicNetwork ? DEFAULT_ICE_SERVERS : []),
-    ...choice.additional.map(({ urls, username, credential }) => ({ urls, username, credential })),
-  ];
-  const endpoints: IceEndpoint[] = [];
-  const unreadable: string[] = [];
-  for (const server of servers) {
-    for (const url of typeof server.urls === "string" ? [server.urls] : server.urls) {
-      const endpoint = parseIceUrl(url, server.username, server.credential);
-      if (endpoint === undefined) unreadable.push(url);
-      else endpoints.push(endpoint);
+/** What a peer connection is to be made with. */
+export interface IceConfiguration {
+  /** STUN and TURN servers, each once, in order; at most two for TURN. */
+  readonly endpoints: readonly IceEndpoint[];
+  /** Offer nothing but relay candidates. */
+  readonly relayOnly: boolean;
+  /** What was left out, and why; free of secrets. */
+  readonly remarks: readonly string[];
+}
+
+/** The engine takes the first two and leaves out the rest without a word (libjuice `MAX_RELAY_ENTRIES_COUNT`). */
+const MAX_TURN_SERVERS = 2;
+
+/** Merges the caller's servers with the signaling server's (protocol §3.6). */
+export function chooseIceServers(choice: IceChoice): IceConfiguration {
+  const remarks: string[] = [];
+  const relayOnly = choice.forceRelay === true;
+  const own = choice.iceServers ?? (choice.publicNetwork ? DEFAULT_ICE_SERVERS : []);
+  const stun = new Map<string, IceEndpoint>();
+  const turn = new Map<string, IceEndpoint>();
+  const only = choice.turnUri === undefined ? undefined : parseIceUrl(choice.turnUri);
+
+  function add(url: string, username: string | undefined, credential: string | undefined): void {
+    const endpoint = parseIceUrl(url, username, credential);
+    if (endpoint === undefined) {
+      // Some write a name and password into it.
+      const shown = url.replace(/^.*@/, "…@");
+      remarks.push(`left out the ICE server ${shown}: it is no stun:, turn: or turns: URL`);
+    } else if (endpoint.scheme === "stun") {
+      stun.set(keyOf(endpoint), stun.get(keyOf(endpoint)) ?? endpoint);
+    } else if (choice.forceP2P !== true && (only === undefined || keyOf(only) === keyOf(endpoint))) {
+      const wanted = override(url, endpoint, choice);
+      if (wanted.scheme === "turns" && wanted.transport === "udp") {
+        remarks.push(
+          `left out the ICE server ${url}: TURN over DTLS is not supported; set webrtc.turnTransport`,
+        );
+      } else {
+        turn.set(keyOf(wanted), turn.get(keyOf(wanted)) ?? wanted);
+      }
     }
   }
-  return { endpoints, unreadable };
+
+  for (const { urls, username, credential } of own) {
+    for (const url of typeof urls === "string" ? [urls] : urls) add(url, username, credential);
+  }
+  // Who wants no relay wants nothing of the signaling server's list, as in Go.
+  if (choice.forceP2P !== true) {
+    for (const { urls, username, credential } of choice.additional) {
+      for (const url of urls) add(url, username, credential);
+    }
+  }
+  if (only !== undefined && turn.size === 0) remarks.push(`no TURN server is ${choice.turnUri}`);
+
+  const chosen = chooseTurnServers([...turn.values()]);
+  const left = turn.size - chosen.length;
+  if (left > 0) remarks.push(`left out ${left} of ${turn.size} TURN servers: two are enough`);
+  return { endpoints: [...stun.values(), ...chosen], relayOnly, remarks };
+}
+
+/** The same server, asked in the same way. */
+function keyOf({ scheme, hostname, port, transport }: IceEndpoint): string {
+  return `${scheme} ${hostname.toLowerCase()} ${port} ${transport}`;
+}
+
+function override(url: string, endpoint: IceEndpoint, choice: IceChoice): IceEndpoint {
+  const scheme = choice.turnScheme ?? endpoint.scheme;
+  // A transport or port that the URL leaves open is that of the scheme it ends up with.
+  const again = parseIceUrl(url.replace(/^turns?:/i, `${scheme}:`))!;
+  return {
+    ...endpoint,
+    scheme,
+    port: choice.turnPort ?? again.port,
+    transport: choice.turnTransport ?? again.transport,
+  };
+}
+
+/**
+ * At most two, that differ in the networks they get through: where there are both kinds, the first over UDP, which
+ * is the faster, and of the others the one that firewalls are the most likely to let pass.
+ */
+function chooseTurnServers(servers: readonly IceEndpoint[]): readonly IceEndpoint[] {
+  const overUdp = servers.filter(({ transport }) => transport === "udp");
+  const overTcp = servers.filter(({ transport }) => transport === "tcp")
+    .toSorted((one, other) => passability(other) - passability(one));
+  if (overUdp.length > 0 && overTcp.length > 0) return [overUdp[0]!, overTcp[0]!];
+  return [...overUdp, ...overTcp].slice(0, MAX_TURN_SERVERS);
+}
+
+function passability({ scheme, port }: IceEndpoint): number {
+  return (port === 443 ? 2 : 0) + (scheme === "turns" ? 1 : 0);
 }
 
 /**

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { loadEngine, type Peer, type PeerListener } from "../../lib/webrtc/peer.ts";
+import { test } from "../harness.ts";
+
+/** Candidates that lead nowhere, as browsers, Rust and dual-stack machines send them among good ones. */
+const USELESS = [
+  "candidate:1 1 UDP 2122317823 4b9c1a5e-1a5e-4c53-8d1b-0a3f6fdb1f2c.local 50000 typ host",
+  "candidate:2 1 UDP 2122252543 2001:db8::1 50000 typ host",
+  "candidate:3 1 UDP 2122187007 fe80::1 50000 typ host",
+  "candidate:4 1 UDP 2122121471 fe80::1%eth0 50000 typ host",
+  "candidate:5 1 TCP 1518280447 192.0.2.1 9 typ host tcptype active",
+  "candidate:6 1 UDP 1677721855 no-such-host.invalid 50000 typ srflx raddr 0.0.0.0 rport 0",
+  "candidate:7 2 UDP 2122121471 192.0.2.1 50000 typ host",
+  "candidate:nonsense",
+  "candidate:",
+  "",
+];
+
+function listener(own: Partial<PeerListener>): PeerListener {
+  return {
+    localDescription() {},
+    localCandidate() {},
+    gatheringComplete() {},
+    state() {},
+    open() {},
+    closed() {},
+    frame() {},
+    writable() {},
+    negotiation() {},
+    failed() {},
+    ...own,
+  };
+}
+
+test("Peer.addCandidate() takes or refuses candidates of no use, and connects by the good ones", async () => {
+  const engine = await loadEngine();
+  const opened = Promise.withResolvers<void>();
+  const failed = (error: unknown) => opened.reject(error);
+  const state = (name: string) => {
+    if (name === "failed") opened.reject(new Error("the connection failed"));
+  };
+  /** Gives candidates to a peer as soon as it has the other's description: they come in no certain order. */
+  function receiver(peer: () => Peer) {
+    let described = false;
+    const early: [candidate: string, mid: string][] = [];
+    const give = (candidate: string, mid: string) => {
+      for (const useless of USELESS) assert.equal(typeof peer().addCandidate(useless, mid), "boolean");
+      assert.ok(peer().addCandidate(candidate, mid));
+    };
+    return {
+      described() {
+        described = true;
+        for (const [candidate, mid] of early) give(candidate, mid);
+      },
+      candidate(candidate: string, mid: string) {
+        if (described) give(candidate, mid);
+        else early.push([candidate, mid]);
+      },
+    };
+  }
+  const toCaller = receiver(() => caller);
+  const toAnswerer = receiver(() => answerer);
+  const caller: Peer = engine.createPeer(
+    { iceServers: [] },
+    listener({
+      localDescription(sdp) {
+        answerer.answer(sdp);
+        toAnswerer.described();
+      },
+      localCandidate: toAnswerer.candidate,
+      open: () => opened.resolve(),
+      state,
+      failed,
+    }),
+  );
+  const answerer: Peer = engine.createPeer(
+    { iceServers: [] },
+    listener({
+      localDescription(sdp) {
+        caller.accept(sdp);
+        toCaller.described();
+      },
+      localCandidate: toCaller.candidate,
+      state,
+      failed,
+    }),
+  );
+  try {
+    caller.offer();
+    await opened.promise;
+    assert.equal(caller.selectedPair()?.local.type, "host");
+  } finally {
+    await Promise.all([caller.close(), answerer.close()]);
+  }
+});
