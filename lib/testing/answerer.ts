@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, type MethodImplSpec } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type ICECandidate, ICECandidateSchema } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import {
   candidatesOf,
@@ -10,7 +10,7 @@ import {
   withoutCandidates,
 } from "../core/session_description.ts";
 import { type Engine, type EngineIceServer, loadEngine, type Peer } from "../webrtc/peer.ts";
-import { type ChannelServer, createChannelServer } from "./channel_server.ts";
+import type { ChannelServer } from "./channel_server.ts";
 
 /** What an answerer reports of one offer. `opened` or `failed` comes at most once. */
 export interface OfferExchange {
@@ -29,7 +29,7 @@ export interface AnsweredCall {
   abandon(reason: ConnectError): void;
 }
 
-/** Answers offers, and serves methods on the data channels that come of them. */
+/** Answers offers, and serves the data channels that come of them. */
 export interface Answerer {
   /** @param offer The encoded offer. */
   answer(offer: string, exchange: OfferExchange): AnsweredCall;
@@ -41,10 +41,9 @@ export interface Answerer {
 
 /** How an answerer is made. */
 export interface AnswererOptions {
-  readonly methods: ReadonlyMap<string, MethodImplSpec>;
+  /** Makes what serves an open channel. */
+  readonly serve: (peer: Peer) => ChannelServer;
   readonly iceServers?: readonly EngineIceServer[];
-  readonly onCall?: (path: string) => void;
-  readonly admit?: (path: string, signal: AbortSignal) => void | Promise<void>;
 }
 
 /** How long an offer may take until its channel opens, in milliseconds: goutils' offer deadline. */
@@ -187,7 +186,7 @@ function answerOffer(
     function serve(): ChannelServer {
       // The first frame can come before the channel is reported open.
       for (const timer of timers) clearTimeout(timer);
-      serving ??= createChannelServer(opened, options);
+      serving ??= options.serve(opened);
       return serving;
     }
     // A caller on our engine that offers its candidates along is checked at once: that makes this side the first to

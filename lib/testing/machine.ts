@@ -4,6 +4,7 @@ import { RUNTIME } from "../runtime.ts";
 import { type Answerer, createAnswerer } from "./answerer.ts";
 import { createAuthentication } from "./authentication.ts";
 import { CallCounter } from "./call_counter.ts";
+import { createChannelServer } from "./channel_server.ts";
 import { startCloudAnswerer } from "./cloud_answerer.ts";
 import { echoRoutes } from "./echo_service.ts";
 import { createFaultGate, type Faults } from "./faults.ts";
@@ -52,9 +53,12 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   const channelMethods = witness.watch(recordRoutes(...served, routes));
   const makeAnswerer = () =>
     createAnswerer({
-      methods: channelMethods,
-      onCall: (path) => counter.count("webrtc", path),
-      admit: (path, signal) => gate.admit(path, signal),
+      serve: (peer) =>
+        createChannelServer(peer, {
+          methods: channelMethods,
+          onCall: (path) => counter.count("webrtc", path),
+          admit: (path, signal) => gate.admit(path, signal),
+        }),
     });
   let answerer = makeAnswerer();
   const closingAnswerers = new Set<Promise<void>>();
