@@ -42,6 +42,7 @@ export {
 } from "./lib/errors.ts";
 export type { DialAttempt, DialErrorInit } from "./lib/errors.ts";
 export type { OptionProblem } from "./lib/core/option_problem.ts";
+export type { ReflectedServices } from "./lib/core/reflected_services.ts";
 export type { DialPhase, TimelineEntry } from "./lib/core/timeline.ts";
 export type { IceServer } from "./lib/core/ice.ts";
 export type { Address } from "./lib/core/address.ts";

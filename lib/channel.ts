@@ -1,8 +1,10 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type { ReflectedServices } from "./core/reflected_services.ts";
 import type { TimelineEntry } from "./core/timeline.ts";
 import type { ChannelKind, DialEvent } from "./events.ts";
 import type { ChannelPath, ChannelState } from "./reconnect.ts";
+import { abortable } from "./rpc/abortable.ts";
 
 /** What a channel stands on. */
 export interface ChannelCore {
@@ -43,6 +45,7 @@ export interface ChannelCore {
  */
 export class AuthenticatedChannel implements Transport, AsyncDisposable {
   readonly #core: ChannelCore;
+  #reflection: Promise<ReflectedServices> | undefined;
 
   /**
    * Made by `dial` and `dialDirect`.
@@ -103,6 +106,36 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
     return this.#core.transport.stream(method, signal, timeoutMs, header, input, contextValues);
+  }
+
+  /**
+   * The services of the machine, by gRPC server reflection: descriptors for `createClient`, where there is no
+   * generated code. Asked once a channel, and kept; calls beside each other share the question.
+   *
+   * @param options `signal` gives the waiting up, with its reason.
+   * @throws {ConnectError} `Unimplemented` when the machine has no reflection; any other as of a call
+   *
+   * @example
+   * ```ts
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * await using channel = await dialDirect(machine.address, { insecure: true });
+   * for (const { typeName } of (await channel.reflect()).services) console.log(typeName);
+   * ```
+   */
+  async reflect(options: { readonly signal?: AbortSignal } = {}): Promise<ReflectedServices> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    // Loaded here: most programs have generated code.
+    const asking = this.#reflection ??= import("./reflection/reflect.ts").then(
+      ({ reflectServices }) => reflectServices(this),
+    );
+    asking.catch(() => {
+      if (this.#reflection === asking) this.#reflection = undefined;
+    });
+    return await (signal === undefined ? asking : abortable(asking, signal));
   }
 
   /** Reports what happens to the channel from now on; returns a function that stops it. */
@@ -207,6 +240,11 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
     return this.channel.stream(method, signal, timeoutMs, header, input, contextValues);
+  }
+
+  /** The services of the machine, as {@link AuthenticatedChannel.reflect} has them. */
+  reflect(options?: { readonly signal?: AbortSignal }): Promise<ReflectedServices> {
+    return this.channel.reflect(options);
   }
 
   /** Closes the channel, then releases what it held. Idempotent; concurrent calls share one promise. */

@@ -12,8 +12,9 @@ import { createHttpHandler } from "./http_handler.ts";
 import type { Machine, MachineAuth, MachineOptions } from "./machine_options.ts";
 import { listenOnOnePort } from "./one_port.ts";
 import { probeRoutes } from "./probe_service.ts";
+import { reflectionRoutes } from "./reflection_service.ts";
 import { robotRoutes } from "./robot_service.ts";
-import { recordRoutes } from "./routes.ts";
+import { type Methods, recordRoutes, type Routes } from "./routes.ts";
 import { SignalingQueue, type TakeOffer } from "./signaling_queue.ts";
 import { signalingRoutes } from "./signaling_service.ts";
 import type { TokenSigner } from "./token_signer.ts";
@@ -50,7 +51,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   const gate = createFaultGate(() => faults, () => dropConnections());
 
   const served = [probeRoutes(witness), echoRoutes, robotRoutes()];
-  const channelMethods = witness.watch(recordRoutes(...served, routes));
+  const channelMethods = witness.watch(recordReflected(...served, routes));
   const makeAnswerer = () =>
     createAnswerer({
       serve: (peer) =>
@@ -78,7 +79,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     port: options.port ?? 0,
     tls,
     handler: await createHttpHandler({
-      methods: witness.watch(recordRoutes(
+      methods: witness.watch(recordReflected(
         ...served,
         authentication?.routes ?? (() => {}),
         webrtc === false ? () => {} : signalingService,
@@ -156,6 +157,12 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   };
   if (authentication !== undefined) signers.set(machine, authentication.signer);
   return machine;
+}
+
+/** Collects routes, with reflection of them all and of itself. */
+function recordReflected(...routes: readonly Routes[]): Methods {
+  const methods: Methods = recordRoutes(reflectionRoutes(() => methods), ...routes);
+  return methods;
 }
 
 /** Undefined lets everybody in. */

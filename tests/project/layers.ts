@@ -8,7 +8,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["mod"],
   ["dial"],
   ["channel", "reconnect", "auth"],
-  ["direct", "webrtc", "rpc"],
+  ["direct", "webrtc", "rpc", "reflection"],
   ["words"],
   ["core"],
   ["proto"],
@@ -47,7 +47,7 @@ function inLibrary(name: string): string {
 /** The layer of a file; undefined for one that has none. */
 export function layerOf(path: string): string | undefined {
   if (path.startsWith("proto/gen/")) return "proto";
-  const folder = /^lib\/(core|rpc|direct|webrtc|testing)\//.exec(path)?.[1];
+  const folder = /^lib\/(core|rpc|direct|webrtc|reflection|testing)\//.exec(path)?.[1];
   return folder ?? Object.keys(FILES).find((layer) => FILES[layer]?.includes(path));
 }
 

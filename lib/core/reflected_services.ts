@@ -1,0 +1,95 @@
+import {
+  create,
+  createFileRegistry,
+  type DescMethod,
+  type DescService,
+  type FileRegistry,
+} from "@bufbuild/protobuf";
+import {
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
+
+/**
+ * What a server says of its services, as protobuf-es descriptors: for `createClient`, and as the `registry` option
+ * of `fromJson` and `toJson`.
+ */
+export interface ReflectedServices extends FileRegistry {
+  /** The services that can be called, in the server's order. */
+  readonly services: readonly DescService[];
+  /** Full names of the services that the server lists and cannot describe. */
+  readonly undescribed: readonly string[];
+  /** Finds a method by `package.Service/Method`, with or without a slash before it. */
+  getMethod(path: string): DescMethod | undefined;
+}
+
+/** Every import of `files` that is not among them. */
+export function missingImports(files: ReadonlyMap<string, FileDescriptorProto>): string[] {
+  const missing = new Set<string>();
+  for (const { dependency } of files.values()) {
+    for (const name of dependency) if (!files.has(name)) missing.add(name);
+  }
+  return [...missing];
+}
+
+/**
+ * Makes a registry of descriptors. A service whose file does not hold together is left out, and the others are not:
+ * Go programs lack the files of options that they were built without. An import that is missing stands empty, which
+ * does no harm if nothing of it is used.
+ *
+ * @param names Full names of the services.
+ * @param files By name.
+ */
+export function assembleServices(
+  names: readonly string[],
+  files: ReadonlyMap<string, FileDescriptorProto>,
+): ReflectedServices {
+  const whole = new Map(files);
+  for (const name of missingImports(files)) {
+    whole.set(name, create(FileDescriptorProtoSchema, { name, syntax: "proto3" }));
+  }
+  let registry = registryOf([...whole.keys()], whole);
+  if (registry === undefined) {
+    const parts = [...whole.keys()].map((name) => registryOf([name], whole));
+    registry = createFileRegistry(...parts.filter((part) => part !== undefined));
+  }
+  const services: DescService[] = [];
+  const undescribed: string[] = [];
+  for (const name of names) {
+    const service = registry.getService(name);
+    if (service === undefined) undescribed.push(name);
+    else services.push(service);
+  }
+  const found = registry;
+  return Object.assign(registry, {
+    services,
+    undescribed,
+    getMethod(path: string) {
+      const [service = "", name] = path.replace(/^\//, "").split("/");
+      return found.getService(service)?.methods.find((method) => method.name === name);
+    },
+  });
+}
+
+/** Undefined when a file of it, or an import, refers to what there is not. */
+function registryOf(
+  names: readonly string[],
+  files: ReadonlyMap<string, FileDescriptorProto>,
+): FileRegistry | undefined {
+  const file: FileDescriptorProto[] = [];
+  const seen = new Set<string>();
+  const add = (name: string) => {
+    const proto = files.get(name);
+    if (proto === undefined || seen.has(name)) return;
+    seen.add(name);
+    for (const dependency of proto.dependency) add(dependency);
+    file.push(proto);
+  };
+  for (const name of names) add(name);
+  try {
+    return createFileRegistry(create(FileDescriptorSetSchema, { file }));
+  } catch {
+    return undefined;
+  }
+}

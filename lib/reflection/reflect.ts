@@ -1,0 +1,88 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import {
+  ServerReflection,
+  type ServerReflectionRequest,
+  type ServerReflectionResponse,
+} from "../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { assembleServices, missingImports, type ReflectedServices } from "../core/reflected_services.ts";
+
+type Question = ServerReflectionRequest["messageRequest"];
+type Answer = ServerReflectionResponse["messageResponse"];
+
+/** How long a round of questions may take, in milliseconds. */
+const ROUND_TIMEOUT_MS = 20_000;
+
+/** Most rounds of imports that are asked for; servers send all of them with the first, or nest them less deep. */
+const MAX_ROUNDS = 32;
+
+/**
+ * Asks a server for its services, by gRPC server reflection: version 1, or v1alpha where there is no other. It takes
+ * a round trip for the names, one for their files, and one for each round of imports that the server leaves out.
+ *
+ * @throws ConnectError `Unimplemented` when the server has neither version
+ */
+export async function reflectServices(transport: Transport): Promise<ReflectedServices> {
+  const { ask, names } = await open(transport);
+  const files = new Map<string, FileDescriptorProto>();
+
+  async function fetchFiles(questions: readonly Question[]): Promise<void> {
+    if (questions.length === 0) return;
+    for (const answer of await ask(questions)) {
+      if (answer.case !== "fileDescriptorResponse") continue;
+      for (const bytes of answer.value.fileDescriptorProto) {
+        const file = fromBinary(FileDescriptorProtoSchema, bytes);
+        files.set(file.name, file);
+      }
+    }
+  }
+
+  await fetchFiles(names.map((value) => ({ case: "fileContainingSymbol", value })));
+  const asked = new Set<string>();
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const missing = missingImports(files).filter((name) => !asked.has(name));
+    for (const name of missing) asked.add(name);
+    await fetchFiles(missing.map((value) => ({ case: "fileByFilename", value })));
+  }
+  return assembleServices(names, files);
+}
+
+interface Opened {
+  /** Puts questions in one call; the answers are in their order. */
+  readonly ask: (questions: readonly Question[]) => Promise<Answer[]>;
+  /** The server's services. */
+  readonly names: readonly string[];
+}
+
+/** Finds the version that the server has. */
+async function open(transport: Transport): Promise<Opened> {
+  // The two versions have the same messages under different names.
+  for (const service of [ServerReflection, AlphaServerReflection as unknown as typeof ServerReflection]) {
+    const client = createClient(service, transport);
+    const ask = async (questions: readonly Question[]) => {
+      const answers: Answer[] = [];
+      const calls = client.serverReflectionInfo(requestsOf(questions), { timeoutMs: ROUND_TIMEOUT_MS });
+      for await (const { messageResponse } of calls) answers.push(messageResponse);
+      return answers;
+    };
+    try {
+      const [answer] = await ask([{ case: "listServices", value: "*" }]);
+      if (answer?.case !== "listServicesResponse") {
+        throw new ConnectError("the server's reflection does not list its services", Code.Internal);
+      }
+      return { ask, names: answer.value.service.map(({ name }) => name) };
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Unimplemented) throw error;
+    }
+  }
+  throw new ConnectError(
+    "the server has no reflection, so its services cannot be listed; use their generated code",
+    Code.Unimplemented,
+  );
+}
+
+async function* requestsOf(questions: readonly Question[]): AsyncGenerator<{ messageRequest: Question }> {
+  for (const messageRequest of questions) yield { messageRequest };
+}
