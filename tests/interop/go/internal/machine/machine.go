@@ -37,6 +37,7 @@ type Machine struct {
 func New(options Options) (*Machine, error) {
 	seen := newWitnesses()
 	methods := append(append(probeMethods(seen), echoMethods()...), robotMethods()...)
+	methods = append(methods, reflectionMethods(methods)...)
 	m := &Machine{options: options}
 
 	// HTTP serves the same and, on top, what leads to the data channel.
