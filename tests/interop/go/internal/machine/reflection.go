@@ -2,6 +2,8 @@ package machine
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -60,7 +62,15 @@ func bidi[Req, Res any](
 	return bidiStream[Req, Res]{call: call, receive: receive, send: send}
 }
 
-func (s bidiStream[Req, Res]) Recv() (*Req, error)       { return s.receive() }
+// Recv ends with io.EOF itself, which grpc-go compares; connect-go wraps it.
+func (s bidiStream[Req, Res]) Recv() (*Req, error) {
+	request, err := s.receive()
+	if errors.Is(err, io.EOF) {
+		return nil, io.EOF
+	}
+	return request, err
+}
+
 func (s bidiStream[Req, Res]) Send(response *Res) error  { return s.send(response) }
 func (s bidiStream[Req, Res]) Context() context.Context  { return s.call.Context() }
 func (bidiStream[Req, Res]) SetHeader(metadata.MD) error { panic("reflection sets no headers") }
