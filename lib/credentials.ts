@@ -1,3 +1,5 @@
+import { hideSecrets } from "./core/option_redaction.ts";
+
 /**
  * Kinds of credential that Viam's servers know (protocol §2.8). Others are sent as they are: a server may define
  * its own.
@@ -21,6 +23,14 @@ export type CredentialType =
 export interface Credentials {
   /** Kind of credential. */
   readonly type: CredentialType;
-  /** The secret itself. It appears in no message, log line or inspection of this module's. */
+  /**
+   * The secret itself. It appears in no message, log line or inspection of this module's; an object literal of your
+   * own shows it when you print that.
+   */
   readonly payload: string;
+}
+
+/** A frozen copy that does not show its payload when it is inspected. */
+export function hidePayload({ type, payload }: Credentials): Credentials {
+  return Object.freeze(hideSecrets({ type, payload }, { payload: true }));
 }

@@ -11,7 +11,7 @@ import { callQuietly } from "./logger.ts";
 import type { DialOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import { keepLink, type Link } from "./reconnect.ts";
-import { resolveAddress, type ResolvedDialOptions, resolveDialOptions } from "./resolve_options.ts";
+import { type ResolvedDialOptions, resolveDial } from "./resolve_options.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { createTimeline } from "./timeline_recorder.ts";
 import { CLIENT_HEADER } from "./version.ts";
@@ -43,15 +43,14 @@ import { connectByWebrtc } from "./webrtc_link.ts";
  * ```
  */
 export async function dial(address: string | URL, options?: DialOptions): Promise<ViamChannel> {
-  const resolved = resolveDialOptions(options);
-  const parsed = resolveAddress(address, resolved);
+  const { given, address: parsed, options: resolved } = resolveDial(address, options);
   const plan = planDial(parsed, {
     insecure: resolved.insecure,
     disableWebrtc: resolved.disableWebrtc,
     signalingAddress: resolved.signalingAddress,
     signalingInsecure: resolved.webrtc.signalingInsecure,
   });
-  const channel = new AuthenticatedChannel(await openChannel(String(address), parsed, plan, resolved));
+  const channel = new AuthenticatedChannel(await openChannel(given, parsed, plan, resolved));
   return new ViamChannel(channel);
 }
 
@@ -78,15 +77,14 @@ export async function dialDirect(
   address: string | URL,
   options?: DialOptions,
 ): Promise<AuthenticatedChannel> {
-  const resolved = resolveDialOptions(options);
-  const parsed = resolveAddress(address, resolved);
+  const { given, address: parsed, options: resolved } = resolveDial(address, options);
   const plan = planDial(parsed, {
     insecure: resolved.insecure,
     disableWebrtc: true,
     signalingAddress: undefined,
     signalingInsecure: undefined,
   });
-  return new AuthenticatedChannel(await openChannel(String(address), parsed, plan, resolved));
+  return new AuthenticatedChannel(await openChannel(given, parsed, plan, resolved));
 }
 
 async function openChannel(
@@ -121,7 +119,7 @@ async function openChannel(
   });
   emit({ type: "connected", kind: first.kind });
 
-  const headers = new Metadata(options.headers);
+  const headers = new Metadata(options.headers.map(([name, value]) => [name, value]));
   if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
   return {
     kind: first.kind,

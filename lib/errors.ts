@@ -16,8 +16,13 @@ export class DialOptionsError extends TypeError {
    * @param problems At least one.
    */
   constructor(problems: readonly OptionProblem[]) {
-    super(problems.map(({ message }) => message).join("; "));
-    this.problems = problems;
+    const [first, ...others] = problems.map(({ message }) => message);
+    super(
+      others.length === 0
+        ? first
+        : `${problems.length} options cannot be used:\n  ${[first, ...others].join("\n  ")}`,
+    );
+    this.problems = Object.freeze([...problems]);
   }
 }
 

@@ -33,25 +33,55 @@ export interface ModuleLogger extends Required<Logger> {
  * LOGGER.level = "info";
  * ```
  */
-export const LOGGER: ModuleLogger = {
-  level: "silent",
-  // deno-lint-ignore no-console
-  sink: console,
-  debug: (message, fields) => pass("debug", message, fields),
-  info: (message, fields) => pass("info", message, fields),
-  warn: (message, fields) => pass("warn", message, fields),
-  error: (message, fields) => pass("error", message, fields),
-};
+export const LOGGER: ModuleLogger = createModuleLogger();
 
-function pass(
-  level: Exclude<LogLevel, "silent">,
-  message: string,
-  fields: Record<string, unknown> | undefined,
-): void {
-  if (ORDER.indexOf(level) < ORDER.indexOf(LOGGER.level)) return;
-  callQuietly(() =>
-    fields === undefined ? LOGGER.sink[level]?.(message) : LOGGER.sink[level]?.(message, fields)
-  );
+function createModuleLogger(): ModuleLogger {
+  let least: LogLevel = "silent";
+  // deno-lint-ignore no-console
+  let sink: Logger = console;
+  function pass(level: keyof Logger, message: string, fields: Record<string, unknown> | undefined): void {
+    if (ORDER.indexOf(level) < ORDER.indexOf(least)) return;
+    callQuietly(() => fields === undefined ? sink[level]?.(message) : sink[level]?.(message, fields));
+  }
+  return {
+    get level() {
+      return least;
+    },
+    set level(level) {
+      if (!ORDER.includes(level)) {
+        throw new TypeError(`LOGGER.level cannot be ${String(level)}: set it to one of ${ORDER.join(", ")}`);
+      }
+      least = level;
+    },
+    get sink() {
+      return sink;
+    },
+    set sink(value) {
+      if (typeof value !== "object" && typeof value !== "function" || value === null) {
+        throw new TypeError("LOGGER.sink has to be an object with methods debug, info, warn and error");
+      }
+      sink = value;
+    },
+    debug: (message, fields) => pass("debug", message, fields),
+    info: (message, fields) => pass("info", message, fields),
+    warn: (message, fields) => pass("warn", message, fields),
+    error: (message, fields) => pass("error", message, fields),
+  };
+}
+
+/**
+ * A logger whose methods are all there and never throw. The user's own are looked up for each line, since there are
+ * loggers that swap them when their level changes.
+ */
+export function quietLogger(logger: Logger): Required<Logger> {
+  const method = (level: keyof Logger) => (message: string, fields?: Record<string, unknown>) =>
+    callQuietly(() => fields === undefined ? logger[level]?.(message) : logger[level]?.(message, fields));
+  return Object.freeze({
+    debug: method("debug"),
+    info: method("info"),
+    warn: method("warn"),
+    error: method("error"),
+  });
 }
 
 /** Calls what a user gave; what it throws is the user's, and is reported as an uncaught error, not ours. */

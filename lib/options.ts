@@ -2,7 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import type { IceServer } from "./core/ice.ts";
 import { isUuid } from "./core/uuid.ts";
 import { describeSecret, optionProblem } from "./core/option_problem.ts";
-import type { Credentials } from "./credentials.ts";
+import { type Credentials, hidePayload } from "./credentials.ts";
 import type { DialEvent } from "./events.ts";
 import { DialOptionsError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
@@ -165,7 +165,7 @@ export function withApiKey(
   if (problems.length > 0) throw new DialOptionsError(problems);
   return Object.freeze({
     ...rest,
-    credentials: Object.freeze({ type: "api-key", payload: apiKey }),
+    credentials: hidePayload({ type: "api-key", payload: apiKey }),
     authEntity: apiKeyId,
   });
 }

@@ -2,11 +2,9 @@ import type { Interceptor } from "@connectrpc/connect";
 import { type Address, type AddressProblem, parseAddress } from "./core/address.ts";
 import { parseIceUrl } from "./core/ice.ts";
 import { Metadata } from "./core/metadata.ts";
+import { type OptionProblem, optionProblem } from "./core/option_problem.ts";
 import {
-  type Check,
-  checkMembers,
-  type Checks,
-  hasOptionalMethods,
+  type Group,
   isBoolean,
   isEither,
   isFunction,
@@ -15,13 +13,15 @@ import {
   isMilliseconds,
   isOneOf,
   isText,
-} from "./core/option_check.ts";
-import { type OptionProblem, optionProblem } from "./core/option_problem.ts";
+  type Reader,
+  readMembers,
+} from "./core/option_reader.ts";
+import { hideSecrets } from "./core/option_redaction.ts";
+import { type Credentials, hidePayload } from "./credentials.ts";
 import type { DialEvent } from "./events.ts";
 import { DialOptionsError } from "./errors.ts";
-import { LOGGER, type Logger } from "./logger.ts";
+import { LOGGER, type Logger, quietLogger } from "./logger.ts";
 import type { DialOptions, ExternalAuth, TlsOptions, WebrtcOptions } from "./options.ts";
-import type { Credentials } from "./credentials.ts";
 
 /** Options with nothing left open, frozen. */
 export interface ResolvedDialOptions {
@@ -61,59 +61,115 @@ export interface ResolvedDialOptions {
   readonly signalingAddress: Address | undefined;
   /** Connect interceptors, for every call. */
   readonly interceptors: readonly Interceptor[];
-  /** Metadata of every call. */
-  readonly headers: Metadata;
+  /** Metadata of every call, as pairs of name and value. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
   /** What a slow reader of one stream may hold, in bytes. */
   readonly maxBufferedBytes: number;
   /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
-  /** Where the channel logs. */
-  readonly logger: Logger;
+  /** Where the channel logs: every level is there, and none throws. */
+  readonly logger: Required<Logger>;
   /** Told what happens during the dial and later. */
   readonly onEvent: ((event: DialEvent) => void) | undefined;
 }
 
-const isSignal: Check = (value) => value instanceof AbortSignal ? undefined : "is no AbortSignal";
+const readAborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, "aborted")?.get;
 
-const isAddress: Check = (value) => {
-  if (typeof value !== "string") return "is no string";
+const isSignal: Reader = (value) => {
+  if (!(value instanceof AbortSignal)) return { problem: "is no AbortSignal" };
+  readAborted?.call(value); // throws unless it is one, and not only looks like it
+  return { value };
+};
+
+const isAddress: Reader = (value) => {
+  if (typeof value !== "string") return { problem: "is no string" };
   const parsed = parseAddress(value);
-  return "problem" in parsed ? parsed.problem : undefined;
+  return "problem" in parsed ? parsed : { value };
 };
 
-const isHeaders: Check = (value) => {
-  if (typeof value !== "object" || value === null) return "is no HeadersInit";
-  try {
-    new Metadata(value as HeadersInit);
-    return undefined;
-  } catch {
-    return "is no HeadersInit";
+/** Most metadata that is taken in; an iterator may go on for ever. */
+const MAX_HEADERS = 1_000;
+
+/** Kept as pairs: a `Headers` could be changed by whoever has it. */
+const isHeaders: Reader = (value) => {
+  if (typeof value !== "object" || value === null) return { problem: "is no HeadersInit" };
+  const metadata = new Metadata();
+  let count = 0;
+  const pairs = Symbol.iterator in value ? value as Iterable<unknown> : Object.entries(value);
+  for (const pair of pairs) {
+    if (++count > MAX_HEADERS) return { problem: `has more than ${MAX_HEADERS} entries` };
+    const [name, text] = Array.isArray(pair) && pair.length === 2 ? pair : [];
+    if (typeof name !== "string") return { problem: "is no HeadersInit: it has an entry that is no pair" };
+    const place = `has an entry ${JSON.stringify(name.slice(0, 100))}`;
+    if (typeof text !== "string") return { problem: `${place} whose value is no string` };
+    try {
+      metadata.append(name, text);
+    } catch {
+      return { problem: `${place} that HTTP does not allow` };
+    }
   }
+  const lists = value instanceof Headers ? Metadata.from(value) : metadata;
+  const kept = Array.from(
+    lists.lists(),
+    ([name, values]) => values.map((text) => Object.freeze([name, text])),
+  );
+  return { value: Object.freeze(kept.flat()) };
 };
 
-const isIceServer: Check = (value) => {
-  if (typeof value !== "object" || value === null) return "is no object with urls";
+const isIceServer: Reader = (value) => {
+  if (typeof value !== "object" || value === null) return { problem: "is no object with urls" };
   const { urls, username, credential } = value as Record<string, unknown>;
-  const list = typeof urls === "string" ? [urls] : urls;
-  if (!Array.isArray(list) || list.length === 0) return "has no urls";
-  const wrong = list.find((url) => typeof url !== "string" || parseIceUrl(url) === undefined);
-  if (wrong !== undefined) return `has a URL that is no stun:, turn: or turns: URL`;
-  if (username !== undefined && typeof username !== "string") return "has a username that is no string";
-  if (credential !== undefined && typeof credential !== "string") return "has a credential that is no string";
-  return undefined;
+  const list = typeof urls === "string" ? { value: [urls] } : isListOf(isText)(urls);
+  if ("problem" in list) return { problem: "has no urls" };
+  const texts = list.value as string[];
+  if (texts.length === 0) return { problem: "has no urls" };
+  if (texts.some((url) => parseIceUrl(url) === undefined)) {
+    return { problem: "has a URL that is no stun:, turn: or turns: URL" };
+  }
+  if (username !== undefined && typeof username !== "string") {
+    return { problem: "has a username that is no string" };
+  }
+  if (credential !== undefined && typeof credential !== "string") {
+    return { problem: "has a credential that is no string" };
+  }
+  const kept = {
+    urls: Object.freeze(texts),
+    ...(username === undefined ? {} : { username }),
+    ...(credential === undefined ? {} : { credential }),
+  };
+  return { value: Object.freeze(hideSecrets(kept, { credential: true })) };
 };
 
-const isTurnUrl: Check = (value) => {
+const isTurnUrl: Reader = (value) => {
   const parsed = typeof value === "string" ? parseIceUrl(value) : undefined;
-  return parsed === undefined || parsed.scheme === "stun" ? "is no turn: or turns: URL" : undefined;
+  return parsed === undefined || parsed.scheme === "stun"
+    ? { problem: "is no turn: or turns: URL" }
+    : { value };
 };
 
-const CHECKS: Checks = {
+/** The logger itself is the user's; its methods are looked up for each line, since loggers swap them. */
+const isLogger: Reader = (value) => {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) {
+    return { problem: "is no object" };
+  }
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    const method = (value as Logger)[level];
+    if (method !== undefined && typeof method !== "function") {
+      return { problem: `has a member "${level}" that is no function` };
+    }
+  }
+  return { value: quietLogger(value) };
+};
+
+const OPTIONS: Group["members"] = {
   disableWebrtc: isBoolean,
   authEntity: isText,
-  credentials: { members: { type: isText, payload: isText } },
+  credentials: { members: { type: isText, payload: isText }, required: ["type", "payload"] },
   accessToken: isText,
-  externalAuth: { members: { address: isAddress, toEntity: isText, insecure: isBoolean } },
+  externalAuth: {
+    members: { address: isAddress, toEntity: isText, insecure: isBoolean },
+    required: ["address", "toEntity"],
+  },
   insecure: isBoolean,
   allowInsecureDowngrade: isBoolean,
   allowInsecureWithCredsDowngrade: isBoolean,
@@ -150,29 +206,84 @@ const CHECKS: Checks = {
   headers: isHeaders,
   maxBufferedBytes: isIntegerFrom(1),
   keepAliveMs: isMilliseconds,
-  logger: hasOptionalMethods("debug", "info", "warn", "error"),
+  logger: isLogger,
   onEvent: isFunction,
 };
 
+/** Members of resolved options that an inspection does not show. */
+const HIDDEN = {
+  credentials: { payload: true },
+  accessToken: true,
+  tls: { key: true },
+  headers: true,
+  webrtc: { iceServers: { credential: true } },
+} as const;
+
+/** What a dial is made of. */
+export interface ResolvedDial {
+  /** The address as it was given, for messages. */
+  readonly given: string;
+  /** The address, taken apart. */
+  readonly address: Address;
+  /** The options with their defaults. */
+  readonly options: ResolvedDialOptions;
+}
+
 /**
- * Checks options and fills in the defaults. The caller's object is not changed; the result is frozen and total.
+ * Checks options and fills in the defaults. Every member is read once; the caller's object is not changed, and what
+ * is done to it later does not matter. The result is frozen, and whatever is in it that can be.
  *
  * @throws {DialOptionsError} that lists everything that is wrong
+ *
+ * @example
+ * ```ts
+ * import { resolveDialOptions } from "@viam-dial/dial";
+ *
+ * const { timeoutMs, insecure } = resolveDialOptions({ timeoutMs: 5_000 });
+ * ```
  */
 export function resolveDialOptions(options: DialOptions = {}): ResolvedDialOptions {
-  const problems = checkMembers(options, CHECKS);
-  if (problems.length === 0) problems.push(...contradictions(options));
+  const { values, problems } = readOptions(options);
   if (problems.length > 0) throw new DialOptionsError(problems);
+  return complete(values);
+}
+
+/**
+ * Checks the address and the options of a dial, each by itself and against each other.
+ *
+ * @throws {DialOptionsError} that lists everything that is wrong with either
+ */
+export function resolveDial(address: string | URL, options: DialOptions = {}): ResolvedDial {
+  const { values, problems } = readOptions(options);
+  const { given, parsed } = readAddress(address);
+  if ("option" in parsed) problems.unshift(parsed);
+  else problems.push(...schemeContradictions(parsed, values));
+  if (problems.length > 0 || "option" in parsed) throw new DialOptionsError(problems);
+  return Object.freeze({ given, address: parsed, options: complete(values) });
+}
+
+/** Members that can be used, and all that cannot. */
+interface ReadOptions {
+  readonly values: DialOptions;
+  readonly problems: OptionProblem[];
+}
+
+function readOptions(options: DialOptions): ReadOptions {
+  const { values, problems } = readMembers(options, { members: OPTIONS });
+  return { values, problems: [...problems, ...contradictions(values, problems)] };
+}
+
+function complete(options: DialOptions): ResolvedDialOptions {
   const timeoutMs = options.timeoutMs ?? 20_000;
-  const { credentials, externalAuth } = options;
-  return Object.freeze({
+  const { credentials, externalAuth, webrtc = {} } = options;
+  return Object.freeze(hideSecrets({
     disableWebrtc: options.disableWebrtc ?? false,
     authEntity: options.authEntity,
-    credentials: credentials === undefined ? undefined : Object.freeze({ ...credentials }),
+    credentials: credentials === undefined ? undefined : hidePayload(credentials),
     accessToken: options.accessToken,
     externalAuth: externalAuth === undefined
       ? undefined
-      : Object.freeze({ ...externalAuth, parsed: parseAddress(externalAuth.address) as Address }),
+      : Object.freeze({ ...externalAuth, parsed: parsedAddress(externalAuth.address) }),
     insecure: options.insecure ?? false,
     allowInsecureDowngrade: options.allowInsecureDowngrade ?? false,
     allowInsecureWithCredsDowngrade: options.allowInsecureWithCredsDowngrade ?? false,
@@ -180,74 +291,99 @@ export function resolveDialOptions(options: DialOptions = {}): ResolvedDialOptio
     initialAttempts: options.initialAttempts ?? 1,
     timeoutMs: timeoutMs === 0 ? Infinity : timeoutMs,
     signal: options.signal,
-    tls: Object.freeze({ ...options.tls }),
+    tls: Object.freeze(hideSecrets({ ...options.tls }, HIDDEN.tls)),
     protocol: options.protocol ?? "auto",
     mdns: options.mdns ?? true,
-    webrtc: Object.freeze({ ...options.webrtc }),
-    signalingAddress: options.webrtc?.signalingAddress === undefined
+    webrtc: Object.freeze({ ...webrtc }),
+    signalingAddress: webrtc.signalingAddress === undefined
       ? undefined
-      : parseAddress(options.webrtc.signalingAddress) as Address,
-    interceptors: Object.freeze([...options.interceptors ?? []]),
-    headers: new Metadata(options.headers),
+      : parsedAddress(webrtc.signalingAddress),
+    interceptors: options.interceptors ?? Object.freeze([]),
+    // Read into pairs above.
+    headers: (options.headers ?? Object.freeze([])) as ResolvedDialOptions["headers"],
     maxBufferedBytes: options.maxBufferedBytes ?? 64 * 1024 * 1024,
     keepAliveMs: options.keepAliveMs ?? 20_000,
-    logger: options.logger ?? LOGGER,
+    // Made whole above.
+    logger: (options.logger ?? quietLogger(LOGGER)) as Required<Logger>,
     onEvent: options.onEvent,
+  }, HIDDEN));
+}
+
+/** An address that has been checked. */
+function parsedAddress(address: string): Address {
+  return Object.freeze(parseAddress(address) as Address);
+}
+
+/** The address as text, and what it says or what is wrong with it. */
+interface ReadAddress {
+  readonly given: string;
+  readonly parsed: Address | OptionProblem;
+}
+
+function readAddress(address: string | URL): ReadAddress {
+  let given: unknown = address;
+  try {
+    if (typeof address !== "string") given = address instanceof URL ? address.href : undefined;
+  } catch {
+    given = undefined; // it only looked like a URL
+  }
+  if (typeof given !== "string") {
+    return { given: "", parsed: optionProblem("address", address, "is neither a string nor a URL") };
+  }
+  const parsed: Address | AddressProblem = parseAddress(given);
+  return {
+    given,
+    parsed: "problem" in parsed ? optionProblem("address", given, parsed.problem) : Object.freeze(parsed),
+  };
+}
+
+/** An address with a scheme says whether there is TLS; the options must not say the opposite. */
+function schemeContradictions(address: Address, options: DialOptions): OptionProblem[] {
+  const { scheme } = address;
+  const problem = (why: string): OptionProblem => ({
+    option: "address",
+    value: `${scheme}://${address.authority}`,
+    message: `address: ${scheme}://${address.authority} asks for ${
+      scheme === "https" ? "" : "no "
+    }TLS, ${why}`,
   });
-}
-
-/**
- * Reads the address of a dial, and holds it against the options.
- *
- * @throws {DialOptionsError}
- */
-export function resolveAddress(address: string | URL, options: ResolvedDialOptions): Address {
-  let parsed: Address | AddressProblem;
-  if (address instanceof URL) parsed = parseAddress(address.href);
-  else if (typeof address === "string") parsed = parseAddress(address);
-  else throw new DialOptionsError([optionProblem("address", address, "is neither a string nor a URL")]);
-  if ("problem" in parsed) {
-    throw new DialOptionsError([optionProblem("address", withoutUser(String(address)), parsed.problem)]);
+  if (scheme === "https" && options.insecure === true) return [problem("and insecure forbids it")];
+  if (scheme === "http" && options.insecure === false) return [problem("and insecure: false asks for it")];
+  if (scheme === "http" && options.tls !== undefined && !usesTlsElsewhere(options)) {
+    return [problem("so that there is nothing that tls could set")];
   }
-  if (parsed.scheme === "https" && options.insecure) {
-    throw new DialOptionsError([optionProblem("address", address, "asks for TLS, and insecure forbids it")]);
-  }
-  return parsed;
+  return [];
 }
 
-/** A password typed into a URL is a secret. */
-function withoutUser(address: string): string {
-  return address.replace(/\/\/[^/@]*@/, "//…@");
+/** Whether a signaling or authentication server is reached with TLS though the machine is not. */
+function usesTlsElsewhere({ webrtc, externalAuth }: DialOptions): boolean {
+  return webrtc?.signalingInsecure === false || /^https:/i.test(webrtc?.signalingAddress ?? "") ||
+    externalAuth?.insecure === false || /^https:/i.test(externalAuth?.address ?? "");
 }
 
-function contradictions(options: DialOptions): OptionProblem[] {
+/** What cannot be combined, and what is missing, among the members that can be used by themselves. */
+function contradictions(options: DialOptions, found: readonly OptionProblem[]): OptionProblem[] {
   const problems: OptionProblem[] = [];
   const both = (one: string, other: string, why: string) =>
     problems.push({ option: one, value: "set", message: `${one}: cannot be combined with ${other}; ${why}` });
-  const { credentials, webrtc, tls } = options;
-  if (credentials !== undefined) {
-    for (const member of ["type", "payload"] as const) {
-      if (credentials[member] === undefined) {
-        problems.push(optionProblem(`credentials.${member}`, undefined, "is missing"));
-      }
-    }
-    if (credentials.type === "api-key" && options.authEntity === undefined) {
-      problems.push(
-        optionProblem("authEntity", undefined, "is missing: with an api-key it is the id of the key"),
-      );
-    }
+  const missing = (option: string, why: string) => {
+    // What was refused was not forgotten.
+    const refused = found.some((problem) =>
+      problem.option === option || problem.option.startsWith(`${option}.`)
+    );
+    if (!refused) problems.push(optionProblem(option, undefined, `is missing: ${why}`));
+  };
+  const { credentials, externalAuth, webrtc, tls } = options;
+  if (credentials?.type === "api-key" && options.authEntity === undefined) {
+    missing("authEntity", "with an api-key it is the id of the key");
   }
-  if (options.externalAuth !== undefined) {
-    for (const member of ["address", "toEntity"] as const) {
-      if (options.externalAuth[member] === undefined) {
-        problems.push(optionProblem(`externalAuth.${member}`, undefined, "is missing"));
-      }
-    }
+  if (externalAuth !== undefined && credentials === undefined && options.accessToken === undefined) {
+    missing("credentials", "externalAuth exchanges them for a token");
   }
   if (options.accessToken !== undefined && credentials !== undefined) {
     both("accessToken", "credentials", "a token that is there needs none to be fetched");
   }
-  if (options.accessToken !== undefined && options.externalAuth !== undefined) {
+  if (options.accessToken !== undefined && externalAuth !== undefined) {
     both("accessToken", "externalAuth", "a token that is there needs none to be fetched");
   }
   if (webrtc?.forceRelay === true && webrtc.forceP2P === true) {
@@ -256,14 +392,19 @@ function contradictions(options: DialOptions): OptionProblem[] {
   if (webrtc?.forceP2P === true && webrtc.turnUri !== undefined) {
     both("webrtc.turnUri", "webrtc.forceP2P", "no TURN server is used");
   }
-  if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
-    problems.push(optionProblem(tls?.cert === undefined ? "tls.cert" : "tls.key", undefined, "is missing"));
-  }
-  if (options.insecure === true && tls !== undefined && Object.keys(tls).length > 0) {
+  if (tls?.cert !== undefined && tls.key === undefined) missing("tls.key", "it belongs to tls.cert");
+  if (tls?.key !== undefined && tls.cert === undefined) missing("tls.cert", "it belongs to tls.key");
+  if (
+    options.insecure === true && tls !== undefined && Object.keys(tls).length > 0 &&
+    !usesTlsElsewhere(options)
+  ) {
     both("tls", "insecure", "there is no TLS to set");
   }
   if (webrtc?.signalingInsecure === true && /^https:/i.test(webrtc.signalingAddress ?? "")) {
     both("webrtc.signalingInsecure", "webrtc.signalingAddress", "its https asks for TLS");
+  }
+  if (externalAuth?.insecure === true && /^https:/i.test(externalAuth.address)) {
+    both("externalAuth.insecure", "externalAuth.address", "its https asks for TLS");
   }
   return problems;
 }

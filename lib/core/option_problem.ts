@@ -14,7 +14,8 @@ const SECRETS = new Set([
   "credentials.payload",
   "accessToken",
   "tls.key",
-  "webrtc.iceServers.credential",
+  "headers",
+  "webrtc.iceServers",
 ]);
 
 /** Notes that `option` has a value that it cannot have; `problem` follows the value: "is no integer". */
@@ -24,20 +25,22 @@ export function optionProblem(option: string, value: unknown, problem: string): 
 }
 
 function isSecret(option: string): boolean {
-  return SECRETS.has(option.replace(/\[\d+\]/g, "")) || option.startsWith("headers.");
+  return SECRETS.has(option) || option.startsWith("headers.");
 }
 
 /** Type and length of a secret. */
 export function describeSecret(value: unknown): string {
   return typeof value === "string"
     ? `string of ${value.length} characters`
-    : `value of type ${typeName(value)}`;
+    : `value of type ${describeType(value)}`;
 }
 
 function describe(value: unknown): string {
   switch (typeof value) {
-    case "string":
-      return value.length > 100 ? `${JSON.stringify(value.slice(0, 100))}…` : JSON.stringify(value);
+    case "string": {
+      const safe = withoutUser(value);
+      return safe.length > 100 ? `${JSON.stringify(safe.slice(0, 100))}…` : JSON.stringify(safe);
+    }
     case "number":
     case "boolean":
     case "undefined":
@@ -46,11 +49,21 @@ function describe(value: unknown): string {
       return `${value}n`;
     default:
       // An object's members could be secrets in the wrong place.
-      return `value of type ${typeName(value)}`;
+      return `value of type ${describeType(value)}`;
   }
 }
 
-function typeName(value: unknown): string {
+/** "null", "array" or what `typeof` says. */
+export function describeType(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "array" : typeof value;
+  try {
+    return Array.isArray(value) ? "array" : typeof value;
+  } catch {
+    return typeof value; // a revoked proxy
+  }
+}
+
+/** A name and password typed into a URL are secrets. */
+export function withoutUser(url: string): string {
+  return url.includes("@") ? `…${url.slice(url.lastIndexOf("@"))}` : url;
 }

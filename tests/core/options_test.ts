@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DialOptionsError } from "../../lib/errors.ts";
 import { DialOptions } from "../../lib/options.ts";
-import { resolveAddress, resolveDialOptions } from "../../lib/resolve_options.ts";
+import { resolveDial, resolveDialOptions } from "../../lib/resolve_options.ts";
 import { test } from "../harness.ts";
 
 const id = "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c";
@@ -43,7 +43,35 @@ const wrong: readonly [options: unknown, option: string, text: RegExp][] = [
   [{ webrtc: { signalingAddress: "a b" } }, "webrtc.signalingAddress", /white space/],
   [{ webrtc: { turnUri: "stun:x" } }, "webrtc.turnUri", /no turn:/],
   [{ interceptors: [5] }, "interceptors", /item \[0\] that is no function/],
-  [{ headers: { "a b": "c" } }, "headers", /no HeadersInit/],
+  [{ headers: { "a b": "c" } }, "headers", /entry "a b" that HTTP does not allow/],
+  [{ headers: { a: 5 } }, "headers", /entry "a" whose value is no string/],
+  [{ headers: [["a"]] }, "headers", /no pair/],
+  [{ headers: endless() }, "headers", /more than 1000 entries/],
+  [{ headers: secret }, "headers", /22 characters is no HeadersInit/],
+  [{ credentials: secret }, "credentials", /22 characters is no object/],
+  [{ webrtc: { signalingAddress: `http://me:${secret}@robot` } }, "webrtc.signalingAddress", /user part/],
+  [
+    {
+      get timeoutMs() {
+        throw new Error(secret);
+      },
+    },
+    "timeoutMs",
+    /cannot be read/,
+  ],
+  [
+    { externalAuth: { address: "auth.example", toEntity: "robot" } },
+    "credentials",
+    /externalAuth exchanges them/,
+  ],
+  [
+    {
+      credentials: { type: "robot-secret", payload: secret },
+      externalAuth: { address: "https://auth.example", toEntity: "robot", insecure: true },
+    },
+    "externalAuth.insecure",
+    /its https asks for TLS/,
+  ],
   [{ logger: { info: 5 } }, "logger", /"info" that is no function/],
   [{ onEvent: "x" }, "onEvent", /no function/],
   [{ maxBufferedBytes: 0 }, "maxBufferedBytes", /at least 1/],
@@ -58,11 +86,14 @@ const wrong: readonly [options: unknown, option: string, text: RegExp][] = [
   [{ insecure: true, tls: { ca: "pem" } }, "tls", /combined with insecure/],
 ];
 
+function* endless(): Generator<[string, string]> {
+  for (;;) yield ["a", "b"];
+}
+
 for (const [options, option, text] of wrong) {
   test(`resolveDialOptions() refuses ${option}: ${text.source}`, () => {
     const error = refused(options);
-    assert.equal(error.problems.length, 1);
-    assert.equal(error.problems[0]!.option, option);
+    assert.deepEqual(error.problems.map(({ option }) => option), [option]);
     assert.match(error.message, text);
     assert.ok(error.message.includes(option));
     assert.ok(!error.message.includes(secret));
@@ -81,7 +112,7 @@ test("resolveDialOptions() lists every problem", () => {
 
 test("resolveDialOptions() fills in the defaults, frozen, and leaves the caller's object alone", () => {
   const given = Object.freeze({});
-  const { logger: _, headers: __, ...options } = resolveDialOptions(given);
+  const { logger: _, ...options } = resolveDialOptions(given);
   assert.deepEqual(options, {
     disableWebrtc: false,
     authEntity: undefined,
@@ -101,6 +132,7 @@ test("resolveDialOptions() fills in the defaults, frozen, and leaves the caller'
     webrtc: {},
     signalingAddress: undefined,
     interceptors: [],
+    headers: [],
     maxBufferedBytes: 67_108_864,
     keepAliveMs: 20_000,
     onEvent: undefined,
@@ -144,19 +176,61 @@ test("withApiKey() never shows a key, not even one that is given as the id", () 
   });
 }, { pure: true });
 
-test("resolveAddress() refuses what it cannot dial, and hides a password", () => {
-  const options = resolveDialOptions();
+test("resolveDial() refuses what it cannot dial, and hides a password", () => {
   for (const address of ["", "robot:0", "ftp://robot", 5 as unknown as string]) {
-    assert.throws(() => resolveAddress(address, options), DialOptionsError);
+    assert.throws(() => resolveDial(address), DialOptionsError);
   }
-  assert.throws(() => resolveAddress(`http://user:${secret}@robot`, options), (error: unknown) => {
+  assert.throws(() => resolveDial(`http://user:${secret}@robot`), (error: unknown) => {
     assert.ok(error instanceof DialOptionsError);
     assert.ok(!error.message.includes(secret));
     return true;
   });
-  assert.throws(
-    () => resolveAddress("https://robot", resolveDialOptions({ insecure: true })),
-    /insecure forbids/,
+  assert.equal(resolveDial(new URL("https://robot:99")).address.port, 99);
+}, { pure: true });
+
+const opposite: readonly [address: string, options: DialOptions, text: RegExp | undefined][] = [
+  ["https://robot", { insecure: true }, /asks for TLS, and insecure forbids it/],
+  ["http://robot", { insecure: false }, /asks for no TLS, and insecure: false asks for it/],
+  ["http://robot", { tls: { ca: "pem" } }, /nothing that tls could set/],
+  ["http://robot", { tls: { ca: "pem" }, webrtc: { signalingAddress: "https://signal" } }, undefined],
+  ["http://robot", { insecure: true }, undefined],
+  ["https://robot", { insecure: false, tls: { ca: "pem" } }, undefined],
+  ["http://robot", {}, undefined],
+];
+for (const [address, options, text] of opposite) {
+  test(
+    `resolveDial() ${text === undefined ? "takes" : "refuses"} ${address} with ${JSON.stringify(options)}`,
+    () => {
+      if (text === undefined) resolveDial(address, options);
+      else assert.throws(() => resolveDial(address, options), text);
+    },
+    { pure: true },
   );
-  assert.equal(resolveAddress(new URL("https://robot:99"), options).port, 99);
+}
+
+test("resolveDial() reports what is wrong with the address and with every option at once", () => {
+  const options = {
+    insecure: true,
+    timeoutMs: -1,
+    tls: { cert: "pem", minVersion: "SSLv3" },
+    accessToken: secret,
+    credentials: { type: "api-key", payload: secret },
+    webrtc: { forceRelay: true, forceP2P: true, signalingAdress: "x" },
+    disable_webrtc: true,
+  } as unknown as DialOptions;
+  assert.throws(() => resolveDial("ftp://robot", options), (error: unknown) => {
+    assert.ok(error instanceof DialOptionsError);
+    assert.deepEqual(error.problems.map(({ option }) => option), [
+      "address",
+      "timeoutMs",
+      "tls.minVersion",
+      "webrtc.signalingAdress",
+      "disable_webrtc",
+      "authEntity",
+      "accessToken",
+    ]);
+    for (const { message } of error.problems) assert.ok(error.message.includes(message));
+    assert.ok(!error.message.includes(secret));
+    return true;
+  });
 }, { pure: true });
