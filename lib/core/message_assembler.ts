@@ -1,13 +1,24 @@
 /** What a packet led to: a whole message, more to come, or a message over the limit. */
 export type Assembled = Uint8Array | "incomplete" | "too-large";
 
+/** A packet that is smaller is copied: a view costs more than it holds, and keeps its whole frame. */
+const SMALL_BYTES = 4_096;
+
+/** Sizes of what small packets are gathered in: in proportion to what there is of their message. */
+const MIN_BLOCK_BYTES = 4_096, MAX_BLOCK_BYTES = 65_536;
+
 /**
  * Puts the packets of one stream back together. An empty last packet ends the message before it, as in the
- * TypeScript SDK; Go and Rust lose that message (protocol §4.6).
+ * TypeScript SDK; Go and Rust lose that message (protocol §4.6). What it holds is in proportion to the message,
+ * however small the packets are.
  */
 export class MessageAssembler {
   #parts: Uint8Array[] = [];
   #size = 0;
+  /** Small packets are copied into this; those from `#blockStart` on are not among the parts yet. */
+  #block: Uint8Array | undefined;
+  #blockStart = 0;
+  #blockEnd = 0;
   readonly #maxMessageBytes: number;
 
   /** @param maxMessageBytes Largest message put together, in bytes. */
@@ -24,27 +35,52 @@ export class MessageAssembler {
   push(data: Uint8Array, endOfMessage: boolean): Assembled {
     const size = this.#size + data.length;
     if (size > this.#maxMessageBytes) {
-      this.#parts = [];
-      this.#size = 0;
+      this.#clear();
       return "too-large";
     }
-    if (!endOfMessage) {
-      if (data.length > 0) this.#parts.push(data);
-      this.#size = size;
-      return "incomplete";
-    }
+    if (endOfMessage && this.#size === 0) return data;
+    this.#hold(data);
+    if (!endOfMessage) return "incomplete";
+    this.#endBlock();
     const parts = this.#parts;
-    if (parts.length === 0) return data;
-    this.#parts = [];
-    this.#size = 0;
-    if (parts.length === 1 && data.length === 0) return parts[0]!;
+    this.#clear();
+    if (parts.length === 1) return parts[0]!;
     const message = new Uint8Array(size);
     let at = 0;
     for (const part of parts) {
       message.set(part, at);
       at += part.length;
     }
-    message.set(data, at);
     return message;
+  }
+
+  #hold(data: Uint8Array): void {
+    if (data.length === 0) return;
+    this.#size += data.length;
+    if (data.length >= SMALL_BYTES) {
+      this.#endBlock();
+      this.#parts.push(data);
+      return;
+    }
+    if (this.#block === undefined || this.#blockEnd + data.length > this.#block.length) {
+      this.#endBlock();
+      this.#block = new Uint8Array(Math.min(Math.max(MIN_BLOCK_BYTES, this.#size), MAX_BLOCK_BYTES));
+      this.#blockStart = this.#blockEnd = 0;
+    }
+    this.#block.set(data, this.#blockEnd);
+    this.#blockEnd += data.length;
+  }
+
+  #endBlock(): void {
+    if (this.#block === undefined || this.#blockStart === this.#blockEnd) return;
+    this.#parts.push(this.#block.subarray(this.#blockStart, this.#blockEnd));
+    this.#blockStart = this.#blockEnd;
+  }
+
+  #clear(): void {
+    this.#parts = [];
+    this.#size = 0;
+    this.#block = undefined;
+    this.#blockStart = this.#blockEnd = 0;
   }
 }

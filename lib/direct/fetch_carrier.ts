@@ -137,7 +137,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
 }
 
 /** Whether the body may be read on. */
-class Reading {
+export class Reading {
   #resumed: PromiseWithResolvers<void> | undefined;
 
   get wait(): Promise<void> | undefined {
@@ -203,8 +203,12 @@ class Upload {
   }
 }
 
-/** @returns Whether the body was read to its end. */
-async function readResponse(
+/**
+ * Reads a gRPC-Web answer, whatever is in it, and tells the listener how the call ends.
+ *
+ * @returns Whether the body was read to its end.
+ */
+export async function readResponse(
   response: Response,
   listener: EndingListener,
   reading: Reading,

@@ -1,6 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Call, CallEnd } from "./carrier.ts";
 
+/** Who is told how a queue's call ends. */
+export interface ReceiveQueueListener {
+  /** The call has ended; called once, before the reader learns it. */
+  ended(end: CallEnd): void;
+  /** The queue takes nothing more: its reader is too far behind, or a message cannot be parsed. Resets the call. */
+  refused(error: ConnectError): void;
+}
+
 interface Reader<T> {
   resolve(result: IteratorResult<T, undefined>): void;
   reject(reason: unknown): void;
@@ -8,6 +16,12 @@ interface Reader<T> {
 
 /** Messages that wait for their reader before the carrier is asked to hold back. */
 const PAUSE_AT_MESSAGES = 16;
+
+/** Messages taken after which the line of those that wait is cut to what is left of it. */
+const TRIM_AT_MESSAGES = 1_024;
+
+/** What a waiting message costs besides its bytes: small ones, and empty ones, use up the budget as well. */
+const MESSAGE_BYTES = 256;
 
 /**
  * What a stream has received and its reader has not taken yet. It asks the carrier to pause while the reader is
@@ -17,7 +31,7 @@ const PAUSE_AT_MESSAGES = 16;
 export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
   readonly #parse: (bytes: Uint8Array) => T;
   readonly #maxBufferedBytes: number;
-  readonly #onEnd: (end: CallEnd) => void;
+  readonly #listener: ReceiveQueueListener;
   #messages: Uint8Array[] = [];
   #first = 0;
   #bytes = 0;
@@ -30,15 +44,14 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
 
   /**
    * @param parse Reads one message; what it throws ends the call.
-   * @param onEnd Called once, with how the call ended, before the reader learns it.
    */
-  constructor(parse: (bytes: Uint8Array) => T, maxBufferedBytes: number, onEnd: (end: CallEnd) => void) {
+  constructor(parse: (bytes: Uint8Array) => T, maxBufferedBytes: number, listener: ReceiveQueueListener) {
     this.#parse = parse;
     this.#maxBufferedBytes = maxBufferedBytes;
-    this.#onEnd = onEnd;
+    this.#listener = listener;
   }
 
-  /** Names the call that is paused and reset. */
+  /** Names the call that is paused. */
   attach(call: Call): void {
     this.#call = call;
   }
@@ -53,10 +66,9 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
       return;
     }
     this.#messages.push(bytes);
-    this.#bytes += bytes.length;
+    this.#bytes += bytes.length + MESSAGE_BYTES;
     if (this.#bytes > this.#maxBufferedBytes) {
-      this.#call?.reset();
-      this.fail(
+      this.#refuse(
         new ConnectError(
           `the reader of this stream is more than ${this.#maxBufferedBytes} bytes behind; ` +
             `read faster, or raise maxBufferedBytes`,
@@ -76,7 +88,7 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = end.error;
-    this.#onEnd(end);
+    this.#listener.ended(end);
     const reader = this.#reader;
     if (reader === undefined) return;
     this.#reader = undefined;
@@ -104,9 +116,10 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
     if (this.#first < this.#messages.length) {
       const bytes = this.#messages[this.#first]!;
       this.#messages[this.#first++] = undefined!;
-      this.#bytes -= bytes.length;
-      if (this.#first === this.#messages.length) {
-        this.#messages = [];
+      this.#bytes -= bytes.length + MESSAGE_BYTES;
+      // A reader that never quite catches up must not leave a growing line of what it has taken.
+      if (this.#first === this.#messages.length || this.#first >= TRIM_AT_MESSAGES) {
+        this.#messages = this.#messages.slice(this.#first);
         this.#first = 0;
       }
       if (this.#paused && this.#messages.length - this.#first <= PAUSE_AT_MESSAGES / 2) {
@@ -136,18 +149,16 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
     try {
       value = this.#parse(bytes);
     } catch (error) {
-      this.#call?.reset();
-      const failure = new ConnectError(
-        "cannot parse the server's message",
-        Code.Internal,
-        undefined,
-        undefined,
-        error,
-      );
-      this.fail(failure);
+      const failure = ConnectError.from(error, Code.Internal);
+      this.#refuse(failure);
       reader.reject(failure);
       return;
     }
     reader.resolve({ done: false, value });
+  }
+
+  #refuse(error: ConnectError): void {
+    this.fail(error);
+    this.#listener.refused(error);
   }
 }

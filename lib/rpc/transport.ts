@@ -22,7 +22,7 @@ import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
-import type { Call, CallEnd, CallRequest, Carrier } from "./carrier.ts";
+import type { Call, CallRequest, Carrier } from "./carrier.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 
 /** What a transport is made with. */
@@ -334,10 +334,13 @@ function streamingCall<O>(
   let sent = false;
   let answered = false;
 
-  const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, (end: CallEnd) => {
-    for (const [name, values] of end.trailers.lists()) {
-      for (const value of values) trailers.append(name, value);
-    }
+  const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, {
+    ended(end) {
+      for (const [name, values] of end.trailers.lists()) {
+        for (const value of values) trailers.append(name, value);
+      }
+    },
+    refused: abandon,
   });
   const call: Call = carrier.open(request, {
     headers: (metadata) => {

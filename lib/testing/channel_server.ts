@@ -76,7 +76,10 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
     const abort = new AbortController();
     const spec = options.methods.get(call.path);
     const single = spec?.kind === "unary" || spec?.kind === "server_streaming";
-    const input = new ReceiveQueue<Uint8Array>((bytes) => bytes, MAX_UNREAD_BYTES, () => {});
+    const input = new ReceiveQueue<Uint8Array>((bytes) => bytes, MAX_UNREAD_BYTES, {
+      ended() {},
+      refused: (error) => abort.abort(error),
+    });
     const endInput = () => input.end({ error: undefined, trailers: new Metadata() });
     queueMicrotask(() => run(call, spec, input, abort.signal));
     return {

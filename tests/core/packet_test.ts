@@ -22,6 +22,7 @@ import {
 } from "../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
 import { EchoRequestSchema, EchoResponseSchema } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 import { test } from "../harness.ts";
+import { mutate, randomFrom } from "../random.ts";
 
 function bytesOf(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -261,26 +262,3 @@ test("mutated frames read the same by hand as by the generated code, and never t
     }
   }
 }, { pure: true });
-
-function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
-  const copy = Array.from(bytes);
-  for (let change = Math.floor(random() * 4); change >= 0; change--) {
-    const at = Math.floor(random() * (copy.length + 1));
-    const byte = Math.floor(random() * 256);
-    const kind = random();
-    if (kind < 0.5) copy[at] = byte;
-    else if (kind < 0.75) copy.splice(at, 1);
-    else copy.splice(at, 0, byte);
-  }
-  return Uint8Array.from(copy);
-}
-
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

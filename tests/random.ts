@@ -1,0 +1,47 @@
+/** Chance that can be repeated: tests that use it say which seed they used, and take another from the environment. */
+
+import process from "node:process";
+
+/** Numbers from 0 to below 1, always the same for one seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let value = Math.imul(state ^ (state >>> 15), 1 | state);
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The seed of a run: FUZZ_SEED, or a new one every time. */
+export function fuzzSeed(): number {
+  const given = process.env["FUZZ_SEED"];
+  if (given === undefined || given === "") return Math.floor(Math.random() * 2 ** 32);
+  const seed = Number(given);
+  if (!Number.isSafeInteger(seed)) throw new Error(`FUZZ_SEED is ${JSON.stringify(given)}, no whole number`);
+  return seed;
+}
+
+/** Changes, takes out and puts in up to four bytes. */
+export function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
+  const copy = Array.from(bytes);
+  for (let change = Math.floor(random() * 4); change >= 0; change--) {
+    const at = Math.floor(random() * (copy.length + 1));
+    const byte = Math.floor(random() * 256);
+    const kind = random();
+    if (kind < 0.5) copy[at] = byte;
+    else if (kind < 0.75) copy.splice(at, 1);
+    else copy.splice(at, 0, byte);
+  }
+  return Uint8Array.from(copy);
+}
+
+/** Cuts bytes at random offsets, at none or at every one, empty pieces among them. */
+export function cutUp(bytes: Uint8Array, random: () => number): Uint8Array[] {
+  const cuts = Array.from(
+    { length: Math.floor(random() * 6) },
+    () => Math.floor(random() * (bytes.length + 1)),
+  );
+  const bounds = [0, ...cuts.toSorted((one, other) => one - other), bytes.length];
+  return bounds.slice(1).map((end, index) => bytes.subarray(bounds[index], end));
+}
