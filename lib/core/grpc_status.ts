@@ -1,6 +1,8 @@
-import { Code, ConnectError } from "@connectrpc/connect";
-import { findTrailerError } from "@connectrpc/connect/protocol-grpc";
+import { fromBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError, decodeBinaryHeader } from "@connectrpc/connect";
+import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
 import { Metadata } from "./metadata.ts";
+import { fromWireStatus } from "./wire_status.ts";
 
 /*
  * How HTTP tells the status of a gRPC call: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
@@ -24,20 +26,49 @@ export function parseTrailers(block: Uint8Array): Metadata {
 /** Trailers that say how the protocol went; the rest is the application's. */
 const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
-/** What trailers, or headers that stand for them, say of the call's end. */
+/** What trailers, or headers that stand for them, say of the call's end. Never throws, whatever they hold. */
 export function endOf(
   trailers: Metadata,
 ): { readonly known: boolean; readonly error: ConnectError | undefined; readonly trailers: Metadata } {
-  const known = trailers.has("grpc-status");
-  const error = findTrailerError(trailers);
+  const status = trailers.get("grpc-status");
   const rest = new Metadata(trailers);
   for (const name of STATUS_NAMES) rest.delete(name);
-  if (error !== undefined) {
-    // Not the status again, which the error is.
-    for (const name of [...error.metadata.keys()]) error.metadata.delete(name);
-    for (const [name, values] of rest.lists()) for (const value of values) error.metadata.append(name, value);
+  const error = status === null || status === "0" ? undefined : errorOf(status, trailers, rest);
+  return { known: status !== null, error, trailers: rest };
+}
+
+function errorOf(status: string, trailers: Metadata, rest: Metadata): ConnectError {
+  if (!/^\d{1,9}$/.test(status)) {
+    return new ConnectError(`the server sent ${JSON.stringify(status)} as grpc-status`, Code.Internal, rest);
   }
-  return { known, error, trailers: rest };
+  // The status in protobuf goes before its name and text, as in grpc-go; one that cannot be read does not count.
+  return detailed(trailers.get("grpc-status-details-bin"), rest) ?? fromWireStatus(
+    { code: Number(status), message: percentDecoded(trailers.get("grpc-message") ?? ""), details: [] },
+    rest,
+  ) ?? new ConnectError(`the server sent ${status} as grpc-status`, Code.Internal, rest);
+}
+
+function detailed(details: string | null, rest: Metadata): ConnectError | undefined {
+  if (details === null) return undefined;
+  try {
+    return fromWireStatus(fromBinary(StatusSchema, decodeBinaryHeader(details)), rest);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Text from a header. What is no good percent-encoding is left as it is: "when decoding invalid values,
+ * implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
+ */
+function percentDecoded(value: string): string {
+  return value.replace(/(?:%[0-9A-Fa-f]{2})+/g, (encoded) => {
+    try {
+      return decodeURIComponent(encoded);
+    } catch {
+      return encoded;
+    }
+  });
 }
 
 /** The code for an HTTP status that came without a gRPC status (grpc/doc/http-grpc-status-mapping.md). */

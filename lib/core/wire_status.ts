@@ -10,12 +10,17 @@ import type { Metadata } from "./metadata.ts";
  */
 
 /** The error a status stands for, with details and the given metadata; undefined when absent or OK. */
-export function fromWireStatus(status: Status | undefined, metadata?: Metadata): ConnectError | undefined {
+export function fromWireStatus(
+  status: Pick<Status, "code" | "message" | "details"> | undefined,
+  metadata?: Metadata,
+): ConnectError | undefined {
   if (status === undefined || status.code === 0) return undefined;
   const code = status.code >= Code.Canceled && status.code <= Code.Unauthenticated
     ? status.code as Code
     : Code.Unknown;
   const error = new ConnectError(status.message, code, metadata);
+  // As Connect's own transports have it: a handler that passes the error on does not pass on its metadata.
+  error.isWireError = true;
   error.details = status.details.map((detail) => ({
     type: detail.typeUrl.slice(detail.typeUrl.lastIndexOf("/") + 1),
     value: detail.value,
