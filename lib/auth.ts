@@ -1,6 +1,6 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../proto/gen/proto/rpc/v1/auth_pb.ts";
-import { renewTokenAt } from "./core/token.ts";
+import { type TokenLife, tokenLife } from "./core/token.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Authorization } from "./rpc/authorization.ts";
 
@@ -39,24 +39,28 @@ export async function authenticateTo(
 
 /** A token that never changes. */
 export function fixedAuthorization(token: string): Authorization {
-  return { token: () => token, renew: () => Promise.resolve(undefined) };
+  return { token: () => token, refused() {}, renew: () => Promise.resolve(undefined) };
 }
 
 /** How long a refresh may take, in milliseconds. */
 const REFRESH_TIMEOUT_MS = 20_000;
 
 /**
- * A token that is fetched when it is needed, one fetch at a time. One that is about to expire is replaced before it
- * is used.
+ * A token that is replaced when it is used up, one refresh at a time. One that is about to expire is replaced before
+ * it is used.
  *
  * @param fetchToken Fetches a token.
  * @param closed Stops what is under way.
+ * @param first The token to begin with; by default, one is fetched for the first call.
  */
 export function refreshedAuthorization(
   fetchToken: (signal: AbortSignal) => Promise<string>,
   closed: AbortSignal,
+  first?: string,
 ): Authorization {
-  let current: { readonly token: string; readonly renewAt: number } | undefined;
+  let current: ({ readonly token: string } & TokenLife) | undefined = first === undefined
+    ? undefined
+    : kept(first);
   let fetching: Promise<string> | undefined;
 
   function fetchOnce(): Promise<string> {
@@ -68,7 +72,7 @@ export function refreshedAuthorization(
       );
       try {
         const token = await fetchToken(AbortSignal.any([closed, timeout.signal]));
-        current = { token, renewAt: renewTokenAt(token) ?? Infinity };
+        current = kept(token);
         return token;
       } finally {
         clearTimeout(timer);
@@ -78,14 +82,31 @@ export function refreshedAuthorization(
     return fetching;
   }
 
+  /** A refresh that comes to nothing is no reason not to use a token that is still good. */
+  async function replace(old: { readonly token: string } & TokenLife): Promise<string> {
+    try {
+      return await fetchOnce();
+    } catch (error) {
+      if (current === old && Date.now() < old.endsAt) return old.token;
+      throw error;
+    }
+  }
+
   return {
     token() {
-      if (current !== undefined && Date.now() < current.renewAt) return current.token;
-      return fetchOnce();
+      if (current === undefined) return fetchOnce();
+      return Date.now() < current.renewAt ? current.token : replace(current);
+    },
+    refused(stale) {
+      if (current?.token === stale) current = undefined;
     },
     async renew(stale) {
       if (current !== undefined && current.token !== stale) return current.token;
       return await fetchOnce();
     },
   };
+}
+
+function kept(token: string): { readonly token: string } & TokenLife {
+  return { token, ...tokenLife(token, Date.now()) };
 }

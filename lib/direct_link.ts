@@ -1,8 +1,10 @@
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { Transport } from "@connectrpc/connect";
 import { authenticate, authenticateTo, fixedAuthorization, refreshedAuthorization } from "./auth.ts";
+import { parseAddress } from "./core/address.ts";
 import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
 import { Metadata } from "./core/metadata.ts";
-import { describeTarget, type Target, urlOf } from "./core/plan.ts";
+import { describeTarget, type Target, targetOf, urlOf } from "./core/plan.ts";
+import type { Credentials } from "./credentials.ts";
 import { type DirectCarrier, openDirectCarrier } from "./direct/direct_carrier.ts";
 import type { Endpoint, TlsSettings } from "./direct/endpoint.ts";
 import { probeTls } from "./direct/tls_probe.ts";
@@ -11,7 +13,6 @@ import { callQuietly } from "./logger.ts";
 import type { TlsOptions } from "./options.ts";
 import type { ResolvedDialOptions } from "./resolve_options.ts";
 import type { Link } from "./reconnect.ts";
-import { abortable } from "./rpc/abortable.ts";
 import type { Authorization } from "./rpc/authorization.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { RUNTIME } from "./runtime.ts";
@@ -36,15 +37,17 @@ export interface ReachedServer {
  * Reaches a server, with TLS or without as the options have it (protocol §2.7). A server that speaks no TLS shows
  * so by the first byte of its answer to a TLS greeting; nothing else, no refusal, silence or bad certificate, ever
  * leads to plaintext.
+ *
+ * @param tls Settings for this server.
  */
 export async function reachServer(
   target: Target,
-  serverName: string | undefined,
+  tls: TlsOptions,
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
-  const endpoint = endpointOf(target, options.tls, serverName);
+  const endpoint = endpointOf(target, tls);
   const open = (to: Target, at: Endpoint) =>
     timeline.step(
       "connect",
@@ -88,7 +91,7 @@ export async function reachServer(
     )
   );
   const plain = { ...target, secure: false };
-  return { carrier: await open(plain, endpointOf(plain, {}, undefined)), target: plain };
+  return { carrier: await open(plain, endpointOf(plain, {})), target: plain };
 }
 
 const TLS_ANSWERS = {
@@ -97,14 +100,13 @@ const TLS_ANSWERS = {
   unknown: "the server does not say whether it speaks TLS",
 };
 
-function endpointOf(target: Target, tls: TlsOptions, serverName: string | undefined): Endpoint {
-  const settings: TlsSettings = serverName === undefined ? tls : { serverName, ...tls };
+function endpointOf(target: Target, tls: TlsSettings): Endpoint {
   return {
     secure: target.secure,
     hostname: target.hostname,
     port: target.port,
     ...(target.unixPath === undefined ? {} : { unixPath: target.unixPath }),
-    ...(target.secure ? { tls: settings } : {}),
+    ...(target.secure ? { tls } : {}),
   };
 }
 
@@ -146,38 +148,32 @@ export async function authorize(
   if (credentials === undefined) return undefined;
   const fetchToken = externalAuth === undefined
     ? (by: AbortSignal) => authenticate(transportTo(server, options, undefined), entity, credentials, by)
-    : (by: AbortSignal) => fetchExternalToken(entity, dial, by);
-  const authorization = refreshedAuthorization(fetchToken, closed);
-  await timeline.step("authenticate", () => `as ${entity} with ${credentials.type}`, async () => {
-    const token = authorization.token();
-    await (token instanceof Promise ? abortable(token, signal) : token);
-  });
-  return authorization;
+    : (by: AbortSignal) => fetchExternalToken(credentials, externalAuth, dial, by);
+  const first = await timeline.step(
+    "authenticate",
+    () => `as ${entity} with ${credentials.type}`,
+    () => fetchToken(AbortSignal.any([signal, closed])),
+  );
+  return refreshedAuthorization(fetchToken, closed, first);
 }
 
-async function fetchExternalToken(entity: string, dial: DialContext, signal: AbortSignal): Promise<string> {
+/**
+ * Authenticates elsewhere, for a token that the machine accepts (protocol §2.5). With TLS unless that server's own
+ * options say otherwise: that a machine on the local network has none says nothing of it.
+ */
+async function fetchExternalToken(
+  credentials: Credentials,
+  { parsed, toEntity, insecure = false }: NonNullable<ResolvedDialOptions["externalAuth"]>,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<string> {
   const { options } = dial;
-  const { credentials, externalAuth } = options;
-  if (credentials === undefined || externalAuth === undefined) {
-    throw new ConnectError("no credentials", Code.Unauthenticated);
-  }
-  const { parsed, toEntity } = externalAuth;
-  const insecure = externalAuth.insecure ?? options.insecure;
-  const secure = parsed.scheme === undefined ? !insecure : parsed.scheme === "https";
-  const server = await reachServer(
-    {
-      hostname: parsed.hostname,
-      port: parsed.port ?? (secure ? 443 : 80),
-      secure,
-      unixPath: parsed.unixPath,
-    },
-    undefined,
-    dial,
-    signal,
-  );
+  const { serverName: _theMachines, ...tls } = options.tls;
+  const server = await reachServer(targetOf(parsed, insecure), tls, dial, signal);
   try {
     const transport = transportTo(server, options, undefined);
-    // Whoever authenticates elsewhere is known there by its own name (protocol §2.1).
+    // Who names no entity is known there by that server's name (protocol §2.1).
+    const entity = options.authEntity ?? parsed.authority;
     const first = await authenticate(transport, entity, credentials, signal);
     return await authenticateTo(transport, first, toEntity, signal);
   } finally {
@@ -193,7 +189,7 @@ export async function connectDirectly(
   signal: AbortSignal,
   closed: AbortSignal,
 ): Promise<Link> {
-  const server = await reachServer(target, serverNameOf(target, dial.options), dial, signal);
+  const server = await reachServer(target, tlsOfMachine(target, dial.options), dial, signal);
   try {
     const authorization = await authorize(server, entity, dial, signal, closed);
     return {
@@ -221,11 +217,15 @@ export async function connectDirectly(
 }
 
 /**
- * The name to verify instead of the host's: `authEntity`, for credentials whose entity is a host (as in Python;
- * protocol §2.3). The entity of an API key is its id, and no name.
+ * TLS settings for the machine itself. The name to verify is that of `authEntity`, instead of the host's, for
+ * credentials whose entity is a host (as in Python; protocol §2.3). The entity of an API key is its id, and no name.
  */
-function serverNameOf(target: Target, options: ResolvedDialOptions): string | undefined {
-  const { authEntity, credentials } = options;
-  if (credentials === undefined || credentials.type === "api-key") return undefined;
-  return authEntity === undefined || authEntity === target.hostname ? undefined : authEntity;
+export function tlsOfMachine(
+  target: Target,
+  { authEntity, credentials, tls }: ResolvedDialOptions,
+): TlsOptions {
+  if (authEntity === undefined || credentials === undefined || credentials.type === "api-key") return tls;
+  const named = parseAddress(authEntity);
+  if ("problem" in named || named.hostname === target.hostname || named.hostname === "") return tls;
+  return { serverName: named.hostname, ...tls };
 }

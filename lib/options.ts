@@ -29,7 +29,7 @@ export interface ExternalAuth {
   readonly address: string;
   /** Whom the token is for. */
   readonly toEntity: string;
-  /** Without TLS. */
+  /** Connects to it without TLS. False by default, whatever `insecure` says of the machine. */
   readonly insecure?: boolean;
 }
 

@@ -358,7 +358,7 @@ function schemeContradictions(address: Address, options: DialOptions): OptionPro
 /** Whether a signaling or authentication server is reached with TLS though the machine is not. */
 function usesTlsElsewhere({ webrtc, externalAuth }: DialOptions): boolean {
   return webrtc?.signalingInsecure === false || /^https:/i.test(webrtc?.signalingAddress ?? "") ||
-    externalAuth?.insecure === false || /^https:/i.test(externalAuth?.address ?? "");
+    (externalAuth !== undefined && externalAuth.insecure !== true && !/^http:/i.test(externalAuth.address));
 }
 
 /** What cannot be combined, and what is missing, among the members that can be used by themselves. */

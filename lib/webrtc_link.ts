@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import { authorize, type DialContext, reachServer, transportTo } from "./direct_link.ts";
+import { authorize, type DialContext, reachServer, tlsOfMachine, transportTo } from "./direct_link.ts";
 import { chooseIceServers, type IceEndpoint } from "./core/ice.ts";
 import { joinHostPort } from "./core/address.ts";
 import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
@@ -31,7 +31,8 @@ export async function connectByWebrtc(
   // Loading takes as long as a round trip or two, and needs nothing from the server.
   const loading = loadEngine();
   loading.catch(() => {});
-  const server = await reachServer(plan.signaling, undefined, dial, signal);
+  const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, options) : options.tls;
+  const server = await reachServer(plan.signaling, tls, dial, signal);
   let kept = false;
   try {
     const authorization = await authorize(server, entity, dial, signal, signal);

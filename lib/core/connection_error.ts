@@ -10,11 +10,12 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/ENOTFOUND|EAI_AGAIN|DNSException|getaddrinfo|dns error|failed to lookup/i, "name not found"],
   [/EHOSTUNREACH|ENETUNREACH|no route to host|network (?:is )?unreachable/i, "no route to host"],
   [/ETIMEDOUT|timed out/i, "timed out"],
+  [/CERTIFICATE_?REQUIRED/i, "a client certificate is required"],
   [
     /certificate|CERT_|UNABLE_TO_VERIFY|SELF_SIGNED|UnknownIssuer|NotValidForName|ERR_TLS|HandshakeFailure/i,
     "certificate not trusted",
   ],
-  [/EPROTO|WRONG_VERSION|InvalidContentType|ssl|tls/i, "TLS failed"],
+  [/EPROTO|WRONG_VERSION|InvalidContentType|fatal alert|peer is incompatible|ssl|tls/i, "TLS failed"],
   [
     /ECONNRESET|EPIPE|ConnectionClosed|connection (?:reset|closed|error)|socket hang up|broken pipe|unexpected (?:eof|end)|IncompleteMessage|SendRequest|HTTP2|ERR_HTTP/i,
     "connection lost",

@@ -78,7 +78,8 @@ export function planDial(address: Address, options: PlanOptions): DialPlan {
   };
 }
 
-function targetOf(address: Address, insecure: boolean): Target {
+/** Where an address leads; its scheme, if it has one, says whether over TLS. */
+export function targetOf(address: Address, insecure: boolean): Target {
   const secure = address.scheme === undefined ? !insecure : address.scheme === "https";
   return {
     hostname: address.hostname,

@@ -152,8 +152,7 @@ function greet(carrier: Carrier, protocol: "grpc" | "grpc-web", signal: AbortSig
       // An answer in the protocol has its status; what stands for one that could not be read carries a cause, or the
       // content type of something else.
       const type = failure.metadata.get("content-type");
-      const foreign = failure.rawMessage.startsWith("HTTP status") ||
-        failure.rawMessage.startsWith("content type");
+      const foreign = /^(?:HTTP status|content type|the server reset the call)/.test(failure.rawMessage);
       const connection = failure.cause !== undefined;
       resolve({
         speaks: !connection && !foreign && (type === null || isContentType(type, protocol)),

@@ -120,7 +120,9 @@ class Http2Call implements Call {
     });
     stream.on("error", (error) => this.fail(this.#lost(error)));
     stream.on("close", () => {
+      const { destroyed, closed } = session.http2;
       release();
+      if (destroyed || closed) this.#cutOff();
       this.#closed();
     });
     for (const frame of this.#early) this.#write(stream, frame);
@@ -252,6 +254,14 @@ class Http2Call implements Call {
     }
     // The server has ended the call; what is still to be sent, it does not want.
     if (!this.#stream!.writableEnded) this.cancel();
+  }
+
+  /** The connection has ended. That closes its streams with CANCEL or no code at all: no reset of the server's. */
+  #cutOff(): void {
+    const { rstCode } = this.#stream!;
+    if (this.#listener.over || this.#trailers !== undefined) return;
+    if (rstCode !== undefined && rstCode !== 0 && rstCode !== NGHTTP2_CANCEL) return;
+    this.fail(connectionError(this.#target, new Error("connection closed")));
   }
 
   #closed(): void {

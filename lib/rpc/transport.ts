@@ -145,8 +145,10 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         const outgoing = outgoingMessages(
           request.message,
           (message: MessageShape<I>) => serialize(method.input, message),
+          method.methodKind === "server_streaming",
         );
         const open = async (token: string | undefined) => {
+          outgoing.rewind();
           const opened = streamingCall(
             await currentCarrier(options, request.signal),
             withToken(
@@ -223,7 +225,13 @@ async function authorized<T>(
     try {
       return await open(token);
     } catch (error) {
-      if (token === undefined || !(error instanceof RefusedToken)) throw error;
+      if (token === undefined) throw error;
+      if (!(error instanceof RefusedToken)) {
+        if (error instanceof ConnectError && error.code === Code.Unauthenticated) {
+          authorization.refused(token);
+        }
+        throw error;
+      }
       const renewed = await abortable(authorization.renew(token), signal);
       if (renewed === undefined) throw error;
       return await open(renewed);
@@ -297,15 +305,29 @@ interface Outgoing {
   peek(): Promise<Uint8Array | undefined>;
   /** Marks what `peek` gave as taken. */
   take(): void;
+  /** Whether what is taken can be had again: the one message of a server-streaming call. */
+  readonly kept: boolean;
+  /** Goes back to the start, if what is taken is kept. */
+  rewind(): void;
 }
 
-function outgoingMessages<T>(messages: AsyncIterable<T>, toBytes: (message: T) => Uint8Array): Outgoing {
+function outgoingMessages<T>(
+  messages: AsyncIterable<T>,
+  toBytes: (message: T) => Uint8Array,
+  kept: boolean,
+): Outgoing {
   const iterator = messages[Symbol.asyncIterator]();
   let next: Promise<Uint8Array | undefined> | undefined;
+  let first: Promise<Uint8Array | undefined> | undefined;
   return {
+    kept,
+    rewind() {
+      if (first !== undefined) next = first;
+    },
     peek: () =>
       next ??= iterator.next().then(({ done, value }) => done === true ? undefined : toBytes(value)),
     take: () => {
+      if (kept) first ??= next;
       next = undefined;
     },
   };
@@ -386,7 +408,7 @@ function streamingCall<O>(
         if (ended) return;
         if (bytes === undefined) return call.halfClose();
         outgoing.take();
-        sent = true;
+        sent ||= !outgoing.kept;
         const room = call.send(bytes, false);
         if (room !== undefined) await room;
       }
