@@ -2,7 +2,9 @@ import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShap
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { ReflectedServices } from "./core/reflected_services.ts";
 import type { TimelineEntry } from "./core/timeline.ts";
-import type { ChannelKind, DialEvent } from "./events.ts";
+import { createEventQueue } from "./event_queue.ts";
+import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./events.ts";
+import { callQuietly } from "./logger.ts";
 import type { ChannelPath, ChannelState } from "./reconnect.ts";
 import { abortable } from "./rpc/abortable.ts";
 
@@ -24,6 +26,43 @@ export interface ChannelCore {
   listen(listener: (event: DialEvent) => void): () => void;
   /** Ends every call and frees what the channel holds. Idempotent. */
   close(): Promise<void>;
+  /** Told that nothing refers to the channel any more though it was not closed, and how closing it now goes. */
+  readonly onAbandoned?: (closing: Promise<void>) => void;
+}
+
+/** What is left of a channel that was collected. Nothing in it may refer to the channel. */
+interface Leftovers {
+  readonly core: ChannelCore;
+  /** What else is to be freed. */
+  readonly releases: (() => Promise<void>)[];
+}
+
+/*
+ * The net below `close()`: native connections outlive whoever made them, so the ones of a channel that nobody can
+ * reach any more are closed. A channel is reached by its handles, by clients, by calls and streams under way, and by
+ * whoever listens to its events or waits for `closed`: none of these ever lose it. When the engine collects, and
+ * whether it does, is its own affair; the registry keeps no process alive.
+ */
+const abandoned = new FinalizationRegistry<Leftovers>(({ core, releases }) => {
+  const lost = core.state() !== "closed";
+  const closing = inTurn([() => core.close(), ...releases]);
+  closing.catch(() => {});
+  if (lost) core.onAbandoned?.(closing);
+});
+
+const leftovers = new WeakMap<AuthenticatedChannel, Leftovers>();
+
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+type Inspect = (value: unknown, options?: unknown) => string;
+
+/** Deno's `EventTarget` has an inspection that goes before that, and shows nothing. */
+const DENO_INSPECT = Symbol.for("Deno.privateCustomInspect");
+
+/** What a handle shows of itself: how it stands, nothing that could hold a secret. */
+function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, inspect: Inspect): string {
+  const { kind, state, path } = channel;
+  return `${name} ${inspect({ kind, state, path })}`;
 }
 
 /**
@@ -46,6 +85,19 @@ export interface ChannelCore {
 export class AuthenticatedChannel implements Transport, AsyncDisposable {
   readonly #core: ChannelCore;
   #reflection: Promise<ReflectedServices> | undefined;
+  /** Calls and waits that are under way. Each of them has the channel, so that it is not collected. */
+  #uses = 0;
+  #closed: Promise<Error | undefined> | undefined;
+  readonly #listeners = new Set<(event: DialEvent) => void>();
+  #stopListening = () => {};
+
+  static {
+    Object.defineProperty(this.prototype, INSPECT, {
+      value(this: AuthenticatedChannel, _depth: number, _options: object, inspect: Inspect) {
+        return inspection("AuthenticatedChannel", this, inspect);
+      },
+    });
+  }
 
   /**
    * Made by `dial` and `dialDirect`.
@@ -54,6 +106,9 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
    */
   constructor(core: ChannelCore) {
     this.#core = core;
+    const left: Leftovers = { core, releases: [] };
+    leftovers.set(this, left);
+    abandoned.register(this, left);
   }
 
   /** "webrtc" or "direct". */
@@ -78,7 +133,7 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
 
   /** Resolves when the channel is closed; with an error, when it was lost for good. */
   get closed(): Promise<Error | undefined> {
-    return this.#core.closed;
+    return this.#closed ??= this.#use(this.#core.closed);
   }
 
   /** Makes a unary call. Errors are `ConnectError`s; a lost connection is `Unavailable`. */
@@ -90,14 +145,16 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     input: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    return this.#core.transport.unary(method, signal, timeoutMs, header, input, contextValues);
+    return this.#use(
+      this.#core.transport.unary(method, signal, timeoutMs, header, input, contextValues),
+    );
   }
 
   /**
    * Makes a streaming call of any kind. A reader that leaves its loop over the messages ends the call. Through
    * `createClient`, which keeps that from transports, pass a `signal` instead.
    */
-  stream<I extends DescMessage, O extends DescMessage>(
+  async stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
@@ -105,7 +162,10 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     input: AsyncIterable<MessageInitShape<I>>,
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
-    return this.#core.transport.stream(method, signal, timeoutMs, header, input, contextValues);
+    const response = await this.#use(
+      this.#core.transport.stream(method, signal, timeoutMs, header, input, contextValues),
+    );
+    return { ...response, message: heldBy(this, response.message) };
   }
 
   /**
@@ -140,12 +200,59 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
 
   /** Reports what happens to the channel from now on; returns a function that stops it. */
   listen(listener: (event: DialEvent) => void): () => void {
-    return this.#core.listen(listener);
+    if (this.#listeners.size === 0) {
+      this.#stopListening = this.#core.listen((event) => {
+        for (const each of this.#listeners) callQuietly(() => each(event));
+      });
+    }
+    const own = (event: DialEvent) => listener(event);
+    this.#listeners.add(own);
+    return () => {
+      if (this.#listeners.delete(own) && this.#listeners.size === 0) this.#stopListening();
+    };
+  }
+
+  /**
+   * What happens to the channel from now on, one event after the other. The loop ends after `closed`; until then, or
+   * until it is left, the channel is in use.
+   *
+   * @example
+   * ```ts
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * const channel = await dialDirect(machine.address, { insecure: true });
+   * const events = channel.events();
+   * await channel.close();
+   * for await (const event of events) console.log(event.type);
+   * ```
+   */
+  events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
+    let stop = () => {};
+    const queue = createEventQueue(() => stop());
+    if (this.state === "closed") {
+      void queue.return?.();
+    } else {
+      stop = this.listen((event) => {
+        if (event.type !== "progress") queue.push(event);
+      });
+    }
+    return queue;
   }
 
   /** Closes the channel: calls in flight fail with `Unavailable`, sockets and timers are freed. Idempotent. */
   close(): Promise<void> {
     return this.#core.close();
+  }
+
+  async #use<T>(result: Promise<T>): Promise<T> {
+    this.#uses++;
+    try {
+      return await result;
+    } finally {
+      this.#uses--;
+    }
   }
 
   /** Closes the channel at the end of an `await using` block. */
@@ -174,9 +281,23 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
 export class ViamChannel extends EventTarget implements Transport, AsyncDisposable {
   /** The usable channel; the same object whatever happens to the connection. */
   readonly channel: AuthenticatedChannel;
-  /** Frees what the channel holds; run exactly once, by `close()`. */
-  readonly release: () => void | Promise<void>;
+  /** Frees what the channel holds. It runs exactly once, by `close()` as a rule. */
+  readonly release: () => Promise<void>;
   #closing: Promise<void> | undefined;
+  #listening = false;
+
+  static {
+    Object.defineProperty(this.prototype, INSPECT, {
+      value(this: ViamChannel, _depth: number, _options: object, inspect: Inspect) {
+        return inspection("ViamChannel", this, inspect);
+      },
+    });
+    Object.defineProperty(this.prototype, DENO_INSPECT, {
+      value(this: ViamChannel, inspect: Inspect) {
+        return inspection("ViamChannel", this, inspect);
+      },
+    });
+  }
 
   /**
    * Made by `dial`; of your own channel, with what goes with it.
@@ -187,10 +308,63 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
   constructor(channel: AuthenticatedChannel, release: () => void | Promise<void> = () => {}) {
     super();
     this.channel = channel;
-    this.release = release;
-    channel.listen((event) => {
-      if (event.type !== "progress") this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
-    });
+    this.release = once(release);
+    leftovers.get(channel)?.releases.push(this.release);
+  }
+
+  /** Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. */
+  override addEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events of any other name. */
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events. */
+  override addEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    if (!this.#listening) {
+      this.#listening = true;
+      this.channel.listen((event) => {
+        if (event.type !== "progress") this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
+      });
+    }
+    super.addEventListener(type, listener, options);
+  }
+
+  /** Stops listening to events of the channel. */
+  override removeEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events of any other name. */
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events. */
+  override removeEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, listener, options);
+  }
+
+  /** What happens to the channel from now on, as {@link AuthenticatedChannel.events} has it. */
+  events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
+    return this.channel.events();
   }
 
   /** "webrtc" or "direct". */
@@ -247,20 +421,63 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
     return this.channel.reflect(options);
   }
 
-  /** Closes the channel, then releases what it held. Idempotent; concurrent calls share one promise. */
+  /**
+   * Closes the channel, then releases what it held, also if closing fails. Idempotent: every call returns the same
+   * promise.
+   */
   close(): Promise<void> {
-    this.#closing ??= (async () => {
-      try {
-        await this.channel.close();
-      } finally {
-        await this.release();
-      }
-    })();
-    return this.#closing;
+    return this.#closing ??= inTurn([() => this.channel.close(), this.release]);
   }
 
   /** Closes the channel at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+/** Takes every step, whatever becomes of those before it. */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 1) throw new AggregateError(failures, "neither closing nor releasing went well");
+  if (failures.length === 1) throw failures[0];
+}
+
+/** Runs it at the first call; every other call waits for that. */
+function once(run: () => void | Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => running ??= (async () => await run())();
+}
+
+/** The messages of a stream; whoever reads them has the channel, too. */
+function heldBy<T>(channel: AuthenticatedChannel, messages: AsyncIterable<T>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      return new HeldIterator(channel, messages[Symbol.asyncIterator]());
+    },
+  };
+}
+
+class HeldIterator<T> implements AsyncIterator<T> {
+  readonly channel: AuthenticatedChannel;
+  readonly #iterator: AsyncIterator<T>;
+
+  constructor(channel: AuthenticatedChannel, iterator: AsyncIterator<T>) {
+    this.channel = channel;
+    this.#iterator = iterator;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    return this.#iterator.next();
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    return this.#iterator.return?.() ?? Promise.resolve({ done: true, value: undefined });
   }
 }

@@ -143,6 +143,12 @@ async function openChannel(
       closed.abort(new DOMException("the channel is closed", "AbortError"));
       await kept.close();
     },
+    onAbandoned(closing) {
+      options.logger.warn("closing a channel that nothing uses any more, and that nobody closed", {
+        address,
+      });
+      closing.catch((error) => options.logger.error("cannot close it", { address, error: String(error) }));
+    },
   };
 }
 

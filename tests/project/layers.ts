@@ -30,7 +30,7 @@ const TESTING_MAY_IMPORT: ReadonlySet<string> = new Set(
 const FILES: Record<string, readonly string[]> = {
   mod: ["mod.ts"],
   dial: ["dial", "hedge", "direct_link", "webrtc_link", "dial_failure", "timeline_recorder"].map(inLibrary),
-  channel: ["lib/channel.ts"],
+  channel: ["channel", "event_queue"].map(inLibrary),
   reconnect: ["lib/reconnect.ts"],
   auth: ["lib/auth.ts"],
   // What users write and read, and the facts that every layer above `core` shares.

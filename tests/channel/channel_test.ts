@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { inspect } from "node:util";
+import { createClient } from "@connectrpc/connect";
+import type { DialEvent } from "../../lib/events.ts";
+import { EchoService, startMachine } from "../../lib/testing/mod.ts";
+import {
+  AuthenticatedChannel,
+  type ChannelCore,
+  type ChannelEvent,
+  dial,
+  dialDirect,
+  DialOptions,
+  ViamChannel,
+} from "../../mod.ts";
+import { test } from "../harness.ts";
+
+/** A channel whose events and whose end the test decides; nothing can be called on it. */
+function channelOf(close: () => Promise<void>): {
+  readonly channel: AuthenticatedChannel;
+  readonly emit: (event: DialEvent) => void;
+  readonly listeners: () => number;
+} {
+  const listeners = new Set<(event: DialEvent) => void>();
+  const core: ChannelCore = {
+    kind: "direct",
+    timeline: [],
+    transport: {
+      unary: () => Promise.reject(new Error("no calls here")),
+      stream: () => Promise.reject(new Error("no calls here")),
+    },
+    state: () => "connected",
+    path: () => ({
+      kind: "direct",
+      protocol: "grpc",
+      local: undefined,
+      remote: "robot:1",
+      roundTripMs: undefined,
+    }),
+    closed: new Promise(() => {}),
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close,
+  };
+  return {
+    channel: new AuthenticatedChannel(core),
+    emit: (event) => {
+      for (const listener of listeners) listener(event);
+    },
+    listeners: () => listeners.size,
+  };
+}
+
+test("ViamChannel releases after closing, once, however often and whichever way it is asked", async () => {
+  const steps: string[] = [];
+  const { channel } = channelOf(() => {
+    steps.push("close");
+    return Promise.resolve();
+  });
+  const machine = new ViamChannel(channel, () => void steps.push("release"));
+  const closing = machine.close();
+  assert.equal(machine.close(), closing);
+  await closing;
+  await machine.close();
+  await machine[Symbol.asyncDispose]();
+  await machine.release();
+  assert.deepEqual(steps, ["close", "release"]);
+}, { pure: true });
+
+test("ViamChannel releases although closing fails, and rejects with what failed", async () => {
+  const broken = new Error("cannot close");
+  for (const close of [() => Promise.reject(broken), () => assert.fail(broken)]) {
+    let released = 0;
+    const machine = new ViamChannel(channelOf(close).channel, () => void released++);
+    await assert.rejects(machine.close(), broken);
+    await assert.rejects(machine.close(), broken);
+    assert.equal(released, 1);
+  }
+}, { pure: true });
+
+test("ViamChannel reports that closing and releasing have both failed", async () => {
+  const machine = new ViamChannel(channelOf(() => Promise.reject(new Error("one"))).channel, () => {
+    throw new Error("two");
+  });
+  await assert.rejects(machine.close(), (error: unknown) => {
+    assert.ok(error instanceof AggregateError);
+    assert.deepEqual(error.errors.map(({ message }) => message), ["one", "two"]);
+    return true;
+  });
+}, { pure: true });
+
+test("ViamChannel waits for a release that takes its time", async () => {
+  const released = Promise.withResolvers<void>();
+  const machine = new ViamChannel(channelOf(() => Promise.resolve()).channel, () => released.promise);
+  let closed = false;
+  const closing = machine.close().then(() => closed = true);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(closed, false);
+  released.resolve();
+  await closing;
+});
+
+test("await using closes the channel, after an error too, and lets that through", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  let used: ViamChannel | undefined;
+  await assert.rejects(async () => {
+    await using channel = await dial(machine.address, { insecure: true });
+    used = channel;
+    throw new Error("the program's own");
+  }, /the program's own/);
+  assert.equal(used?.state, "closed");
+  assert.equal(await used?.closed, undefined);
+});
+
+test("AuthenticatedChannel.close() is idempotent, and calls after it fail as unavailable", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  const channel = await dialDirect(machine.address, { insecure: true });
+  await Promise.all([channel.close(), channel.close()]);
+  await channel.close();
+  await assert.rejects(createClient(EchoService, channel).echo({ message: "x" }), /\[unavailable\]/);
+});
+
+const story: readonly ChannelEvent[] = [
+  { type: "disconnected", error: new Error("lost") },
+  { type: "reconnecting", attempt: 1, delayMs: 100 },
+  { type: "reconnectfailed", attempt: 1, error: new Error("no") },
+  { type: "reconnecting", attempt: 2, delayMs: 200 },
+  { type: "connected", kind: "direct" },
+  { type: "closed", error: undefined },
+];
+
+test("ViamChannel dispatches each event of its channel with that as its detail", () => {
+  const { channel, emit } = channelOf(() => Promise.resolve());
+  const machine = new ViamChannel(channel);
+  const seen: ChannelEvent[] = [];
+  for (const type of ["disconnected", "reconnecting", "reconnectfailed", "connected", "closed"] as const) {
+    machine.addEventListener(type, (event) => seen.push(event.detail));
+  }
+  machine.addEventListener("reconnecting", ({ detail }) => {
+    const { attempt, delayMs } = detail; // typed, without a cast
+    assert.ok(attempt > 0 && delayMs > 0);
+  });
+  const stopped = () => assert.fail("it was removed");
+  machine.addEventListener("closed", stopped);
+  machine.removeEventListener("closed", stopped);
+  emit({ type: "progress", entry: { phase: "tls", atMs: 0, detail: "x", ok: true } });
+  for (const event of story) emit(event);
+  assert.deepEqual(seen, story);
+}, { pure: true });
+
+test("events() yields what happens from its call on, and ends after closed", async () => {
+  const { channel, emit, listeners } = channelOf(() => Promise.resolve());
+  const early = channel.events();
+  emit({ type: "progress", entry: { phase: "tls", atMs: 0, detail: "x", ok: true } });
+  for (const event of story.slice(0, 3)) emit(event);
+  const late = new ViamChannel(channel).events();
+  for (const event of story.slice(3)) emit(event);
+  emit({ type: "connected", kind: "direct" });
+  assert.deepEqual(await Array.fromAsync(early), story);
+  assert.deepEqual(await Array.fromAsync(late), story.slice(3));
+  assert.equal((await late.next()).done, true);
+  assert.equal(listeners(), 0);
+}, { pure: true });
+
+test("events() lets several reads wait, and a reader leave", async () => {
+  const { channel, emit, listeners } = channelOf(() => Promise.resolve());
+  const events = channel.events();
+  const reads = [events.next(), events.next(), events.next()];
+  emit(story[0]!);
+  emit(story[1]!);
+  await events.return!();
+  assert.deepEqual((await Promise.all(reads)).map(({ value }) => value), [story[0], story[1], undefined]);
+  assert.equal(listeners(), 0);
+}, { pure: true });
+
+test("a listener that throws keeps no event from the others", async () => {
+  const { channel, emit } = channelOf(() => Promise.resolve());
+  const seen: string[] = [];
+  const stop = channel.listen(() => seen.push("one"));
+  channel.listen(() => seen.push("two"));
+  emit(story[0]!);
+  stop();
+  stop();
+  emit(story[0]!);
+  assert.deepEqual(seen, ["one", "two", "two"]);
+  await channel.close();
+}, { pure: true });
+
+test("an inspection of a channel shows how it stands, and nothing of what it was made with", async () => {
+  await using machine = await startMachine();
+  const options = { ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId), insecure: true };
+  await using channel = await dial(machine.address, options);
+  const text = inspect(channel, { depth: 9, showHidden: false });
+  assert.match(text, /^ViamChannel \{/);
+  assert.match(text, /kind: .webrtc.,/);
+  assert.match(text, /state: .connected.,/);
+  assert.match(inspect(channel.channel), /^AuthenticatedChannel \{/);
+  assert.ok(!text.includes(machine.apiKey));
+});

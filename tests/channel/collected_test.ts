@@ -1,0 +1,54 @@
+/** What the engine may collect of a channel, and what it must not, each in a process that collects on demand. */
+
+import assert from "node:assert/strict";
+import { startMachine } from "../../lib/testing/mod.ts";
+import { test } from "../harness.ts";
+import { startProgram } from "../process/child.ts";
+
+const LINGER_MS = 10_000;
+
+async function run(scenario: string): Promise<string> {
+  await using machine = await startMachine();
+  await using child = startProgram("tests/channel/collected_program.ts", {
+    args: [machine.address, machine.apiKey, machine.apiKeyId, scenario],
+    permissions: ["--allow-all", "--v8-flags=--expose-gc"],
+  });
+  const { code, stdout, stderr, lingeredMs } = await child.exit;
+  assert.equal(code, 0, stderr);
+  assert.ok(lingeredMs < LINGER_MS, `the process ended ${lingeredMs} ms after its last line`);
+  if (scenario.startsWith("lost")) {
+    while (machine.connections > 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return stdout.trim();
+}
+
+test(
+  "a ViamChannel that nobody has any more is closed, with a warning, and its peers are freed",
+  async () => {
+    assert.match(await run("lost channels over WebRTC"), /then at most 2; warned$/);
+  },
+  { timeoutMs: 120_000 },
+);
+
+test(
+  "an AuthenticatedChannel that nobody has any more is closed with a warning, and the process ends by itself",
+  async () => {
+    assert.equal(await run("lost direct channels"), "warned");
+  },
+  { timeoutMs: 120_000 },
+);
+
+const kept: readonly [scenario: string, outcome: RegExp][] = [
+  ["closed channels", /^0 peers; 0 warnings$/],
+  ["a client", /^still here; 0 warnings$/],
+  ["the channel of the channel", /^still here; 0 warnings$/],
+  ["a stream", /^60 messages; 0 warnings$/],
+  ["a call", /^0 warnings; ConnectError: \[canceled\] enough$/],
+  ["closed and events", /^0 warnings; true, true$/],
+  ["a listener", /^0 warnings$/],
+];
+for (const [scenario, outcome] of kept) {
+  test(`a channel is not collected while there is something in use: ${scenario}`, async () => {
+    assert.match(await run(scenario), outcome);
+  }, { timeoutMs: 120_000 });
+}
