@@ -1,7 +1,7 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/metadata.ts";
 import { candidatesOf } from "../core/session_description.ts";
-import type { CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { Engine, EngineIceServer, Peer } from "./peer.ts";
@@ -125,14 +125,27 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     () => options.onProgress("answered"),
   );
 
+  let question: Call | undefined;
   const liveness = watchLiveness(
-    () => carrier?.size ?? 0,
+    // The question is a call itself: it does not count.
+    () => ({
+      calls: (carrier?.size ?? 0) - (question === undefined ? 0 : 1),
+      sent: peer.bytesSent(),
+      waiting: peer.bufferedAmount(),
+    }),
     () => {
-      const nobody: CallListener = { headers() {}, message() {}, end() {} };
-      carrier?.open(
+      question?.reset();
+      question = carrier?.open(
         { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
-        nobody,
-      ).send(new Uint8Array(0), true);
+        {
+          headers() {},
+          message() {},
+          end() {
+            question = undefined;
+          },
+        },
+      );
+      question?.send(new Uint8Array(0), true);
     },
     () => lose("the machine gives no sign of life"),
   );
