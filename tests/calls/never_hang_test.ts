@@ -95,9 +95,9 @@ test("a machine that closes the data channel ends every step of every call with 
   await channel.close();
 }, { timeoutMs: 60_000 });
 
-for (const protocol of ["grpc-web", "grpc"] as const) {
+for (const protocol of ["auto", "grpc"] as const) {
   test(
-    `a machine that is killed ends every step of every call over ${protocol} with Unavailable`,
+    `a machine that is killed ends every step of every direct call with Unavailable, protocol ${protocol}`,
     async () => {
       await using child = startProgram("tests/calls/programs/machine.ts");
       await using channel = await dialDirect(await child.line(), { insecure: true, protocol });
