@@ -70,7 +70,12 @@ export class ClientStreams {
 
   /** Opens a stream and queues its headers. Returns its id. Not to be called after `fail`. */
   open(
-    request: { readonly path: string; readonly metadata: Metadata; readonly timeoutMs: number | undefined },
+    request: {
+      readonly path: string;
+      readonly metadata: Metadata;
+      readonly constant?: boolean;
+      readonly timeoutMs: number | undefined;
+    },
     listener: StreamListener,
   ): number {
     const id = this.#nextId++;
@@ -80,7 +85,9 @@ export class ClientStreams {
       headersReceived: false,
       halfClosed: false,
     });
-    this.#queue.pushControl(encodeRequestHeaders(id, request.path, request.metadata, request.timeoutMs));
+    this.#queue.pushControl(
+      encodeRequestHeaders(id, request.path, request.metadata, request.timeoutMs, request.constant),
+    );
     return id;
   }
 

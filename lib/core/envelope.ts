@@ -21,6 +21,27 @@ export function encodeEnvelope(message: Uint8Array): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
+/**
+ * Reads a body of one message and trailers, uncompressed and whole: the answer to a unary call as every server writes
+ * it. Undefined for anything else, which is for `EnvelopeReader` to judge.
+ */
+export function readSingleAnswer(
+  body: Uint8Array,
+  maxMessageBytes: number,
+): { readonly message: Uint8Array; readonly trailers: Uint8Array } | undefined {
+  if (body.length < 10 || body[0] !== 0) return undefined;
+  const length = readLength(body, 0);
+  const at = 5 + length;
+  if (length > maxMessageBytes || at + 5 > body.length || body[at] !== TRAILERS) return undefined;
+  if (at + 5 + readLength(body, at) !== body.length) return undefined;
+  return { message: body.subarray(5, at), trailers: body.subarray(at + 5) };
+}
+
+function readLength(bytes: Uint8Array, frame: number): number {
+  return bytes[frame + 1]! * 0x1000000 + (bytes[frame + 2]! << 16) + (bytes[frame + 3]! << 8) +
+    bytes[frame + 4]!;
+}
+
 function writeLength(frame: Uint8Array, length: number): void {
   frame[1] = length >>> 24;
   frame[2] = length >>> 16;
@@ -85,8 +106,7 @@ export class EnvelopeReader {
       this.#headerBytes += header.length;
       at += header.length;
       if (this.#headerBytes < 5) return undefined;
-      const length = this.#header[1]! * 0x1000000 + (this.#header[2]! << 16) + (this.#header[3]! << 8) +
-        this.#header[4]!;
+      const length = readLength(this.#header, 0);
       if (length > this.#maxMessageBytes) return { oversized: length };
       if (at + length <= chunk.length) {
         this.#headerBytes = 0;

@@ -23,6 +23,24 @@ export function parseTrailers(block: Uint8Array): Metadata {
   return trailers;
 }
 
+/** The last block that said OK, and nothing else; a server says it in the same words every time. */
+let plainOk: Uint8Array | undefined;
+
+/** Whether a trailers block of a gRPC-Web body says OK, and nothing else. */
+export function isPlainOk(block: Uint8Array): boolean {
+  if (plainOk !== undefined && equal(plainOk, block)) return true;
+  const { known, error, trailers } = endOf(parseTrailers(block));
+  if (!known || error !== undefined || trailers.keys().next().done !== true) return false;
+  plainOk = block.slice();
+  return true;
+}
+
+function equal(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let index = 0; index < one.length; index++) if (one[index] !== other[index]) return false;
+  return true;
+}
+
 /** Trailers that say how the protocol went; the rest is the application's. */
 const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
@@ -95,6 +113,7 @@ export function codeFromHttpStatus(status: number): Code {
 /** Whether a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
 export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
   if (value === null) return false;
+  if (value === `application/${protocol}+proto`) return true;
   const type = value.split(";")[0]!.trim().toLowerCase();
   return type === `application/${protocol}` || type === `application/${protocol}+proto`;
 }

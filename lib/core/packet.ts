@@ -1,12 +1,13 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
+  RequestHeadersSchema,
   RequestSchema,
   type ResponseMessage,
   ResponseSchema,
   type Stream,
 } from "../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
-import type { Metadata } from "./metadata.ts";
+import { Metadata } from "./metadata.ts";
 import { durationOf, fromWireMetadata, millisecondsOf, toWireMetadata } from "./wire_metadata.ts";
 import { fromWireStatus, toWireStatus } from "./wire_status.ts";
 
@@ -62,22 +63,46 @@ export interface MalformedFrame {
   readonly reason: string;
 }
 
-/** The frame that opens a call. */
+/** The frame that opens a call. With `constant`, the same metadata comes again, unchanged. */
 export function encodeRequestHeaders(
   stream: number,
   path: string,
   metadata: Metadata,
   timeoutMs: number | undefined,
+  constant: boolean = false,
 ): Uint8Array {
-  const value = {
-    method: path,
-    metadata: toWireMetadata(metadata),
-    ...(timeoutMs === undefined ? {} : { timeout: durationOf(timeoutMs) }),
-  };
-  return toBinary(
-    RequestSchema,
-    create(RequestSchema, { stream: { id: BigInt(stream) }, type: { case: "headers", value } }),
-  );
+  const opening = constant ? keptOpening(path, metadata) : encodeOpening(path, metadata);
+  const timeout = timeoutMs === undefined ? EMPTY : encodeTimeout(timeoutMs);
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const size = opening.length + timeout.length;
+  const frame = new Uint8Array(2 + idSize + 1 + varintSize(size) + size);
+  let at = writeStream(frame, stream, idSize);
+  frame[at++] = 0x12; // Request.headers
+  at = writeVarint(frame, at, size);
+  frame.set(opening, at);
+  frame.set(timeout, at + opening.length);
+  return frame;
+}
+
+/** The part of RequestHeaders that does not change from call to call: method and metadata. */
+function encodeOpening(path: string, metadata: Metadata): Uint8Array {
+  const value = { method: path, metadata: toWireMetadata(metadata) };
+  return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, value));
+}
+
+/** The other part; serialized messages may be put together from the bytes of their fields. */
+function encodeTimeout(timeoutMs: number): Uint8Array {
+  return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, { timeout: durationOf(timeoutMs) }));
+}
+
+const openings = new WeakMap<Metadata, Map<string, Uint8Array>>();
+
+function keptOpening(path: string, metadata: Metadata): Uint8Array {
+  let kept = openings.get(metadata);
+  if (kept === undefined) openings.set(metadata, kept = new Map());
+  let opening = kept.get(path);
+  if (opening === undefined) kept.set(path, opening = encodeOpening(path, metadata));
+  return opening;
 }
 
 /** A slice of a request message. With `endOfStream` the client half-closes. */
@@ -168,6 +193,8 @@ export function encodeTrailers(
 export function decodeResponse(frame: Uint8Array): ResponseFrame {
   const quick = decodePacket(frame, false);
   if (quick !== undefined) return quick;
+  const bare = decodeBareResponse(frame);
+  if (bare !== undefined) return bare;
   let response;
   try {
     response = fromBinary(ResponseSchema, frame);
@@ -243,28 +270,42 @@ function streamId(stream: Stream | undefined): number | undefined {
   return Number(stream.id);
 }
 
+/** Reads headers and trailers without content, as most calls have them: the vectors `…1200` and `…2200`. */
+function decodeBareResponse(frame: Uint8Array): ResponseFrame | undefined {
+  const at = readStream(frame);
+  if (at < 0 || at + 2 !== frame.length || frame[at + 1] !== 0) return undefined;
+  if (frame[at] === 0x12) return { kind: "headers", stream: streamRead, metadata: new Metadata() };
+  if (frame[at] !== 0x22) return undefined;
+  return { kind: "trailers", stream: streamRead, error: undefined, metadata: new Metadata() };
+}
+
+// The second result of readStream.
+let streamRead = 0;
+
+/** Reads the stream at the start of a frame into `streamRead`. Returns the position after it, or -1. */
+function readStream(frame: Uint8Array): number {
+  if (frame[0] !== 0x0a || frame.length < 4) return -1;
+  const idSize = frame[1]!;
+  streamRead = 0;
+  if (idSize === 0) return 2;
+  // One byte of tag and at most four of id: ids below 2^28, which is all but the longest-lived channels.
+  if (idSize > 5 || frame[2] !== 0x08 || frame.length < 2 + idSize + 2) return -1;
+  const idEnd = 2 + idSize;
+  let at = 3;
+  for (let shift = 0;; shift += 7) {
+    const byte = frame[at++]!;
+    streamRead |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return at === idEnd ? at : -1;
+    if (at >= idEnd) return -1;
+  }
+}
+
 /** Reads the one spelling of a message frame that every peer uses; undefined for anything else. */
 function decodePacket(frame: Uint8Array, request: boolean): MessageFrame | undefined {
   const end = frame.length;
-  if (end < 4 || frame[0] !== 0x0a) return undefined;
-  const idSize = frame[1]!;
-  let at = 2;
-  let stream = 0;
-  if (idSize !== 0) {
-    // One byte of tag and at most four of id: ids below 2^28, which is all but the longest-lived channels.
-    if (idSize > 5 || frame[2] !== 0x08 || end < 2 + idSize + 2) return undefined;
-    const idEnd = 2 + idSize;
-    let shift = 0;
-    at = 3;
-    for (;;) {
-      const byte = frame[at++]!;
-      stream |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
-      shift += 7;
-      if (at >= idEnd) return undefined;
-    }
-    if (at !== idEnd) return undefined;
-  }
+  let at = readStream(frame);
+  if (at < 0) return undefined;
+  const stream = streamRead;
   if (frame[at++] !== 0x1a) return undefined;
   if ((at = readLength(frame, at)) < 0 || at + lengthRead !== end) return undefined;
   let packetTag = 0x0a;

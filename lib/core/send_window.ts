@@ -7,6 +7,9 @@ export const MIN_WINDOW_BYTES = 65_536;
 /** How long what waits should take to leave, in milliseconds; a small call waits no longer behind a large one. */
 const TARGET_MS = 100;
 
+/** How old the last look at the buffer may be, in milliseconds: the smallest window drains at 100 kbit/s in this time. */
+const STALE_MS = 5_000;
+
 /**
  * How many bytes may wait in a data channel's buffer. It starts at the most and follows the rate at which the
  * buffer drains, so that on a slow link a bulk transfer does not put seconds of data in front of everything else.
@@ -49,6 +52,8 @@ export class SendWindow {
     }
     const elapsed = now - this.#since;
     if (elapsed < 20) return;
+    // Nobody has looked for a while: the buffer may have run empty in between.
+    if (elapsed > STALE_MS) return this.#start(now, buffered);
     const drained = this.#buffered + this.#written - buffered;
     if (drained > 0 && (buffered > 0 || drained > MIN_WINDOW_BYTES)) {
       const rate = drained / elapsed;

@@ -2,7 +2,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/carrier_choice.ts";
 import { isContentType } from "../core/grpc_status.ts";
 import { Metadata } from "../core/metadata.ts";
+import type { StreamKind } from "../core/stream_kind.ts";
 import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
+import { unaryCall } from "../rpc/unary_call.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
 import { createHttp2Carrier } from "./http2_carrier.ts";
@@ -48,6 +50,10 @@ export async function openDirectCarrier(
     grpcWeb: protocol === "grpc" || needsNode ? false : protocol === "grpc-web" ? true : undefined,
     grpc: protocol === "grpc" ? true : protocol === "grpc-web" ? false : undefined,
   };
+
+  function choose(kind: StreamKind): CarrierChoice {
+    return chooseCarrier({ runtime, secure: endpoint.secure, kind, speaks, needsNode });
+  }
 
   function carrierOf(choice: CarrierChoice & string): Carrier {
     let carrier = carriers.get(choice);
@@ -105,7 +111,7 @@ export async function openDirectCarrier(
   }
 
   function open(request: CallRequest, listener: Parameters<Carrier["open"]>[1]): ReturnType<Carrier["open"]> {
-    const choice = chooseCarrier({ runtime, secure: endpoint.secure, kind: request.kind, speaks, needsNode });
+    const choice = choose(request.kind);
     if (typeof choice !== "string") {
       const { unsupported } = choice;
       return refusing(
@@ -119,12 +125,16 @@ export async function openDirectCarrier(
     return carrierOf(choice).open(request, listener);
   }
 
+  // What unary calls go by is known by now.
+  const unaryChoice = choose("unary");
+  const unaryCarrier = typeof unaryChoice === "string" ? carrierOf(unaryChoice) : { open, close };
+
   return {
     open,
+    unary: (request, message, signal) => unaryCall(unaryCarrier, request, message, signal),
     close,
     get description() {
-      const choice = chooseCarrier({ runtime, secure: endpoint.secure, kind: "unary", speaks, needsNode });
-      return choice === "http2"
+      return unaryChoice === "http2"
         ? { protocol: "grpc" as const, httpVersion: "HTTP/2" }
         : { protocol: "grpc-web" as const, httpVersion: endpoint.secure ? "HTTPS" : "HTTP/1.1" };
     },

@@ -1,11 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectionError } from "../core/connection_error.ts";
-import { COMPRESSED, encodeEnvelope, EnvelopeReader, TRAILERS } from "../core/envelope.ts";
-import { endOf, formatTimeout, parseTrailers, refuseResponse } from "../core/grpc_status.ts";
-import { Metadata } from "../core/metadata.ts";
-import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import { encodeEnvelope } from "../core/envelope.ts";
+import { formatTimeout } from "../core/grpc_status.ts";
+import type { Metadata } from "../core/metadata.ts";
+import type { Call, CallListener, CallRequest, Carrier, CarrierLimits, UnaryAnswer } from "../rpc/carrier.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
+import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
+import { Upload } from "./fetch_upload.ts";
 import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
 
 /** What a fetch carrier is made with. */
@@ -17,11 +19,7 @@ export interface FetchCarrierOptions extends CarrierLimits {
 /** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
-/** A body that is read at once, whatever is in it. */
-const SHORT_BODY_BYTES = 65_536;
-
-/** Bytes of request messages that may wait for the network, a call. */
-const UPLOAD_BUFFER_BYTES = 256 * 1024;
+const CLOSED = "the channel is closed";
 
 /**
  * Opens calls as gRPC-Web over `fetch`. No `fetch` shows trailers, so native gRPC is impossible on it
@@ -32,7 +30,58 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   const target = targetOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
   const open = new Set<{ lose(error: ConnectError): void }>();
+  const closing = new AbortController();
   let closed = false;
+  /** Made of metadata that comes again. */
+  let last: { readonly metadata: Metadata; readonly headers: [string, string][] } | undefined;
+
+  function headersOf({ metadata, constant, timeoutMs }: CallRequest): [string, string][] {
+    if (constant === true && last?.metadata === metadata && timeoutMs === undefined) return last.headers;
+    const headers: [string, string][] = [
+      ...metadata,
+      ["content-type", "application/grpc-web+proto"],
+      ["x-grpc-web", "1"],
+    ];
+    if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs)]);
+    else if (constant === true) last = { metadata, headers };
+    return headers;
+  }
+
+  function post(
+    request: CallRequest,
+    body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    return runtimeFetch.fetch(origin + request.path, {
+      method: "POST",
+      headers: headersOf(request),
+      body,
+      signal,
+      // Credentials go to the server that was dialed, wherever it points.
+      redirect: "manual",
+      ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+    });
+  }
+
+  async function unary(
+    request: CallRequest,
+    message: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<UnaryAnswer> {
+    if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
+    // One signal serves all calls that nothing but closing can end.
+    const call = signal === undefined ? undefined : linkSignals(signal, closing.signal);
+    try {
+      const response = await post(request, encodeEnvelope(message), call?.signal ?? closing.signal);
+      return await readUnaryResponse(response, options.maxMessageBytes);
+    } catch (error) {
+      if (signal?.aborted === true) throw signal.reason;
+      if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
+      throw error instanceof ConnectError ? error : connectionError(target, error);
+    } finally {
+      call?.release();
+    }
+  }
 
   async function exchange(
     request: CallRequest,
@@ -41,21 +90,9 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     reading: Reading,
     abort: AbortController,
   ): Promise<void> {
-    const headers = new Headers(request.metadata);
-    headers.set("content-type", "application/grpc-web+proto");
-    headers.set("x-grpc-web", "1");
-    if (request.timeoutMs !== undefined) headers.set("grpc-timeout", formatTimeout(request.timeoutMs));
     let whole = false;
     try {
-      const response = await runtimeFetch.fetch(origin + request.path, {
-        method: "POST",
-        headers,
-        body,
-        signal: abort.signal,
-        // Credentials go to the server that was dialed, wherever it points.
-        redirect: "manual",
-        ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
-      });
+      const response = await post(request, body, abort.signal);
       whole = await readResponse(response, listener, reading, options.maxMessageBytes);
     } catch (error) {
       if (!listener.over) listener.fail(connectionError(target, error));
@@ -67,6 +104,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   }
 
   return {
+    unary,
     open(request, callListener: CallListener): Call {
       const listener = ending(callListener);
       const abort = new AbortController();
@@ -95,7 +133,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       }
 
       if (closed) {
-        queueMicrotask(() => listener.fail(new ConnectError("the channel is closed", Code.Unavailable)));
+        queueMicrotask(() => listener.fail(new ConnectError(CLOSED, Code.Unavailable)));
       } else if (request.kind === "client_streaming" || request.kind === "bidi_streaming") {
         upload = new Upload();
         const { stream } = upload;
@@ -128,7 +166,8 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     async close() {
       if (closed) return;
       closed = true;
-      const error = new ConnectError("the channel is closed", Code.Unavailable);
+      closing.abort(OVER);
+      const error = new ConnectError(CLOSED, Code.Unavailable);
       for (const call of open) call.lose(error);
       open.clear();
       await runtimeFetch.close();
@@ -136,154 +175,23 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   };
 }
 
-/** Whether the body may be read on. */
-export class Reading {
-  #resumed: PromiseWithResolvers<void> | undefined;
-
-  get wait(): Promise<void> | undefined {
-    return this.#resumed?.promise;
-  }
-  pause(): void {
-    this.#resumed ??= Promise.withResolvers<void>();
-  }
-  resume(): void {
-    this.#resumed?.resolve();
-    this.#resumed = undefined;
-  }
-}
-
-/** A request body that is written as messages come. */
-class Upload {
-  readonly stream: ReadableStream<Uint8Array>;
-  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  #room: PromiseWithResolvers<void> | undefined;
-
-  constructor() {
-    this.stream = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        this.#controller = controller;
-      },
-      pull: () => this.#wake(),
-      cancel: () => this.stop(),
-    }, { highWaterMark: UPLOAD_BUFFER_BYTES, size: (frame) => frame?.length ?? 1 });
-  }
-
-  /** Undefined while there is room. */
-  write(frame: Uint8Array): Promise<void> | undefined {
-    const controller = this.#controller;
-    if (controller === undefined) return undefined;
-    controller.enqueue(frame);
-    if ((controller.desiredSize ?? 1) > 0) return undefined;
-    this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise;
-  }
-
-  close(): void {
-    const controller = this.#controller;
-    this.#controller = undefined;
-    controller?.close();
-    this.#wake();
-  }
-
-  /** Takes no more, and lets nobody wait. */
-  stop(): void {
-    const controller = this.#controller;
-    this.#controller = undefined;
-    try {
-      controller?.close();
-    } catch {
-      // Cancelled by the reader already.
-    }
-    this.#wake();
-  }
-
-  #wake(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
-  }
-}
-
-/**
- * Reads a gRPC-Web answer, whatever is in it, and tells the listener how the call ends.
- *
- * @returns Whether the body was read to its end.
- */
-export async function readResponse(
-  response: Response,
-  listener: EndingListener,
-  reading: Reading,
-  maxMessageBytes: number,
-): Promise<boolean> {
-  const headers = new Metadata(response.headers);
-  const refusal = refuseResponse(response.status, headers, "grpc-web");
-  // Trailers-only: the status is among the headers, and there may be no body.
-  const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
-  if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
-    listener.end(immediate);
-    await response.body?.cancel();
-    return false;
-  }
-  if (refusal !== undefined) {
-    listener.fail(refusal, headers);
-    await response.body?.cancel();
-    return false;
-  }
-  listener.headers(headers);
-  const envelopes = new EnvelopeReader(maxMessageBytes);
-  const take = (flags: number, data: Uint8Array): boolean => {
-    if ((flags & COMPRESSED) !== 0) {
-      listener.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
-    } else if ((flags & TRAILERS) !== 0) {
-      finish(parseTrailers(data), listener);
-    } else {
-      listener.message(data);
-    }
-    return !listener.over;
+/** A signal that aborts with the first of two, until it is released. */
+function linkSignals(
+  one: AbortSignal,
+  other: AbortSignal,
+): { readonly signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(OVER);
+  if (one.aborted || other.aborted) abort();
+  one.addEventListener("abort", abort, { once: true });
+  other.addEventListener("abort", abort, { once: true });
+  return {
+    signal: controller.signal,
+    release() {
+      one.removeEventListener("abort", abort);
+      other.removeEventListener("abort", abort);
+    },
   };
-  const read = (chunk: Uint8Array): void => {
-    const problem = envelopes.push(chunk, take);
-    if (problem === undefined) return;
-    listener.fail(
-      new ConnectError(
-        `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
-        Code.ResourceExhausted,
-      ),
-    );
-  };
-  const ended = (): void => {
-    if (listener.over) return;
-    const where = envelopes.atBoundary ? "without trailers" : "in the middle of a message";
-    listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
-  };
-  // Both runtimes read a short body whole faster than chunk by chunk.
-  if (Number(response.headers.get("content-length") ?? Infinity) <= SHORT_BODY_BYTES) {
-    read(new Uint8Array(await response.arrayBuffer()));
-    ended();
-    return true;
-  }
-  const reader = response.body?.getReader();
-  if (reader === undefined) {
-    ended();
-    return true;
-  }
-  for (;;) {
-    if (reading.wait !== undefined) await reading.wait;
-    const over = listener.over;
-    const { done, value } = await reader.read();
-    if (done) {
-      ended();
-      return true;
-    }
-    // After the trailers there is but the end of the body.
-    if (over) return false;
-    read(value);
-  }
-}
-
-function finish(trailers: Metadata, listener: EndingListener): void {
-  const end = endOf(trailers);
-  if (end.known) listener.end(end);
-  else listener.fail(new ConnectError("the server sent no status", Code.Internal), trailers);
 }
 
 function concatenate(one: Uint8Array, other: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -9,6 +9,8 @@ export interface CallRequest {
   readonly kind: StreamKind;
   /** Request metadata, names in lower case, `-bin` values as base64. Not changed by the carrier. */
   readonly metadata: Metadata;
+  /** The same `metadata` comes again with other calls, unchanged: a carrier may keep what it makes of it. */
+  readonly constant?: boolean;
   /** Time left until the deadline, in milliseconds; undefined without a deadline. Told to the server. */
   readonly timeoutMs: number | undefined;
 }
@@ -53,6 +55,15 @@ export interface Call {
   resume(): void;
 }
 
+/** What a unary call brought. */
+export interface UnaryAnswer {
+  /** `Metadata` where the carrier tells repeated values apart. */
+  readonly headers: Headers;
+  /** The one message, serialized. */
+  readonly message: Uint8Array;
+  readonly trailers: Metadata;
+}
+
 /** What every carrier is made with. */
 export interface CarrierLimits {
   /** Largest message taken in, in bytes; a larger one ends its call with `ResourceExhausted`. */
@@ -63,6 +74,11 @@ export interface CarrierLimits {
 export interface Carrier {
   /** Never throws: a carrier that cannot open a call ends it with `Unavailable`. */
   open(request: CallRequest, listener: CallListener): Call;
+  /**
+   * Makes a unary call in one step, where that is cheaper than by `open`. Rejects with the `ConnectError` that ends
+   * the call, or with the signal's reason once that aborts.
+   */
+  unary?(request: CallRequest, message: Uint8Array, signal: AbortSignal | undefined): Promise<UnaryAnswer>;
   /** Ends every open call with `Unavailable` and frees sockets, timers and native handles. Idempotent. */
   close(): Promise<void>;
 }

@@ -71,9 +71,13 @@ export function createChannelCarrier(peer: Peer, limits: CarrierLimits): Channel
       },
     });
     // The headers are written with the first message, or on their own if none comes in this turn.
-    queueMicrotask(flush);
+    let opened = false;
+    queueMicrotask(() => {
+      if (!opened) flush();
+    });
     return {
       send(message, last) {
+        opened = true;
         streams.send(id, message, last);
         flush();
         if (!streams.isSending(id)) return undefined;

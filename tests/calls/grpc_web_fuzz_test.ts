@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope, TRAILERS } from "../../lib/core/envelope.ts";
 import { ending } from "../../lib/direct/call_ending.ts";
-import { Reading, readResponse } from "../../lib/direct/fetch_carrier.ts";
+import { Reading, readResponse } from "../../lib/direct/fetch_response.ts";
 import { test } from "../harness.ts";
 import { cutUp, fuzzSeed, mutate, randomFrom } from "../random.ts";
 

@@ -1,0 +1,166 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { COMPRESSED, EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/envelope.ts";
+import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc_status.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { UnaryAnswer } from "../rpc/carrier.ts";
+import { AnswerCollector } from "../rpc/unary_call.ts";
+import { ending, type EndingListener } from "./call_ending.ts";
+
+/** A body that is read at once, whatever is in it. */
+const SHORT_BODY_BYTES = 65_536;
+
+/** Whether the body may be read on. */
+export class Reading {
+  #resumed: PromiseWithResolvers<void> | undefined;
+
+  get wait(): Promise<void> | undefined {
+    return this.#resumed?.promise;
+  }
+  pause(): void {
+    this.#resumed ??= Promise.withResolvers<void>();
+  }
+  resume(): void {
+    this.#resumed?.resolve();
+    this.#resumed = undefined;
+  }
+}
+
+/** Reads the answer to a unary call. Rejects with the `ConnectError` that ended it. */
+export async function readUnaryResponse(response: Response, maxMessageBytes: number): Promise<UnaryAnswer> {
+  const { headers } = response;
+  if (!isShort(headers) || !isPlainAnswer(response)) return await collect(response, maxMessageBytes);
+  const body = new Uint8Array(await response.arrayBuffer());
+  // Nearly every answer: one message, and trailers that say OK and nothing else.
+  const single = readSingleAnswer(body, maxMessageBytes);
+  if (single !== undefined && isPlainOk(single.trailers)) {
+    return { headers, message: single.message, trailers: new Metadata() };
+  }
+  return await new Promise((resolve, reject) => {
+    const listener = ending(new AnswerCollector(resolve, reject));
+    listener.headers(new Metadata(headers));
+    const reader = new BodyReader(listener, maxMessageBytes);
+    reader.read(body);
+    reader.end();
+  });
+}
+
+/** Whether an answer is what its headers lead to expect: not an error, and with a status yet to come. */
+function isPlainAnswer({ status, headers }: Response): boolean {
+  return headers.get("grpc-status") === null && refuseResponse(status, headers, "grpc-web") === undefined;
+}
+
+function collect(response: Response, maxMessageBytes: number): Promise<UnaryAnswer> {
+  return new Promise((resolve, reject) => {
+    const listener = ending(new AnswerCollector(resolve, reject));
+    readResponse(response, listener, new Reading(), maxMessageBytes)
+      // What is left of a body would keep its connection from the next call.
+      .then((whole) => whole ? undefined : response.body?.cancel())
+      .catch(reject);
+  });
+}
+
+/**
+ * Reads a gRPC-Web answer, whatever is in it, and tells the listener how the call ends.
+ *
+ * @returns Whether the body was read to its end.
+ */
+export async function readResponse(
+  response: Response,
+  listener: EndingListener,
+  reading: Reading,
+  maxMessageBytes: number,
+): Promise<boolean> {
+  const headers = new Metadata(response.headers);
+  const refusal = refuseResponse(response.status, headers, "grpc-web");
+  // Trailers-only: the status is among the headers, and there may be no body.
+  const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
+  if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
+    listener.end(immediate);
+    await response.body?.cancel();
+    return false;
+  }
+  if (refusal !== undefined) {
+    listener.fail(refusal, headers);
+    await response.body?.cancel();
+    return false;
+  }
+  listener.headers(headers);
+  const body = new BodyReader(listener, maxMessageBytes);
+  // Both runtimes read a short body whole faster than chunk by chunk.
+  if (isShort(response.headers)) {
+    body.read(new Uint8Array(await response.arrayBuffer()));
+    body.end();
+    return true;
+  }
+  const reader = response.body?.getReader();
+  if (reader === undefined) {
+    body.end();
+    return true;
+  }
+  for (;;) {
+    if (reading.wait !== undefined) await reading.wait;
+    const over = listener.over;
+    const { done, value } = await reader.read();
+    if (done) {
+      body.end();
+      return true;
+    }
+    // After the trailers there is but the end of the body.
+    if (over) return false;
+    body.read(value);
+  }
+}
+
+/** Both runtimes read a short body whole faster than chunk by chunk. */
+function isShort(headers: Headers): boolean {
+  return Number(headers.get("content-length") ?? Infinity) <= SHORT_BODY_BYTES;
+}
+
+/** Takes a gRPC-Web body apart and tells the listener what is in it. */
+class BodyReader {
+  readonly #listener: EndingListener;
+  readonly #envelopes: EnvelopeReader;
+  readonly #maxMessageBytes: number;
+
+  constructor(listener: EndingListener, maxMessageBytes: number) {
+    this.#listener = listener;
+    this.#envelopes = new EnvelopeReader(maxMessageBytes);
+    this.#maxMessageBytes = maxMessageBytes;
+  }
+
+  read(chunk: Uint8Array): void {
+    const problem = this.#envelopes.push(chunk, (flags, data) => this.#take(flags, data));
+    if (problem === undefined) return;
+    this.#listener.fail(
+      new ConnectError(
+        `the server sent a message of ${problem.oversized} bytes, over the limit of ${this.#maxMessageBytes}`,
+        Code.ResourceExhausted,
+      ),
+    );
+  }
+
+  /** The body is read to its end. */
+  end(): void {
+    if (this.#listener.over) return;
+    const where = this.#envelopes.atBoundary ? "without trailers" : "in the middle of a message";
+    this.#listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
+  }
+
+  #take(flags: number, data: Uint8Array): boolean {
+    const listener = this.#listener;
+    if ((flags & COMPRESSED) !== 0) {
+      listener.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
+    } else if ((flags & TRAILERS) !== 0) {
+      finish(parseTrailers(data), listener);
+    } else {
+      listener.message(data);
+    }
+    return !listener.over;
+  }
+}
+
+function finish(trailers: Metadata, listener: EndingListener): void {
+  const end = endOf(trailers);
+  if (end.known) listener.end(end);
+  else listener.fail(new ConnectError("the server sent no status", Code.Internal), trailers);
+}

@@ -1,0 +1,74 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Metadata } from "../core/metadata.ts";
+import type { CallEnd, CallListener, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
+
+/** What a status OK without exactly one message means (grpc/doc/statuscodes.md: cardinality violation). */
+export const NO_MESSAGE = "the server sent no message";
+/** The same, for more than one. */
+export const MORE_MESSAGES = "the server sent more than one message";
+
+/**
+ * Makes a unary call on a carrier.
+ *
+ * @throws the `ConnectError` that ended the call, or the signal's reason
+ */
+export function unaryCall(
+  carrier: Carrier,
+  request: CallRequest,
+  message: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<UnaryAnswer> {
+  if (signal?.aborted === true) return Promise.reject(signal.reason);
+  if (carrier.unary !== undefined) return carrier.unary(request, message, signal);
+  return new Promise((resolve, reject) => {
+    const collector = new AnswerCollector(resolve, reject);
+    const call = carrier.open(request, collector);
+    if (signal !== undefined) {
+      const abort = () => {
+        call.reset();
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", abort, { once: true });
+      // Connect aborts its signal after success, too; by then there is nothing to reset.
+      collector.ended = () => signal.removeEventListener("abort", abort);
+    }
+    call.send(message, true);
+  });
+}
+
+/** Puts the one answer together. */
+export class AnswerCollector implements CallListener {
+  readonly #resolve: (answer: UnaryAnswer) => void;
+  readonly #reject: (error: ConnectError) => void;
+  #headers: Metadata | undefined;
+  #message: Uint8Array | undefined;
+  #more = false;
+  /** Called when the call is over. */
+  ended: (() => void) | undefined;
+
+  /** Settled once, with the answer or with what ended the call. */
+  constructor(resolve: (answer: UnaryAnswer) => void, reject: (error: ConnectError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  headers(metadata: Metadata): void {
+    this.#headers = metadata;
+  }
+
+  message(bytes: Uint8Array): void {
+    this.#more = this.#message !== undefined;
+    this.#message = bytes;
+  }
+
+  end({ error, trailers }: CallEnd): void {
+    this.ended?.();
+    if (error !== undefined) return this.#reject(error);
+    const message = this.#message;
+    if (message === undefined || this.#more) {
+      const problem = message === undefined ? NO_MESSAGE : MORE_MESSAGES;
+      return this.#reject(new ConnectError(problem, Code.Unimplemented, trailers));
+    }
+    this.#resolve({ headers: this.#headers ?? new Metadata(), message, trailers });
+  }
+}
