@@ -1,14 +1,15 @@
 import { ConnectError } from "@connectrpc/connect";
 import { authorize, type DialContext, reachServer, tlsOfMachine, transportTo } from "./direct_link.ts";
-import { chooseIceServers, type IceEndpoint } from "./core/ice.ts";
+import { chooseIceServers } from "./core/ice.ts";
 import { joinHostPort } from "./core/address.ts";
 import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
 import { describeTarget, type DialPlan } from "./core/plan.ts";
 import { hedge } from "./hedge.ts";
 import type { ChannelPath, Link } from "./reconnect.ts";
 import { abortable } from "./rpc/abortable.ts";
-import { type Candidate, type EngineIceServer, loadEngine, type Peer } from "./webrtc/peer.ts";
+import { type Candidate, loadEngine, type Peer } from "./webrtc/peer.ts";
 import { fetchSignalingConfig, NoSignalerError } from "./webrtc/signaling_client.ts";
+import { connectThroughTurn, type TurnSettings } from "./webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "./webrtc/webrtc_connection.ts";
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
@@ -56,7 +57,12 @@ export async function connectByWebrtc(
       publicNetwork: plan.publicNetwork,
     });
     for (const remark of remarks) timeline.remark("config", remark, false);
-    const iceServers = endpoints.flatMap(toEngine);
+    const turn: Omit<TurnSettings, "signal"> = {
+      endpoints,
+      relayOnly,
+      tls: options.tls,
+      onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
+    };
     const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
     const began = performance.now();
     let answeredAfterMs = 0;
@@ -66,22 +72,23 @@ export async function connectByWebrtc(
           timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
         }
         const promising = Promise.withResolvers<void>();
-        const result = connectWebrtc({
-          engine,
-          signaling,
-          host: plan.host,
-          iceServers,
-          relayOnly,
-          candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
-          maxMessageBytes: MAX_MESSAGE_BYTES,
-          signal: by,
-          onProgress(reached) {
-            first[reached].resolve();
-            if (reached !== "answered") return;
-            answeredAfterMs = performance.now() - began;
-            promising.resolve();
-          },
-        });
+        const result = connectThroughTurn({ ...turn, signal: by }, (iceServers) =>
+          connectWebrtc({
+            engine,
+            signaling,
+            host: plan.host,
+            iceServers,
+            relayOnly,
+            candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
+            maxMessageBytes: MAX_MESSAGE_BYTES,
+            signal: by,
+            onProgress(reached) {
+              first[reached].resolve();
+              if (reached !== "answered") return;
+              answeredAfterMs = performance.now() - began;
+              promising.resolve();
+            },
+          }));
         return { result, promising: promising.promise };
       },
       attempts: HEDGE_ATTEMPTS,
@@ -121,14 +128,6 @@ export async function connectByWebrtc(
   } finally {
     if (!kept) await server.carrier.close();
   }
-}
-
-/** A server as the engine takes it. It knows TURN over UDP only, and would take other TURN servers for that. */
-function toEngine(endpoint: IceEndpoint): EngineIceServer[] {
-  const { scheme, hostname, port, transport, username, credential } = endpoint;
-  if (scheme === "stun") return [{ hostname, port }];
-  if (transport !== "udp") return [];
-  return [{ hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" }];
 }
 
 /** From the nearest way to the farthest. */

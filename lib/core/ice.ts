@@ -100,6 +100,13 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
   }
   if (only !== undefined && turn.size === 0) remarks.push(`no TURN server is ${choice.turnUri}`);
 
+  // As the TypeScript SDK does with every server of the signaling server's: it is asked over TCP, too.
+  const first = [...turn.values()].find(({ transport }) => transport === "udp");
+  const isOpen = only === undefined && choice.turnTransport === undefined && choice.iceServers === undefined;
+  if (isOpen && first !== undefined && ![...turn.values()].some(({ transport }) => transport === "tcp")) {
+    const overTcp: IceEndpoint = { ...first, transport: "tcp" };
+    turn.set(keyOf(overTcp), overTcp);
+  }
   const chosen = chooseTurnServers([...turn.values()]);
   const left = turn.size - chosen.length;
   if (left > 0) remarks.push(`left out ${left} of ${turn.size} TURN servers: two are enough`);

@@ -28,7 +28,7 @@ export interface EngineIceServer {
 /** How a peer connection is made. */
 export interface PeerOptions {
   readonly iceServers: readonly EngineIceServer[];
-  /** Offer only relay candidates. */
+  /** Only relay candidates, of TURN servers on loopback. */
   readonly relayOnly?: boolean;
 }
 
@@ -121,7 +121,11 @@ export function loadEngine(): Promise<Engine> {
           createPeer(
             new library.PeerConnection("viam-dial", {
               iceServers: options.iceServers.map((server) => ({ ...server })),
-              iceTransportPolicy: options.relayOnly === true ? "relay" : "all",
+              // The policy alone keeps other candidates from being offered, not from being used: a socket on
+              // loopback reaches nothing else.
+              ...(options.relayOnly === true
+                ? { iceTransportPolicy: "relay" as const, bindAddress: "127.0.0.1" }
+                : {}),
               disableAutoNegotiation: true,
             }),
             listener,

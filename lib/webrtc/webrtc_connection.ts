@@ -15,6 +15,8 @@ export interface WebrtcConnection {
   readonly lost: Promise<ConnectError>;
   /** Resolves when the signaling server knows how it went, and may be let go. Never rejects. */
   readonly signaled: Promise<void>;
+  /** Ends the connection as lost: what it leads through is known to be gone. */
+  lose(reason: string): void;
 }
 
 /** What a connection is made with. */
@@ -196,6 +198,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     peer,
     lost: lost.promise,
     signaled: exchange.settled,
+    lose,
   };
 }
 

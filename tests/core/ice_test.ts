@@ -89,6 +89,12 @@ const rows: readonly Row[] = [
     expected: ["stun a.example 3478 udp", "turn a.example 3478 udp"],
   },
   {
+    title: "a list with nothing but UDP: the first server is asked over TCP, too, as by the TypeScript SDK",
+    additional: [UDP, "turn:b.example:443?transport=udp"],
+    expected: ["turn a.example 3478 udp", "turn a.example 3478 tcp"],
+    remark: /left out 1 of 3/,
+  },
+  {
     title: "each server once",
     own: ["stun:a.example", "stun:A.example:3478"],
     additional: [UDP, "turn:a.example"],
@@ -98,10 +104,12 @@ const rows: readonly Row[] = [
     title: "URLs that cannot be read are left out, with a remark",
     additional: ["turn:a.example?transport=sctp", UDP],
     expected: ["turn a.example 3478 udp"],
+    own: [],
     remark: /left out the ICE server turn:a\.example\?transport=sctp: it is no stun:, turn: or turns: URL/,
   },
   {
     title: "a password in a URL is not shown",
+    own: [],
     additional: ["turn:user:secret@a.example", UDP],
     expected: ["turn a.example 3478 udp"],
     remark: /left out the ICE server …@a\.example: it is no/,
@@ -110,7 +118,7 @@ const rows: readonly Row[] = [
     title: "forceRelay",
     additional: [UDP],
     choice: { forceRelay: true },
-    expected: ["turn a.example 3478 udp"],
+    expected: ["turn a.example 3478 udp", "turn a.example 3478 tcp"],
     relayOnly: true,
   },
   {
@@ -174,12 +182,14 @@ const rows: readonly Row[] = [
   },
   {
     title: "TURN over DTLS is left out, with a remark",
+    own: [],
     additional: [UDP, "turns:a.example?transport=udp"],
     expected: ["turn a.example 3478 udp"],
     remark: /TURN over DTLS is not supported/,
   },
   {
     title: "two TURN servers at most",
+    own: [],
     additional: [UDP, "turn:b.example", "turn:c.example"],
     expected: ["turn a.example 3478 udp", "turn b.example 3478 udp"],
     remark: /left out 1 of 3 TURN servers/,
@@ -214,7 +224,7 @@ for (const { title, own, additional = [], choice = {}, expected, relayOnly = fal
     else assert.match(chosen.remarks.join("\n"), remark);
     assert.ok(!chosen.remarks.join("\n").includes("secret"));
     for (const { scheme, username, credential } of chosen.endpoints) {
-      if (scheme === "stun" || own !== undefined) continue;
+      if (scheme === "stun" || own?.length) continue;
       assert.equal(username, SPECIAL);
       assert.equal(credential, `secret${SPECIAL}`);
     }

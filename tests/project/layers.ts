@@ -36,7 +36,7 @@ const FILES: Record<string, readonly string[]> = {
   // What users write and read, and the facts that every layer above `core` shares.
   words: [
     ...["credentials", "errors", "events", "logger", "options", "resolve_options"],
-    ...["pause", "runtime", "version"],
+    ...["pause", "permission", "runtime", "version"],
   ].map(inLibrary),
 };
 

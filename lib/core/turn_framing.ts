@@ -1,0 +1,181 @@
+/*
+ * TURN messages on a stream (RFC 8656 §3.1, §12.5; RFC 8489 §6). Over UDP each is a datagram. Over TCP and TLS they
+ * follow each other, their lengths tell them apart, and ChannelData is padded to a multiple of four bytes.
+ */
+
+const STUN_HEADER_BYTES = 20;
+const CHANNEL_HEADER_BYTES = 4;
+
+const ALLOCATE_REQUEST = 0x0003;
+const ALLOCATE_SUCCESS = 0x0103;
+const ALLOCATE_ERROR = 0x0113;
+const MAGIC_COOKIE = 0x2112a442;
+
+const XOR_RELAYED_ADDRESS = 0x0016;
+const ERROR_CODE = 0x0009;
+const TRY_ALTERNATE = 300;
+const SERVER_ERROR = 500;
+
+/** What a message is about, as far as it matters to who passes it on. */
+export type TurnMessage =
+  /** What peers send each other. */
+  | { readonly kind: "data" }
+  /** The client asks for a relay address. */
+  | { readonly kind: "allocate" }
+  /** It has one: `host:port`. */
+  | { readonly kind: "allocated"; readonly relayAddress: string | undefined }
+  /** It was told to ask another server. */
+  | { readonly kind: "tryAlternate" }
+  /** Any other STUN message. */
+  | { readonly kind: "other" };
+
+/** What came on a stream is no TURN. */
+export class TurnFramingError extends Error {
+  override readonly name = "TurnFramingError";
+}
+
+/** Says what a message is. Undefined when it is none: neither STUN nor ChannelData, or cut short. */
+export function readTurnMessage(message: Uint8Array): TurnMessage | undefined {
+  const length = lengthOf(message, 0);
+  if (length === undefined || length === 0 || message.length < length) return undefined;
+  if (isChannelData(message[0]!)) return { kind: "data" };
+  switch (uint16(message, 0)) {
+    case ALLOCATE_REQUEST:
+      return { kind: "allocate" };
+    case ALLOCATE_SUCCESS:
+      return { kind: "allocated", relayAddress: relayAddressOf(message) };
+    case ALLOCATE_ERROR:
+      return errorCodeOf(message) === TRY_ALTERNATE ? { kind: "tryAlternate" } : { kind: "other" };
+    default:
+      return { kind: "other" };
+  }
+}
+
+/** A datagram as it goes on the stream; undefined when it is no TURN message. */
+export function toStream(datagram: Uint8Array): Uint8Array | undefined {
+  if (datagram.length === 0) return undefined;
+  const length = lengthOf(datagram, 0);
+  if (length === undefined || length === 0 || datagram.length < length) return undefined;
+  const padded = isChannelData(datagram[0]!) ? pad(length) : length;
+  if (padded <= datagram.length) return datagram.subarray(0, padded);
+  const framed = new Uint8Array(padded);
+  framed.set(datagram);
+  return framed;
+}
+
+/** Cuts a stream into messages. */
+export class TurnStreamReader {
+  #rest: Uint8Array = new Uint8Array(0);
+
+  /** Bytes of a message that is not whole yet; never more than the largest message. */
+  get buffered(): number {
+    return this.#rest.length;
+  }
+
+  /**
+   * Takes the next bytes, and returns the messages that they complete, without padding.
+   *
+   * @throws {TurnFramingError} when what comes is no TURN; nothing after it can be read
+   */
+  push(chunk: Uint8Array): Uint8Array[] {
+    let bytes = chunk;
+    if (this.#rest.length > 0) {
+      bytes = new Uint8Array(this.#rest.length + chunk.length);
+      bytes.set(this.#rest);
+      bytes.set(chunk, this.#rest.length);
+    }
+    const messages: Uint8Array[] = [];
+    let at = 0;
+    while (at < bytes.length) {
+      const length = lengthOf(bytes, at);
+      if (length === undefined) {
+        throw new TurnFramingError(`0x${bytes[at]!.toString(16).padStart(2, "0")} begins no TURN message`);
+      }
+      const onStream = isChannelData(bytes[at]!) ? pad(length) : length;
+      if (length === 0 || bytes.length - at < onStream) break;
+      messages.push(bytes.subarray(at, at + length));
+      at += onStream;
+    }
+    // A copy: what is left must not keep a large chunk.
+    this.#rest = bytes.slice(at);
+    return messages;
+  }
+}
+
+/**
+ * An error in answer to an Allocate request, as a server would send that has no relay to give. The engine then gives
+ * the server up at once; without any answer it asks for 23 seconds. Undefined for any other message.
+ *
+ * @param message The request; or an error answer to one, which this is to replace.
+ */
+export function refuseAllocate(message: Uint8Array): Uint8Array | undefined {
+  if (message.length < STUN_HEADER_BYTES) return undefined;
+  const type = uint16(message, 0);
+  if (type !== ALLOCATE_REQUEST && type !== ALLOCATE_ERROR) return undefined;
+  const reason = new TextEncoder().encode("no way to server"); // a multiple of four: no padding
+  const attribute = 4 + reason.length;
+  const answer = new Uint8Array(STUN_HEADER_BYTES + 4 + attribute);
+  const view = new DataView(answer.buffer);
+  view.setUint16(0, ALLOCATE_ERROR);
+  view.setUint16(2, 4 + attribute);
+  answer.set(message.subarray(4, STUN_HEADER_BYTES), 4); // cookie and transaction
+  view.setUint16(20, ERROR_CODE);
+  view.setUint16(22, attribute);
+  answer[26] = Math.floor(SERVER_ERROR / 100);
+  answer[27] = SERVER_ERROR % 100;
+  answer.set(reason, 28);
+  return answer;
+}
+
+/** Channel numbers go from 0x4000 to 0x4fff; STUN messages begin with two zero bits. */
+function isChannelData(first: number): boolean {
+  return first >> 4 === 4;
+}
+
+/** Length without padding; 0 when more bytes are needed to tell, undefined when it is no TURN message. */
+function lengthOf(bytes: Uint8Array, at: number): number | undefined {
+  const first = bytes[at];
+  if (first === undefined || (first >> 6 > 0 && !isChannelData(first))) return undefined;
+  if (bytes.length - at < CHANNEL_HEADER_BYTES) return 0;
+  const field = uint16(bytes, at + 2);
+  if (isChannelData(first)) return CHANNEL_HEADER_BYTES + field;
+  // STUN attributes are padded: a length that is no multiple of four is none.
+  if (field % 4 !== 0) return undefined;
+  if (bytes.length - at < 8) return 0;
+  const cookie = uint16(bytes, at + 4) * 0x10000 + uint16(bytes, at + 6);
+  return cookie === MAGIC_COOKIE ? STUN_HEADER_BYTES + field : undefined;
+}
+
+function pad(length: number): number {
+  return (length + 3) & ~3;
+}
+
+function uint16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! << 8 | bytes[at + 1]!;
+}
+
+/** The value of an attribute. */
+function attributeOf(message: Uint8Array, wanted: number): Uint8Array | undefined {
+  const end = Math.min(message.length, STUN_HEADER_BYTES + uint16(message, 2));
+  for (let at = STUN_HEADER_BYTES; at + 4 <= end;) {
+    const length = uint16(message, at + 2);
+    if (at + 4 + length > end) return undefined;
+    if (uint16(message, at) === wanted) return message.subarray(at + 4, at + 4 + length);
+    at += 4 + pad(length);
+  }
+  return undefined;
+}
+
+function errorCodeOf(message: Uint8Array): number | undefined {
+  const value = attributeOf(message, ERROR_CODE);
+  return value === undefined || value.length < 4 ? undefined : (value[2]! & 7) * 100 + value[3]!;
+}
+
+/** `host:port`; IPv4 alone, which is what the engine asks for. */
+function relayAddressOf(message: Uint8Array): string | undefined {
+  const value = attributeOf(message, XOR_RELAYED_ADDRESS);
+  if (value === undefined || value.length < 8 || value[1] !== 1) return undefined;
+  const port = uint16(value, 2) ^ MAGIC_COOKIE >>> 16;
+  const address = [24, 16, 8, 0].map((shift, index) => value[4 + index]! ^ (MAGIC_COOKIE >>> shift & 0xff));
+  return `${address.join(".")}:${port}`;
+}

@@ -1,0 +1,135 @@
+import { isPermitted } from "../permission.ts";
+import { openTurnRelay, type TurnRelay, type TurnRelayEvent, type TurnUpstream } from "./turn_relay.ts";
+
+/** What the thread of the relays is told. */
+export type ToWorker =
+  | { readonly kind: "open"; readonly id: number; readonly upstream: TurnUpstream }
+  | { readonly kind: "close"; readonly id: number };
+
+/** What it says. */
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "opened"; readonly id: number; readonly port: number }
+  | { readonly kind: "unopened"; readonly id: number; readonly reason: string }
+  | { readonly kind: "event"; readonly id: number; readonly event: TurnRelayEvent }
+  | { readonly kind: "closed"; readonly id: number };
+
+const THREAD = new URL("./turn_bridge_worker.ts", import.meta.url);
+
+/** How long the thread may take to start and to answer, in milliseconds; a relay runs in this one otherwise. */
+const START_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** One relay, as this side of the thread sees it. */
+interface Entry {
+  readonly opened: PromiseWithResolvers<number>;
+  readonly closed: PromiseWithResolvers<void>;
+  readonly report: (event: TurnRelayEvent) => void;
+}
+
+/** The thread, while there is a relay. */
+interface Thread {
+  readonly worker: Worker;
+  readonly ready: Promise<void>;
+  readonly entries: Map<number, Entry>;
+}
+
+let thread: Thread | undefined;
+let lastId = 0;
+
+/** Opens a port on loopback that leads to a TURN server; see `openTurnRelay`. */
+export async function openTurnBridge(
+  upstream: TurnUpstream,
+  report: (event: TurnRelayEvent) => void,
+): Promise<TurnRelay> {
+  const id = ++lastId;
+  const entry: Entry = { opened: Promise.withResolvers(), closed: Promise.withResolvers(), report };
+  let current: Thread;
+  // Deno writes to the console what it does not let a thread do.
+  if (THREAD.protocol === "file:" && !isPermitted({ name: "read", path: THREAD })) {
+    return await openTurnRelay(upstream, report);
+  }
+  try {
+    current = thread ??= startThread();
+    current.entries.set(id, entry);
+    await current.ready;
+  } catch {
+    // The runtime starts no thread here, for want of a permission or of the file: this one does, as long as the
+    // program does not keep it busy.
+    return await openTurnRelay(upstream, report);
+  }
+  current.worker.postMessage({ kind: "open", id, upstream } satisfies ToWorker);
+  try {
+    const port = await entry.opened.promise;
+    return { port, close: () => closeEntry(current, id, entry) };
+  } catch (error) {
+    forget(current, id);
+    throw error;
+  }
+}
+
+async function closeEntry(from: Thread, id: number, entry: Entry): Promise<void> {
+  if (!from.entries.has(id)) return await entry.closed.promise;
+  from.worker.postMessage({ kind: "close", id } satisfies ToWorker);
+  const timer = setTimeout(() => entry.closed.resolve(), CLOSE_TIMEOUT_MS);
+  await entry.closed.promise;
+  clearTimeout(timer);
+  forget(from, id);
+}
+
+/** The thread ends with its last relay: it would keep the process from exiting. */
+function forget(from: Thread, id: number): void {
+  from.entries.delete(id);
+  if (from.entries.size > 0) return;
+  if (thread === from) thread = undefined;
+  from.worker.terminate();
+}
+
+function startThread(): Thread {
+  const ready = Promise.withResolvers<void>();
+  ready.promise.catch(() => {});
+  const worker = new Worker(THREAD, { type: "module" });
+  const started: Thread = { worker, ready: ready.promise, entries: new Map() };
+  let isReady = false;
+  const timer = setTimeout(() => fail("its thread did not start"), START_TIMEOUT_MS);
+
+  function fail(reason: string): void {
+    clearTimeout(timer);
+    if (thread === started) thread = undefined;
+    ready.reject(new Error(reason));
+    for (const [id, entry] of started.entries) {
+      entry.opened.reject(new Error(reason));
+      entry.opened.promise.catch(() => {});
+      entry.closed.resolve();
+      // A relay that has not been asked for yet will run elsewhere.
+      if (isReady) entry.report({ type: "lost", reason });
+      started.entries.delete(id);
+    }
+    worker.terminate();
+  }
+
+  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+    if (data.kind === "ready") {
+      clearTimeout(timer);
+      isReady = true;
+      return ready.resolve();
+    }
+    const entry = started.entries.get(data.id);
+    switch (data.kind) {
+      case "opened":
+        return entry?.opened.resolve(data.port);
+      case "unopened":
+        return entry?.opened.reject(new Error(data.reason));
+      case "event":
+        return entry?.report(data.event);
+      case "closed":
+        return entry?.closed.resolve();
+    }
+  };
+  worker.onerror = (event) => {
+    // Otherwise Deno ends the process with it.
+    event.preventDefault?.();
+    fail(event.message);
+  };
+  return started;
+}

@@ -1,0 +1,257 @@
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { lookup } from "node:dns/promises";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/turn_framing.ts";
+import { isPermitted } from "../permission.ts";
+
+/** A TURN server, and how to reach it. */
+export interface TurnUpstream {
+  readonly hostname: string;
+  readonly port: number;
+  /** "tls" is TURN over TLS over TCP. */
+  readonly wire: "udp" | "tcp" | "tls";
+  /** Certificate authorities to trust instead of the system's, PEM. */
+  readonly ca?: string | readonly string[];
+  readonly rejectUnauthorized?: boolean;
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+/** What a relay reports. */
+export type TurnRelayEvent =
+  /** The server is reached. */
+  | { readonly type: "connected" }
+  /** The engine has a relay address there. */
+  | { readonly type: "allocated"; readonly relayAddress: string | undefined }
+  /** The server cannot be reached, or sends the engine elsewhere: there will be no relay address. */
+  | { readonly type: "failed"; readonly reason: string }
+  /** The connection is lost, and the relay address with it. */
+  | { readonly type: "lost"; readonly reason: string };
+
+/** A UDP port on loopback which leads to a TURN server. */
+export interface TurnRelay {
+  readonly port: number;
+  /** Passes on what the engine has said last, and ends. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** How long the server may take to be reached, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 8_000;
+
+/** What waits for the connection: an engine repeats its one request until then. */
+const MAX_WAITING = 16;
+
+/** What the stream may hold before data is dropped, as a full queue of datagrams is; in bytes. */
+const MAX_BUFFERED_BYTES = 262_144;
+
+/** How long a close waits for the engine's last words, and for the stream to take them, in milliseconds. */
+const LAST_WORDS_MS = 50;
+const CLOSE_TIMEOUT_MS = 200;
+
+/** One way to the server, whatever it is made of. */
+interface Upstream {
+  send(datagram: Uint8Array): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a port that a WebRTC engine can use as a TURN server over UDP, and passes its messages to a server over TCP
+ * or TLS. It needs no credentials, and leaves messages as they are: their integrity covers every byte.
+ *
+ * Only the first process that asks for a relay address is served. Once there was one the server is not connected to
+ * again, since the address belongs to the connection.
+ */
+export async function openTurnRelay(
+  target: TurnUpstream,
+  report: (event: TurnRelayEvent) => void,
+): Promise<TurnRelay> {
+  const local = await bind("127.0.0.1", "udp4");
+  let enginePort: number | undefined;
+  let waiting: Uint8Array[] | undefined = [];
+  let allocated = false;
+  let dead = false;
+  let closing: Promise<void> | undefined;
+  let upstream: Upstream | undefined;
+  const stop = new AbortController();
+
+  function toEngine(message: Uint8Array): void {
+    if (enginePort !== undefined && closing === undefined) local.send(message, enginePort, "127.0.0.1");
+  }
+
+  function refuse(request: Uint8Array): void {
+    const answer = refuseAllocate(request);
+    if (answer !== undefined) toEngine(answer);
+  }
+
+  function end(reason: string): void {
+    if (dead || closing !== undefined) return;
+    dead = true;
+    report({ type: allocated ? "lost" : "failed", reason });
+    for (const request of waiting ?? []) refuse(request);
+    waiting = undefined;
+    void upstream?.close();
+  }
+
+  function fromServer(message: Uint8Array): void {
+    const read = readTurnMessage(message);
+    if (read?.kind === "tryAlternate") {
+      // The engine would ask the other server over UDP, past this relay.
+      toEngine(refuseAllocate(message)!);
+      return end("it wants another server to be asked");
+    }
+    if (read?.kind === "allocated" && !allocated) {
+      allocated = true;
+      report({ type: "allocated", relayAddress: read.relayAddress });
+    }
+    toEngine(message);
+  }
+
+  local.on("message", (datagram, { port, address }) => {
+    if (address !== "127.0.0.1") return;
+    const kind = readTurnMessage(datagram)?.kind;
+    if (kind === undefined) return;
+    if (enginePort === undefined) {
+      if (kind !== "allocate") return;
+      enginePort = port;
+    } else if (port !== enginePort) return;
+    if (dead) return refuse(datagram);
+    if (upstream !== undefined) upstream.send(datagram);
+    else if (waiting !== undefined && waiting.length < MAX_WAITING) waiting.push(Uint8Array.from(datagram));
+  });
+  local.on("error", (error) => end(error.message));
+
+  const open = target.wire === "udp" ? openDatagrams : openStream;
+  const opening = open(target, stop.signal, fromServer, end).then(async (opened) => {
+    if (dead || closing !== undefined) return await opened.close();
+    upstream = opened;
+    report({ type: "connected" });
+    for (const datagram of waiting ?? []) opened.send(datagram);
+    waiting = undefined;
+  }, (error) => end(error instanceof Error ? error.message : String(error)));
+
+  return {
+    port: local.address().port,
+    close() {
+      closing ??= (async () => {
+        // The peer connection has closed: its goodbyes may still lie in the socket.
+        if (allocated && !dead) await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+        stop.abort();
+        await Promise.all([new Promise<void>((resolve) => local.close(() => resolve())), opening]);
+        await upstream?.close();
+      })();
+      return closing;
+    },
+  };
+}
+
+async function bind(address: string, type: "udp4" | "udp6"): Promise<DatagramSocket> {
+  // Deno throws where nobody can catch it, which would end the process.
+  if (!isPermitted({ name: "net", host: address })) throw new Error(`needs --allow-net=${address}`);
+  const socket = createSocket(type);
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.bind({ port: 0, address }, () => {
+      socket.off("error", reject);
+      resolve();
+    });
+  });
+  return socket;
+}
+
+type OpenUpstream = (
+  target: TurnUpstream,
+  signal: AbortSignal,
+  receive: (message: Uint8Array) => void,
+  end: (reason: string) => void,
+) => Promise<Upstream>;
+
+const openStream: OpenUpstream = async (target, signal, receive, end) => {
+  const socket = await connect(target, signal);
+  socket.setNoDelay(true);
+  const reader = new TurnStreamReader();
+  socket.on("data", (chunk: Uint8Array) => {
+    try {
+      for (const message of reader.push(chunk)) receive(message);
+    } catch (error) {
+      socket.destroy();
+      end((error as Error).message);
+    }
+  });
+  socket.on("error", (error) => end(error.message));
+  socket.on("close", () => end("the server closed the connection"));
+  return {
+    send(datagram) {
+      const framed = toStream(datagram);
+      if (framed === undefined) return;
+      const isFull = socket.writableLength > MAX_BUFFERED_BYTES;
+      if (isFull && readTurnMessage(datagram)?.kind === "data") return;
+      // A copy: the runtime may use the datagram's memory again before the socket has written it.
+      socket.write(framed === datagram ? Uint8Array.from(framed) : framed);
+    },
+    close: () =>
+      new Promise((resolve) => {
+        if (socket.destroyed) return resolve();
+        const timer = setTimeout(() => socket.destroy(), CLOSE_TIMEOUT_MS);
+        socket.once("close", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+        socket.end();
+      }),
+  };
+};
+
+function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
+  const { hostname, port, wire, ca, rejectUnauthorized = true, minVersion } = target;
+  const isTls = wire === "tls";
+  const socket = isTls
+    ? connectTls({
+      host: hostname,
+      port,
+      rejectUnauthorized,
+      // An address is no name to ask for (RFC 6066 §3); it is verified all the same.
+      ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
+      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+      ...(minVersion === undefined ? {} : { minVersion }),
+    })
+    : connectTcp({ host: hostname, port });
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      stopWaiting();
+      socket.on("error", () => {}); // what follows is of no interest
+      socket.destroy();
+      reject(error);
+    };
+    const closed = () => fail(new Error("the server closed the connection"));
+    const abort = () => fail(new Error("given up"));
+    const timer = setTimeout(
+      () => fail(new Error(`not connected after ${CONNECT_TIMEOUT_MS} ms`)),
+      CONNECT_TIMEOUT_MS,
+    );
+    const ready = isTls ? "secureConnect" : "connect";
+    const connected = () => {
+      stopWaiting();
+      resolve(socket);
+    };
+    const stopWaiting = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      socket.off("error", fail).off("close", closed).off(ready, connected);
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    socket.on("error", fail).on("close", closed).on(ready, connected);
+  });
+}
+
+const openDatagrams: OpenUpstream = async ({ hostname, port }, _signal, receive, end) => {
+  const { address, family } = await lookup(hostname);
+  const socket = await bind(family === 6 ? "::" : "0.0.0.0", family === 6 ? "udp6" : "udp4");
+  socket.on("message", (datagram, from) => {
+    if (from.address === address && from.port === port) receive(datagram);
+  });
+  socket.on("error", (error) => end(error.message));
+  return {
+    send: (datagram) => socket.send(datagram, port, address),
+    close: () => new Promise((resolve) => socket.close(() => resolve())),
+  };
+};

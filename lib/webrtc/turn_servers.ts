@@ -1,0 +1,135 @@
+import { ConnectError } from "@connectrpc/connect";
+import type { IceEndpoint } from "../core/ice.ts";
+import { joinHostPort } from "../core/address.ts";
+import { abortable } from "../rpc/abortable.ts";
+import type { EngineIceServer } from "./peer.ts";
+import { openTurnBridge } from "./turn_bridge.ts";
+import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
+import type { WebrtcConnection } from "./webrtc_connection.ts";
+
+/** How TURN servers are used. */
+export interface TurnSettings {
+  readonly endpoints: readonly IceEndpoint[];
+  /** Nothing but relays: the engine gets no way to any other place. */
+  readonly relayOnly: boolean;
+  /** How certificates are verified, for TURN over TLS. */
+  readonly tls: Pick<TurnUpstream, "ca" | "rejectUnauthorized" | "minVersion">;
+  /** Told what the user should know, in a few words. */
+  readonly onRemark: (remark: string, ok: boolean) => void;
+  /** Gives the attempt up. */
+  readonly signal: AbortSignal;
+}
+
+/** How long after its start a connection may still change its path, in milliseconds. */
+const SETTLED_MS = 3_000;
+
+/** One server behind a bridge. */
+interface Bridged {
+  /** What the engine got there, `host:port`. */
+  relayAddress: string | undefined;
+}
+
+/**
+ * Makes a connection with TURN servers that the engine does not know by itself: it knows TURN over UDP alone. For
+ * others, and for all when nothing else may be used, it is given a port on loopback. What is not used is closed soon.
+ */
+export async function connectThroughTurn(
+  settings: TurnSettings,
+  connect: (iceServers: readonly EngineIceServer[]) => Promise<WebrtcConnection>,
+): Promise<WebrtcConnection> {
+  const { endpoints, relayOnly } = settings;
+  const needed = endpoints.filter((endpoint) => needsBridge(endpoint, relayOnly));
+  const direct = relayOnly ? [] : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngine);
+  if (needed.length === 0) return await connect(direct);
+
+  const bridges = new Map<Bridged, TurnRelay>();
+  const failures: string[] = [];
+  let connection: WebrtcConnection | undefined;
+  const closeBridges = () => Promise.all(Array.from(bridges.values(), (relay) => relay.close()));
+
+  async function open(endpoint: IceEndpoint): Promise<EngineIceServer[]> {
+    const name = describe(endpoint);
+    const bridge: Bridged = { relayAddress: undefined };
+    const fail = (reason: string) => {
+      failures.push(`${name}: ${reason}`);
+      settings.onRemark(`${name}: ${reason}`, false);
+    };
+    try {
+      const relay = await openTurnBridge(upstreamOf(endpoint, settings), (event) => {
+        if (event.type === "failed") fail(event.reason);
+        else if (event.type === "allocated") bridge.relayAddress = event.relayAddress;
+        else if (event.type === "lost" && isUsed(bridge)) connection?.lose(`${name}: ${event.reason}`);
+      });
+      bridges.set(bridge, relay);
+      return [toEngine({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
+    } catch (error) {
+      // Other ways may do.
+      fail(error instanceof Error ? error.message : String(error));
+      return [];
+    }
+  }
+
+  function isUsed(bridge: Bridged): boolean {
+    const local = connection?.peer.selectedPair()?.local;
+    if (local === undefined || local.type !== "relay") return false;
+    return bridge.relayAddress === undefined ||
+      bridge.relayAddress === joinHostPort(local.address, local.port);
+  }
+
+  const opening = Promise.all(needed.map(open));
+  try {
+    const bridged = await abortable(opening, settings.signal);
+    connection = await connect([...direct, ...bridged.flat()]);
+  } catch (error) {
+    void opening.then(closeBridges);
+    // What ICE says of it is that it found no way.
+    if (!(error instanceof ConnectError) || failures.length === 0) throw error;
+    const message = [error.rawMessage, ...new Set(failures)].join("; ");
+    throw new ConnectError(message, error.code, error.metadata, undefined, error);
+  }
+  const settled = setTimeout(() => {
+    for (const [bridge, relay] of bridges) {
+      if (!isUsed(bridge)) void relay.close();
+    }
+  }, SETTLED_MS);
+  const { carrier } = connection;
+  return {
+    ...connection,
+    carrier: {
+      open: (request, listener) => carrier.open(request, listener),
+      async close() {
+        clearTimeout(settled);
+        await carrier.close();
+        await closeBridges();
+      },
+    },
+  };
+}
+
+function needsBridge({ scheme, transport }: IceEndpoint, relayOnly: boolean): boolean {
+  return scheme !== "stun" && (relayOnly || transport === "tcp");
+}
+
+function toEngine({ scheme, hostname, port, username, credential }: IceEndpoint): EngineIceServer {
+  if (scheme === "stun") return { hostname, port };
+  return { hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" };
+}
+
+function upstreamOf(endpoint: IceEndpoint, { tls }: TurnSettings): TurnUpstream {
+  const { scheme, hostname, port, transport } = endpoint;
+  if (scheme !== "turns") return { hostname, port, wire: transport };
+  const { ca, rejectUnauthorized, minVersion } = tls;
+  return {
+    hostname,
+    port,
+    wire: "tls",
+    ...(ca === undefined ? {} : { ca }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+    ...(minVersion === undefined ? {} : { minVersion }),
+  };
+}
+
+function describe({ scheme, hostname, port, transport }: IceEndpoint): string {
+  const wire = scheme === "turns" ? "TLS" : transport.toUpperCase();
+  return `TURN over ${wire} at ${joinHostPort(hostname, port)}`;
+}

@@ -1,0 +1,223 @@
+/**
+ * Networks made of namespaces, on this machine alone: they have no way out, and everything in them is gone when the
+ * lab is closed. Names begin with `vd-` and the number of the process, so that what a killed run left behind is
+ * found and removed by the next.
+ */
+
+import { output } from "../../tools/commands.ts";
+
+const PREFIX = "vd-";
+
+/** A network namespace: a host of its own. */
+export interface Host {
+  readonly name: string;
+  /** Its IPv4 address. */
+  readonly address: string;
+  /** Runs a program there that must succeed, and returns its standard output. */
+  run(command: string, ...args: string[]): Promise<string>;
+  /** Starts a program there. */
+  start(
+    command: string,
+    args: readonly string[],
+    options?: Omit<Deno.CommandOptions, "args">,
+  ): Deno.ChildProcess;
+  /** Puts this packet filter in place of the last one; an empty text for none. */
+  filter(rules: string): Promise<void>;
+  /** Takes the host's cable out, or puts it back. */
+  link(state: "up" | "down"): Promise<void>;
+}
+
+/** A running lab. */
+export interface Lab extends AsyncDisposable {
+  /** A host on a link of its own to the router, which leads to every other one. */
+  host(name: string): Promise<Host>;
+  /** What every packet between hosts of different links passes through. */
+  readonly router: Host;
+  /** Replaces the address of a host, as on a change from one Wi-Fi to another. */
+  readdress(host: Host): Promise<Host>;
+  /** Gives the host's link this bandwidth, both ways; undefined for all there is. */
+  bandwidth(host: Host, bitsPerSecond: number | undefined): Promise<void>;
+  /** Slows the host's link down, both ways; undefined stops it. Delays are one way's. */
+  delay(
+    host: Host,
+    slow: { readonly delayMs: number; readonly jitterMs: number; readonly loss: number },
+  ): Promise<void>;
+  /** Another link, on which every host hears every other: no router, no way out. */
+  lan(...hosts: readonly Host[]): Promise<void>;
+}
+
+let labs = 0;
+
+/** Removes what labs of processes that are gone have left. Returns the names. */
+export async function sweep(): Promise<string[]> {
+  const stale = (await namespaces()).filter((name) => {
+    const pid = /^vd-(\d+)-/.exec(name)?.[1];
+    return pid !== undefined && Number(pid) !== Deno.pid && !exists(`/proc/${pid}`);
+  });
+  for (const name of stale) await remove(name);
+  return stale;
+}
+
+/** The namespaces of labs that there are now. */
+export async function namespaces(): Promise<string[]> {
+  const list = await output("ip", ["netns", "list"]);
+  return list.split("\n").map((line) => line.split(" ")[0]!).filter((name) => name.startsWith(PREFIX));
+}
+
+async function remove(name: string): Promise<void> {
+  const pids = (await output("ip", ["netns", "pids", name]).catch(() => "")).split("\n").filter((pid) =>
+    pid !== ""
+  );
+  for (const pid of pids) {
+    try {
+      Deno.kill(Number(pid), "SIGKILL");
+    } catch {
+      // Gone by itself.
+    }
+  }
+  await output("ip", ["netns", "delete", name]).catch(() => {});
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Builds a lab with nothing but a router. */
+export async function openLab(): Promise<Lab> {
+  const prefix = `${PREFIX}${Deno.pid}-${++labs}`;
+  const names: string[] = [];
+  /** Of each host, the number of its link, its address there, and the name of the router's end. */
+  const links = new Map<string, { readonly number: number; readonly last: number }>();
+
+  async function namespace(name: string): Promise<string> {
+    const full = `${prefix}-${name}`;
+    await output("ip", ["netns", "add", full]);
+    names.push(full);
+    await output("ip", ["-n", full, "link", "set", "lo", "up"]);
+    return full;
+  }
+
+  function hostOf(full: string, name: string, address: string): Host {
+    const host: Host = {
+      name,
+      address,
+      run: (command, ...args) => output("ip", ["netns", "exec", full, command, ...args]),
+      start: (command, args, options = {}) =>
+        new Deno.Command("ip", { ...options, args: ["netns", "exec", full, command, ...args] }).spawn(),
+      async filter(rules) {
+        await host.run("nft", "flush", "ruleset");
+        if (rules !== "") await host.run("nft", rules);
+      },
+      link: (state) =>
+        ip(full, "link", "set", "dev", "wan", state).then(async () => {
+          // The route went with the link.
+          if (state === "up") await ip(full, "route", "replace", "default", "via", gateway(address));
+        }),
+    };
+    return host;
+  }
+
+  async function ip(full: string, ...args: string[]): Promise<void> {
+    await output("ip", ["-n", full, ...args]);
+  }
+
+  const gateway = (address: string) => address.replace(/\d+$/, "1");
+  const full = (host: Host) => `${prefix}-${host.name}`;
+  const port = (host: Host) => `to-${links.get(host.name)!.number}`;
+
+  async function close(): Promise<void> {
+    for (const name of names.splice(0)) await remove(name);
+  }
+
+  try {
+    const routerName = await namespace("router");
+    const router = hostOf(routerName, "router", "10.77.0.1");
+    await router.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+    let lans = 0;
+    const lab: Lab = {
+      router,
+      async host(name) {
+        const number = links.size + 1;
+        links.set(name, { number, last: 2 });
+        const host = hostOf(await namespace(name), name, `10.77.${number}.2`);
+        await output("ip", [
+          ...["link", "add", `to-${number}`, "netns", routerName, "type", "veth"],
+          ...["peer", "name", "wan", "netns", full(host)],
+        ]);
+        await ip(routerName, "address", "add", `10.77.${number}.1/24`, "dev", `to-${number}`);
+        await ip(routerName, "link", "set", `to-${number}`, "up");
+        await ip(full(host), "address", "add", `${host.address}/24`, "dev", "wan");
+        await ip(full(host), "link", "set", "wan", "up");
+        await ip(full(host), "route", "add", "default", "via", gateway(host.address));
+        return host;
+      },
+      async readdress(host) {
+        const { number, last } = links.get(host.name)!;
+        links.set(host.name, { number, last: last + 1 });
+        const next = hostOf(full(host), host.name, `10.77.${number}.${last + 1}`);
+        await ip(full(host), "address", "flush", "dev", "wan");
+        await ip(full(host), "address", "add", `${next.address}/24`, "dev", "wan");
+        await ip(full(host), "route", "add", "default", "via", gateway(next.address));
+        return next;
+      },
+      async bandwidth(host, bitsPerSecond) {
+        for (const [name, device] of [[full(host), "wan"], [routerName, port(host)]] as const) {
+          const tc = (...args: string[]) => output("tc", ["-n", name, "qdisc", ...args]);
+          if (bitsPerSecond === undefined) await tc("del", "dev", device, "root");
+          else {
+            const shape = ["rate", `${bitsPerSecond}bit`, "burst", "16kb", "latency", "400ms"];
+            await tc("replace", "dev", device, "root", "tbf", ...shape);
+          }
+        }
+      },
+      async delay(host, { delayMs, jitterMs, loss }) {
+        // The relay makes a device for each of its ends; one goes to the host, one to the router. The host's own
+        // address moves to its end, and the cable is left alone.
+        const { number } = links.get(host.name)!;
+        const relay = router.start("python3", [
+          new URL("delay.py", import.meta.url).pathname,
+          ...["slow", `slow-${number}`, delayMs, jitterMs, loss].map(String),
+        ], { stdout: "piped", stdin: "null" });
+        const reader = relay.stdout.getReader();
+        const { value } = await reader.read();
+        reader.cancel().catch(() => {});
+        if (new TextDecoder().decode(value).trim() !== "ready") {
+          throw new Error("the delaying relay did not start");
+        }
+        await ip(routerName, "link", "set", "slow", "netns", full(host));
+        await ip(routerName, "address", "flush", "dev", port(host));
+        await ip(full(host), "address", "flush", "dev", "wan");
+        await ip(full(host), "link", "set", "wan", "down");
+        await ip(full(host), "address", "add", `${host.address}/24`, "dev", "slow");
+        await ip(full(host), "link", "set", "slow", "up");
+        await ip(full(host), "route", "add", "default", "dev", "slow");
+        await ip(routerName, "address", "add", `${gateway(host.address)}/24`, "dev", `slow-${number}`);
+        await ip(routerName, "link", "set", `slow-${number}`, "up");
+      },
+      async lan(...hosts) {
+        const bridge = await namespace(`lan${++lans}`);
+        await ip(bridge, "link", "add", "bridge", "type", "bridge");
+        await ip(bridge, "link", "set", "bridge", "up");
+        for (const [index, host] of hosts.entries()) {
+          await output("ip", [
+            ...["link", "add", `port-${index}`, "netns", bridge, "type", "veth"],
+            ...["peer", "name", `lan${lans}`, "netns", full(host)],
+          ]);
+          await ip(bridge, "link", "set", `port-${index}`, "master", "bridge", "up");
+          await ip(full(host), "address", "add", `192.168.${76 + lans}.${index + 2}/24`, "dev", `lan${lans}`);
+          await ip(full(host), "link", "set", `lan${lans}`, "up");
+        }
+      },
+      [Symbol.asyncDispose]: close,
+    };
+    return lab;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

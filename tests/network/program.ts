@@ -1,0 +1,149 @@
+/** Programs of the project that run on a host of the lab, each in a process of its own, told what to do line by line. */
+
+import { ROOT } from "../../tools/commands.ts";
+import type { Host } from "./lab.ts";
+
+/** A runtime to run a program with. */
+export interface Runtime {
+  readonly name: "deno" | "bun";
+  readonly path: string;
+}
+
+/** A running program. */
+export interface Program extends AsyncDisposable {
+  readonly pid: number;
+  /** Has it do something, and returns what came of it. Rejects with what it says went wrong. */
+  // deno-lint-ignore no-explicit-any
+  ask(command: string, argument?: unknown, timeoutMs?: number): Promise<any>;
+  /** Ends its input, on which it is to end by itself; kills it if it does not within `timeoutMs`. */
+  end(timeoutMs?: number): Promise<{ readonly code: number; readonly lingeredMs: number }>;
+  /** Kills it, and waits until it is gone. */
+  kill(): Promise<void>;
+}
+
+const running = new Set<Deno.ChildProcess>();
+
+/** Kills every program that still runs, at once. */
+export function killPrograms(): void {
+  for (const child of running) {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // Gone by itself.
+    }
+  }
+}
+
+/** Starts `tests/network/programs/<name>.ts`, and waits until it says that it is there. */
+export async function startProgram(
+  host: Host,
+  runtime: Runtime,
+  name: string,
+  argument: unknown = {},
+  permissions: readonly string[] = ["--allow-all"],
+): Promise<Program> {
+  const file = `tests/network/programs/${name}.ts`;
+  const before = runtime.name === "deno" ? ["run", "--no-check", "--no-prompt", ...permissions] : [];
+  const child = host.start(runtime.path, [...before, file, JSON.stringify(argument)], {
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  running.add(child);
+  void child.status.then(() => running.delete(child));
+  const writer = child.stdin.getWriter();
+  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  let errors = "";
+  let asked = 0;
+  let gone: Error | undefined;
+  const said = new Map<number, unknown>();
+
+  function answer(id: number, message: { result?: unknown; error?: string }): void {
+    const question = waiting.get(id);
+    waiting.delete(id);
+    if (question === undefined) said.set(id, message.result);
+    else if (message.error === undefined) question.resolve(message.result);
+    else question.reject(new Error(message.error));
+  }
+
+  const read = (async () => {
+    for await (const line of lines(child.stdout)) {
+      const message = JSON.parse(line);
+      answer(message.id, message);
+    }
+  })().catch((error) => errors += String(error));
+  const readErrors = (async () => {
+    for await (const line of lines(child.stderr)) errors += `${line}\n`;
+  })();
+  const over = Promise.all([child.status, read, readErrors]).then(([status]) => {
+    gone = new Error(`${name} on ${runtime.name} ended with ${status.signal ?? status.code}\n${errors}`);
+    for (const { reject } of waiting.values()) reject(gone);
+    waiting.clear();
+    return status;
+  });
+
+  function expect(id: number, timeoutMs: number): Promise<unknown> {
+    if (gone !== undefined) return Promise.reject(gone);
+    if (said.has(id)) return Promise.resolve(said.get(id));
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const timer = setTimeout(() => {
+      waiting.delete(id);
+      reject(new Error(`${name} on ${runtime.name} gave no answer within ${timeoutMs} ms\n${errors}`));
+    }, timeoutMs);
+    waiting.set(id, { resolve, reject });
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  const program: Program = {
+    get pid() {
+      return child.pid;
+    },
+    async ask(command, given = {}, timeoutMs = 60_000) {
+      const id = ++asked;
+      const answered = expect(id, timeoutMs);
+      answered.catch(() => {});
+      if (gone === undefined) {
+        await writer.write(new TextEncoder().encode(`${JSON.stringify({ id, command, argument: given })}\n`))
+          .catch(() => {});
+      }
+      return await answered;
+    },
+    async end(timeoutMs = 20_000) {
+      const began = performance.now();
+      await writer.close().catch(() => {});
+      const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+      const { code, signal } = await over;
+      clearTimeout(timer);
+      return { code: signal === null ? code : -1, lingeredMs: performance.now() - began };
+    },
+    async kill() {
+      try {
+        child.kill("SIGKILL");
+      } catch {
+        // Gone by itself.
+      }
+      await writer.close().catch(() => {});
+      await over;
+    },
+    [Symbol.asyncDispose]: () => program.kill(),
+  };
+  await expect(0, 60_000).catch(async (error) => {
+    await program.kill();
+    throw error;
+  });
+  return program;
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  for await (
+    const chunk of stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
+  ) {
+    const all = (rest + chunk).split("\n");
+    rest = all.pop()!;
+    yield* all;
+  }
+  if (rest !== "") yield rest;
+}

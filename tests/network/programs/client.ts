@@ -1,0 +1,180 @@
+/** A client of a machine, which does what it is told and says how it went. */
+
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { dial, type DialEvent, type DialOptions, type ViamChannel } from "../../../mod.ts";
+import { livePeers } from "../../../lib/webrtc/peer.ts";
+import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { answerCommands } from "./answer.ts";
+
+/** How a call of the steady kind ended. */
+interface Outcome {
+  /** When it was made, and when it ended. */
+  readonly madeMs: number;
+  readonly endedMs: number;
+  /** The code it failed with; undefined when it did not. */
+  readonly code?: string;
+}
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+let channel: ViamChannel | undefined;
+let events: { atMs: number; type: string; detail?: string }[] = [];
+let outcomes: Outcome[] = [];
+let steady: { stop(): Promise<void> } | undefined;
+
+function probe() {
+  if (channel === undefined) throw new Error("there is no channel");
+  return createClient(ProbeService, channel);
+}
+
+const bytes = (length: number) => ({ data: new Uint8Array(length).fill(7) });
+
+async function* several(count: number, length: number) {
+  for (let index = 0; index < count; index++) yield bytes(length);
+}
+
+/** One call of each kind, checked. */
+async function callEveryKind({ size = 1000 }: { size?: number }): Promise<string[]> {
+  const client = probe();
+  const done: string[] = [];
+  const check = (kind: string, right: boolean) => {
+    if (!right) throw new Error(`wrong answer to the ${kind} call`);
+    done.push(kind);
+  };
+  check("unary", (await client.echo(bytes(size), { timeoutMs: 20_000 })).data.length === size);
+  let received = 0;
+  for await (const { data } of client.download({ size, count: 20 }, { timeoutMs: 20_000 })) {
+    received += data.length;
+  }
+  check("server stream", received === 20 * size);
+  const summary = await client.upload(several(20, size), { timeoutMs: 20_000 });
+  check("client stream", summary.count === 20 && summary.bytes === BigInt(20 * size));
+  let echoed = 0;
+  for await (const { data } of client.exchange(several(20, size), { timeoutMs: 20_000 })) {
+    echoed += data.length;
+  }
+  check("bidirectional stream", echoed === 20 * size);
+  return done;
+}
+
+async function callOnce(timeoutMs: number): Promise<void> {
+  const madeMs = performance.now();
+  try {
+    await probe().echo(bytes(64), { timeoutMs });
+    outcomes.push({ madeMs, endedMs: performance.now() });
+  } catch (error) {
+    outcomes.push({ madeMs, endedMs: performance.now(), code: Code[ConnectError.from(error).code] });
+  }
+}
+
+/** What the process holds: threads, descriptors other than its standard ones, and memory. */
+function usage() {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+  const sockets = readdirSync("/proc/self/fd").filter((fd) => {
+    const link = `/proc/self/fd/${fd}`;
+    try {
+      return existsSync(link) || readlinkSync(link).startsWith("socket:");
+    } catch {
+      return false;
+    }
+  }).length;
+  return { threads: field("Threads"), descriptors: sockets, rssKiB: field("VmRSS"), peers: livePeers() };
+}
+
+await answerCommands(
+  {
+    async dial({ address, options }: { address: string; options: DialOptions }) {
+      const began = performance.now();
+      events = [];
+      channel = await dial(address, {
+        ...options,
+        logger: quiet,
+        onEvent: (event: DialEvent) => {
+          if (event.type === "progress") return;
+          const detail = "error" in event ? event.error?.message : undefined;
+          events.push({
+            atMs: performance.now(),
+            type: event.type,
+            ...(detail === undefined ? {} : { detail }),
+          });
+        },
+      });
+      return {
+        tookMs: performance.now() - began,
+        kind: channel.kind,
+        path: channel.path,
+        timeline: channel.timeline,
+      };
+    },
+    /** Dials, expects that to fail, and says how. */
+    async dialInVain({ address, options }: { address: string; options: DialOptions }) {
+      const began = performance.now();
+      try {
+        await using _ = await dial(address, { ...options, logger: quiet });
+      } catch (error) {
+        return {
+          tookMs: performance.now() - began,
+          name: (error as Error).name,
+          message: (error as Error).message,
+          phase: (error as { phase?: string }).phase,
+        };
+      }
+      throw new Error("the dial succeeded");
+    },
+    kinds: callEveryKind,
+    path: () => channel?.path,
+    state: () => channel?.state,
+    echo: ({ timeoutMs = 20_000 }) => probe().echo(bytes(64), { timeoutMs }).then(() => true),
+    /** Makes a call every so often, whatever became of the others. */
+    steady({ everyMs, timeoutMs }: { everyMs: number; timeoutMs: number }) {
+      outcomes = [];
+      const open = new Set<Promise<void>>();
+      const timer = setInterval(() => {
+        const call = callOnce(timeoutMs).finally(() => open.delete(call));
+        open.add(call);
+      }, everyMs);
+      steady = {
+        async stop() {
+          clearInterval(timer);
+          await Promise.all(open);
+        },
+      };
+    },
+    now: () => performance.now(),
+    /** Ends the steady calls and says how each went, and what events there were. */
+    async outcomes() {
+      await steady?.stop();
+      steady = undefined;
+      return { outcomes, events };
+    },
+    events: () => events,
+    /** Resolves when a call has succeeded, and says how long that took. */
+    async recover({ timeoutMs }: { timeoutMs: number }) {
+      const began = performance.now();
+      for (;;) {
+        const left = timeoutMs - (performance.now() - began);
+        if (left <= 0) throw new Error(`no call succeeded within ${timeoutMs} ms`);
+        try {
+          await probe().echo(bytes(64), { timeoutMs: Math.max(1, left) });
+          return performance.now() - began;
+        } catch (error) {
+          if (channel?.state === "closed") throw error;
+        }
+      }
+    },
+    usage,
+    async close() {
+      const began = performance.now();
+      await channel?.close();
+      channel = undefined;
+      return { tookMs: performance.now() - began, ...usage() };
+    },
+  },
+  "ready",
+  async () => {
+    await steady?.stop();
+    await channel?.close();
+  },
+);

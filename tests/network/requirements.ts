@@ -1,0 +1,72 @@
+/** What the network lab needs of the machine that it runs on. */
+
+import { output } from "../../tools/commands.ts";
+
+/** A program, and the Debian package that has it. */
+const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] = [
+  ["ip", "iproute2"],
+  ["tc", "iproute2"],
+  ["nft", "nftables"],
+  ["turnserver", "coturn"],
+  ["openssl", "openssl"],
+  ["python3", "python3"],
+];
+
+/** Where Debian keeps what only root needs; not on everybody's `PATH`. */
+const ADMINISTRATION = ["/usr/sbin", "/sbin"];
+
+/** Makes `ip`, `tc` and `nft` findable for this process and its children. */
+export function extendPath(): void {
+  const path = (Deno.env.get("PATH") ?? "").split(":");
+  const added = ADMINISTRATION.filter((folder) => !path.includes(folder));
+  Deno.env.set("PATH", [...path, ...added].join(":"));
+}
+
+/** Says what is missing, one line each; nothing when the lab can be built. */
+export async function missing(): Promise<string[]> {
+  const absent: string[] = [];
+  if (Deno.build.os !== "linux") return ["Linux: the lab is made of network namespaces"];
+  if (Deno.uid() !== 0) absent.push("root: network namespaces and packet filters are made by root alone");
+  for (const [program, debianPackage] of missingPrograms()) {
+    absent.push(`the program ${program}, of the Debian package ${debianPackage}`);
+  }
+  if (absent.length > 0) return absent;
+  // What can be there and yet not permitted, as in most containers.
+  const trial = `vd-${Deno.pid}-try`;
+  try {
+    await output("ip", ["netns", "add", trial]);
+    await output("ip", ["-n", trial, "tuntap", "add", "trial0", "mode", "tun"])
+      .catch(() => absent.push("the device /dev/net/tun"));
+    await output("ip", ["netns", "exec", trial, "nft", "add", "table", "ip", "trial"])
+      .catch(() => absent.push("nftables in the kernel"));
+  } catch {
+    absent.push("the right to make network namespaces (CAP_SYS_ADMIN, CAP_NET_ADMIN)");
+  } finally {
+    await output("ip", ["netns", "delete", trial]).catch(() => {});
+  }
+  return absent;
+}
+
+/** Installs the Debian packages of missing programs. Does nothing when there are none. */
+export async function install(): Promise<void> {
+  const packages = [...new Set(missingPrograms().map(([, debianPackage]) => debianPackage))];
+  if (packages.length === 0) return;
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
+    const { success, stderr } = await new Deno.Command("apt-get", { args, env, stdout: "null" }).output();
+    if (!success) throw new Error(`apt-get ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
+}
+
+function missingPrograms() {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  return PROGRAMS.filter(([program]) =>
+    !folders.some((folder) => {
+      try {
+        return Deno.statSync(`${folder}/${program}`).isFile;
+      } catch {
+        return false;
+      }
+    })
+  );
+}
