@@ -1,12 +1,11 @@
 import {
   create,
   type DescMessage,
+  type DescMethod,
   type DescMethodStreaming,
   type DescMethodUnary,
-  fromBinary,
   type MessageInitShape,
   type MessageShape,
-  toBinary,
 } from "@bufbuild/protobuf";
 import {
   Code,
@@ -24,6 +23,7 @@ import { Metadata } from "../core/metadata.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
 import type { Call, CallRequest, Carrier } from "./carrier.ts";
+import { messageFromBytes, messageToBytes } from "./raw_method.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { unaryCall } from "./unary_call.ts";
 
@@ -133,7 +133,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     deadline: Deadline,
     signal: AbortSignal | undefined,
   ): Promise<UnaryResponse<I, O>> {
-    const bytes = serialize(method.input, message);
+    const bytes = serialize(method, message);
     const path = pathOf(method);
     const open = async (token: string | undefined) => {
       const carrier = currentCarrier(options, signal);
@@ -153,7 +153,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
       method,
       header: answer.headers,
       trailer: answer.trailers,
-      message: parse(method.output, answer.message),
+      message: parse(method, answer.message),
     };
   }
 
@@ -186,7 +186,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         const metadata = Metadata.from(request.header);
         const outgoing = outgoingMessages(
           request.message,
-          (message: MessageShape<I>) => serialize(method.input, message),
+          (message: MessageShape<I>) => serialize(method, message),
           method.methodKind === "server_streaming",
         );
         const open = async (token: string | undefined) => {
@@ -200,7 +200,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
               timeoutMs: deadline.left(),
             },
             outgoing,
-            (bytes) => parse(method.output, bytes),
+            (bytes) => parse(method, bytes),
             request.signal,
             options.maxBufferedBytes,
           );
@@ -491,13 +491,16 @@ function leavable<T>(messages: AsyncIterable<T>, leave: () => void): AsyncIterab
   };
 }
 
-function serialize<I extends DescMessage>(schema: I, message: MessageShape<I>): Uint8Array {
+function serialize<I extends DescMessage>(
+  method: DescMethod & { readonly input: I },
+  message: MessageShape<I>,
+): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = toBinary(schema, message);
+    bytes = messageToBytes(method, method.input, message);
   } catch (error) {
     throw new ConnectError(
-      `cannot serialize ${schema.typeName}: ${messageOf(error)}`,
+      `cannot serialize ${method.input.typeName}: ${messageOf(error)}`,
       Code.Internal,
       undefined,
       undefined,
@@ -513,12 +516,15 @@ function serialize<I extends DescMessage>(schema: I, message: MessageShape<I>): 
   return bytes;
 }
 
-function parse<O extends DescMessage>(schema: O, bytes: Uint8Array): MessageShape<O> {
+function parse<O extends DescMessage>(
+  method: DescMethod & { readonly output: O },
+  bytes: Uint8Array,
+): MessageShape<O> {
   try {
-    return fromBinary(schema, bytes);
+    return messageFromBytes(method, method.output, bytes);
   } catch (error) {
     throw new ConnectError(
-      `cannot parse the server's ${schema.typeName}: ${messageOf(error)}`,
+      `cannot parse the server's ${method.output.typeName}: ${messageOf(error)}`,
       Code.Internal,
       undefined,
       undefined,

@@ -14,6 +14,8 @@ export interface ChildOptions {
   /** Deno's permissions, such as `--allow-net`; all of them by default. Bun has none to give. */
   readonly permissions?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Its standard input, or that it is written later. Left out, there is none. */
+  readonly input?: string | { readonly open: true };
 }
 
 /** How a program ended. */
@@ -29,22 +31,30 @@ export interface ChildExit {
 
 /** A running program. Disposing of it kills it, if it still runs. */
 export interface Child extends AsyncDisposable {
+  readonly pid: number;
   /** Sends it a signal. */
   kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
   /** Resolves with the next line of its standard output; rejects if it ends before. */
   line(): Promise<string>;
   readonly exit: Promise<ChildExit>;
+  /** Writes to its standard input. */
+  write(text: string): void;
+  /** Ends its standard input. */
+  endInput(): void;
 }
 
 /** Starts a program, named from the root of the project. */
 export function startProgram(program: string, options: ChildOptions = {}): Child {
-  const { args = [], permissions = ["--allow-all"], env = {} } = options;
+  const { args = [], permissions = ["--allow-all"], env = {}, input } = options;
   const before = runtime === "deno" ? ["run", "--no-prompt", "--no-check", ...permissions] : [];
   const child = spawn(process.execPath, [...before, program, ...args], {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: "1", ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    // The input is there or not; the type is of the others.
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] as ["pipe", "pipe", "pipe"],
   });
+  child.stdin?.on("error", () => {}); // it may end before it has read everything
+  if (typeof input === "string") child.stdin?.end(input);
   let stdout = "", stderr = "", read = 0, last = performance.now();
   let wake = Promise.withResolvers<void>();
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -65,8 +75,11 @@ export function startProgram(program: string, options: ChildOptions = {}): Child
   // Not by `child.kill`: Deno then reports the signal as what ended it, whatever the program made of it.
   const kill: Child["kill"] = (signal) => void process.kill(child.pid!, signal);
   return {
+    pid: child.pid!,
     kill,
     exit,
+    write: (text) => void child.stdin?.write(text),
+    endInput: () => void child.stdin?.end(),
     async line() {
       for (;;) {
         const end = stdout.indexOf("\n", read);

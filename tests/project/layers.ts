@@ -5,7 +5,7 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
 // Top down: a layer may import those below it. Within one line, only what SIDEWAYS allows.
 const LAYERS: readonly (readonly string[])[] = [
-  ["mod"],
+  ["mod", "cli"],
   ["dial"],
   ["channel", "reconnect", "auth"],
   ["direct", "webrtc", "rpc", "reflection"],
@@ -47,7 +47,7 @@ function inLibrary(name: string): string {
 /** The layer of a file; undefined for one that has none. */
 export function layerOf(path: string): string | undefined {
   if (path.startsWith("proto/gen/")) return "proto";
-  const folder = /^lib\/(core|rpc|direct|webrtc|reflection|testing)\//.exec(path)?.[1];
+  const folder = /^lib\/(core|rpc|direct|webrtc|reflection|testing|cli)\//.exec(path)?.[1];
   return folder ?? Object.keys(FILES).find((layer) => FILES[layer]?.includes(path));
 }
 
@@ -74,7 +74,7 @@ export function brokenArrows(graph: ImportGraph): string[] {
 function allowed(from: string, to: string): boolean {
   if (from === to) return true;
   if (from === "testing") return TESTING_MAY_IMPORT.has(to);
-  if (to === "testing") return false;
+  if (to === "testing") return from === "cli"; // which serves a machine
   const above = LAYERS.findIndex((layer) => layer.includes(from));
   const below = LAYERS.findIndex((layer) => layer.includes(to));
   return above < below || (above === below && SIDEWAYS.has(`${from} → ${to}`));

@@ -1,0 +1,102 @@
+import { parseArgs } from "node:util";
+
+/** A wrong command line: nothing was done. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** An option of a command. */
+export interface Option {
+  /** What stands for its value in the help; without it the option takes none. */
+  readonly value?: string;
+  readonly short?: string;
+  /** May be given several times. */
+  readonly multiple?: boolean;
+  /** The only values that it takes. */
+  readonly words?: readonly string[];
+  /** Its value names a file. */
+  readonly file?: boolean;
+  readonly help: string;
+}
+
+/** Options by name, without dashes. */
+export type Options = Readonly<Record<string, Option>>;
+
+/** What was typed after a command. */
+export interface Arguments {
+  readonly positionals: readonly string[];
+  /** Whether an option without a value was given. */
+  has(name: string): boolean;
+  /** The value of an option. */
+  text(name: string): string | undefined;
+  /** Every value of an option. */
+  texts(name: string): readonly string[];
+  /** The value of an option as a number. Throws a UsageError when it is none from `least` to `most`. */
+  number(name: string, least: number, most: number): number | undefined;
+}
+
+/** Secrets that people would type; the list of processes shows a command line to every user of the computer. */
+const SECRET_OPTIONS = ["api-key", "payload", "credential", "credentials", "access-token", "token", "secret"];
+
+/**
+ * Reads what was typed after a command.
+ *
+ * @throws {UsageError} when an option is not known or has a value that it does not take
+ */
+export function readArguments(typed: readonly string[], options: Options): Arguments {
+  const known = Object.fromEntries(
+    Object.entries(options).map(([name, { value, short, multiple = false }]) => [name, {
+      type: value === undefined ? "boolean" as const : "string" as const,
+      multiple,
+      ...(short === undefined ? {} : { short }),
+    }]),
+  );
+  const secret = SECRET_OPTIONS.find((name) =>
+    !(name in options) && typed.some((text) => text === `--${name}` || text.startsWith(`--${name}=`))
+  );
+  if (secret !== undefined) {
+    throw new UsageError(
+      `--${secret} would show a secret to every user of this computer; set VIAM_API_KEY and VIAM_API_KEY_ID, ` +
+        "or use --credentials-file",
+    );
+  }
+  let values: Record<string, unknown>;
+  let positionals: string[];
+  try {
+    ({ values, positionals } = parseArgs({ args: [...typed], options: known, allowPositionals: true }));
+  } catch (error) {
+    const [sentence] = error instanceof Error ? error.message.split(/(?<=\.) |\n/) : [String(error)];
+    throw new UsageError(sentence!.replace(/\.$/, ""), { cause: error });
+  }
+  for (const [name, { words }] of Object.entries(options)) {
+    if (words === undefined) continue;
+    for (const value of listOf(values[name])) {
+      if (!words.includes(value)) {
+        throw new UsageError(`--${name} is ${JSON.stringify(value)}; it takes ${words.join(", ")}`);
+      }
+    }
+  }
+  return {
+    positionals,
+    has: (name) => values[name] === true,
+    text: (name) => listOf(values[name])[0],
+    texts: (name) => listOf(values[name]),
+    number(name, least, most) {
+      const [text] = listOf(values[name]);
+      if (text === undefined) return undefined;
+      const value = Number(text);
+      if (text.trim() === "" || !(value >= least && value <= most)) {
+        throw new UsageError(
+          `--${name} is ${JSON.stringify(text)}; it takes a number from ${least}` +
+            (most === Infinity ? " up" : ` to ${most}`),
+        );
+      }
+      return value;
+    },
+  };
+}
+
+function listOf(value: unknown): readonly string[] {
+  if (Array.isArray(value)) return value;
+  return typeof value === "string" ? [value] : [];
+}

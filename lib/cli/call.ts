@@ -1,0 +1,177 @@
+import {
+  type DescMethod,
+  type DescMethodStreaming,
+  type DescMethodUnary,
+  fromBinary,
+  fromJson,
+  type JsonValue,
+  type Message,
+  toJson,
+} from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ViamChannel } from "../channel.ts";
+import { Metadata } from "../core/metadata.ts";
+import type { ReflectedServices } from "../core/reflected_services.ts";
+import { type Arguments, UsageError } from "./arguments.ts";
+import type { Run } from "./command.ts";
+import { addressOf, dialMachine } from "./dial_command.ts";
+import { describeError, EXIT } from "./exit_code.ts";
+import { parseRequests, readJsonLines } from "./json_lines.ts";
+import { showProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+const METHOD_PATH = /^\/?[\w.]+\/\w+$/;
+
+/** Calls a method. */
+export const call: Run = async (args, terminal) => {
+  const { positionals } = args;
+  // An address has no path, so a method is never taken for one.
+  const at = METHOD_PATH.test(positionals[0] ?? "") ? 0 : 1;
+  const path = positionals[at];
+  const request = positionals[at + 1];
+  if (path === undefined || !METHOD_PATH.test(path)) {
+    throw new UsageError("call takes a method, such as viam.robot.v1.RobotService/GetVersion");
+  }
+  if (positionals.length > at + 2) {
+    throw new UsageError("call takes one request; put its JSON in quotation marks");
+  }
+  const address = addressOf(at === 0 ? undefined : positionals[0], terminal);
+  const given = request === undefined || request === "-" ? undefined : parseRequests(request);
+  const deadline = args.number("deadline", 1, Infinity);
+
+  await using channel = await dialMachine(address, args, terminal);
+  const reflection = await channel.reflect({ signal: terminal.signal });
+  const method = reflection.getMethod(path);
+  if (method === undefined) throw unknownMethod(path, reflection);
+  const streams = method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
+  if (!streams && given !== undefined && given.length > 1) {
+    throw new UsageError(`${path} takes one message, and there are ${given.length}`);
+  }
+  const values = given ?? (request === "-" || streams ? readJsonLines(terminal.input) : [{}]);
+  const messages = decoded(values, method, reflection);
+  const write = async (message: Message) => {
+    const json = toJson(method.output, message, { registry: reflection });
+    const compact = args.has("json") || method.methodKind !== "unary";
+    await terminal.write(`${JSON.stringify(json, null, compact ? 0 : 2)}\n`);
+  };
+  try {
+    await makeCall(channel, method, messages, deadline, { args, terminal, write });
+    return EXIT.ok;
+  } catch (error) {
+    // What ended the requests ended the call: the first is what went wrong.
+    const cause = error instanceof ConnectError ? error.cause : undefined;
+    if (cause instanceof UsageError) throw cause;
+    if (!(error instanceof ConnectError) || terminal.signal.aborted) throw error;
+    tellFailure(error, reflection, args, terminal);
+    return EXIT.callFailed;
+  }
+};
+
+interface Answers {
+  readonly args: Arguments;
+  readonly terminal: Terminal;
+  readonly write: (message: Message) => Promise<void>;
+}
+
+async function makeCall(
+  channel: ViamChannel,
+  method: DescMethod,
+  messages: AsyncGenerator<Message>,
+  deadline: number | undefined,
+  { args, terminal, write }: Answers,
+): Promise<void> {
+  const verbose = (name: string, metadata: Headers) => {
+    if (args.has("verbose")) tellMetadata(name, metadata, terminal);
+  };
+  const progress = showProgress(terminal, `calling ${method.name}`);
+  const signal = terminal.signal;
+  try {
+    if (method.methodKind === "unary") {
+      const first = await messages.next();
+      if (first.done === true) throw new UsageError("There is no message on standard input");
+      if ((await messages.next()).done !== true) {
+        throw new UsageError(`${method.name} takes one message, and standard input has more`);
+      }
+      const answer = await channel.unary(method as DescMethodUnary, signal, deadline, undefined, first.value);
+      progress.end();
+      verbose("header", answer.header);
+      await write(answer.message);
+      verbose("trailer", answer.trailer);
+      return;
+    }
+    const answer = await channel.stream(
+      method as DescMethodStreaming,
+      signal,
+      deadline,
+      undefined,
+      messages,
+    );
+    progress.end();
+    verbose("header", answer.header);
+    for await (const message of answer.message) await write(message);
+    verbose("trailer", answer.trailer);
+  } finally {
+    progress.end();
+  }
+}
+
+async function* decoded(
+  values: Iterable<unknown> | AsyncIterable<unknown>,
+  { input }: DescMethod,
+  registry: ReflectedServices,
+): AsyncGenerator<Message> {
+  let number = 0;
+  for await (const value of values) {
+    number++;
+    let message: Message;
+    try {
+      message = fromJson(input, value as JsonValue, { registry });
+    } catch (error) {
+      throw new UsageError(`Message ${number} is no ${input.typeName}: ${describeError(error)}`, {
+        cause: error,
+      });
+    }
+    yield message;
+  }
+}
+
+function unknownMethod(path: string, reflection: ReflectedServices): UsageError {
+  const [service] = path.replace(/^\//, "").split("/");
+  const known = reflection.getService(service!);
+  const hint = known === undefined
+    ? "viam-dial list shows its services"
+    : `${service} has ${known.methods.map(({ name }) => name).join(", ")}`;
+  return new UsageError(`The machine has no method ${path.replace(/^\//, "")}; ${hint}`);
+}
+
+function tellMetadata(name: string, metadata: Headers, terminal: Terminal): void {
+  for (const [key, values] of Metadata.from(metadata).lists()) {
+    for (const value of values) terminal.warn(`${name} ${key}: ${value}\n`);
+  }
+}
+
+function tellFailure(
+  error: ConnectError,
+  registry: ReflectedServices,
+  args: Arguments,
+  terminal: Terminal,
+): void {
+  const details = error.details.map((detail) => {
+    if ("desc" in detail) return { type: detail.desc.typeName };
+    const schema = registry.getMessage(detail.type);
+    if (schema === undefined) return { type: detail.type };
+    return {
+      type: detail.type,
+      value: toJson(schema, fromBinary(schema, detail.value), { registry }),
+    };
+  });
+  if (args.has("json")) {
+    const { rawMessage } = error;
+    const status = { code: error.code, status: Code[error.code], message: rawMessage, details };
+    terminal.warn(`${JSON.stringify({ error: status, exitCode: EXIT.callFailed })}\n`);
+    return;
+  }
+  terminal.warn(`viam-dial: ${describeError(error)}\n`);
+  for (const detail of details) terminal.warn(`  ${JSON.stringify(detail)}\n`);
+  if (args.has("verbose")) tellMetadata("trailer", error.metadata, terminal);
+}

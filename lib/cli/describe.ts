@@ -1,0 +1,98 @@
+import {
+  create,
+  type DescEnum,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  toJson,
+} from "@bufbuild/protobuf";
+import {
+  DescriptorProtoSchema,
+  EnumDescriptorProtoSchema,
+  FieldDescriptorProtoSchema,
+  MethodDescriptorProtoSchema,
+  ServiceDescriptorProtoSchema,
+} from "@bufbuild/protobuf/wkt";
+import type { ReflectedServices } from "../core/reflected_services.ts";
+import { UsageError } from "./arguments.ts";
+import type { Run } from "./command.ts";
+import { addressOf, dialMachine } from "./dial_command.ts";
+import { EXIT } from "./exit_code.ts";
+import { enumText, messageText, methodText, serviceText } from "./proto_text.ts";
+
+/** Shows a service, method, message or enumeration. */
+export const describe: Run = async (args, terminal) => {
+  const { positionals } = args;
+  if (positionals.length === 0 || positionals.length > 2) throw new UsageError("describe takes a name");
+  const name = positionals.at(-1)!;
+  const address = addressOf(positionals.length === 2 ? positionals[0] : undefined, terminal);
+  await using channel = await dialMachine(address, args, terminal);
+  const reflection = await channel.reflect({ signal: terminal.signal });
+  const found = find(name, reflection);
+  if (found === undefined) {
+    throw new UsageError(
+      `The machine describes nothing named ${
+        JSON.stringify(name)
+      }; viam-dial list --methods shows what it has`,
+    );
+  }
+  await terminal.write(args.has("json") ? `${JSON.stringify(asJson(found))}\n` : textOf(found));
+  return EXIT.ok;
+};
+
+type Described = DescService | DescMethod | DescMessage | DescEnum;
+
+/** A method may be named with a dot, too, as protobuf does. */
+function find(name: string, reflection: ReflectedServices): Described | undefined {
+  const plain = name.replace(/^[./]/, "");
+  const type = reflection.get(plain);
+  if (type !== undefined && type.kind !== "extension") return type;
+  return reflection.getMethod(plain) ?? reflection.getMethod(plain.replace(/\.([^.]*)$/, "/$1"));
+}
+
+function textOf(found: Described): string {
+  switch (found.kind) {
+    case "service":
+      return serviceText(found);
+    case "message":
+      return messageText(found);
+    case "enum":
+      return enumText(found);
+    case "rpc": {
+      const messages = new Set([found.input, found.output]);
+      return [methodText(found), ...[...messages].map((message) => messageText(message))].join("\n");
+    }
+  }
+}
+
+function asJson(found: Described): object {
+  const { kind } = found;
+  switch (found.kind) {
+    case "service":
+      return { kind, name: found.typeName, descriptor: toJson(ServiceDescriptorProtoSchema, found.proto) };
+    case "message":
+      return {
+        kind,
+        name: found.typeName,
+        descriptor: toJson(DescriptorProtoSchema, withoutOptions(found)),
+      };
+    case "enum":
+      return { kind, name: found.typeName, descriptor: toJson(EnumDescriptorProtoSchema, found.proto) };
+    case "rpc":
+      return {
+        kind,
+        name: `${found.parent.typeName}/${found.name}`,
+        descriptor: toJson(MethodDescriptorProtoSchema, found.proto),
+        input: asJson(found.input),
+        output: asJson(found.output),
+      };
+  }
+}
+
+/** Options may be extensions, which have no JSON here. */
+function withoutOptions({ proto }: DescMessage): DescMessage["proto"] {
+  return create(DescriptorProtoSchema, {
+    ...proto,
+    field: proto.field.map((field) => create(FieldDescriptorProtoSchema, { ...field, options: undefined })),
+  });
+}

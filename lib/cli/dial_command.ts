@@ -1,0 +1,190 @@
+import { readFile } from "node:fs/promises";
+import { type DialOptions, withApiKey } from "../options.ts";
+import type { Credentials, CredentialType } from "../credentials.ts";
+import { dial } from "../dial.ts";
+import type { ViamChannel } from "../channel.ts";
+import type { DialEvent } from "../events.ts";
+import { type Arguments, type Options, UsageError } from "./arguments.ts";
+import { showProgress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Options of every command that dials. */
+export const DIAL_OPTIONS: Options = {
+  "direct": { help: "dial directly, without WebRTC" },
+  "insecure": { help: "without TLS" },
+  "allow-insecure-downgrade": { help: "go on without TLS if the server has none" },
+  "allow-insecure-with-creds-downgrade": { help: "the same with credentials, in the clear" },
+  "signaling": { value: "HOST:PORT", help: "the signaling server, if it is not the default one" },
+  "signaling-insecure": { help: "signal without TLS" },
+  "force-relay": { help: "WebRTC only through TURN servers" },
+  "force-p2p": { help: "WebRTC never through TURN servers" },
+  "protocol": { value: "NAME", words: ["auto", "grpc", "grpc-web"], help: "what to speak directly" },
+  "ca": { value: "FILE", file: true, help: "trust this authority (PEM) instead of the system's" },
+  "client-cert": { value: "FILE", file: true, help: "the client's certificate (PEM)" },
+  "client-key": { value: "FILE", file: true, help: "the client's private key (PEM)" },
+  "server-name": { value: "NAME", help: "the name to verify, when it is not the host's" },
+  "credentials-file": {
+    value: "FILE",
+    file: true,
+    help: 'credentials as JSON: {"apiKey": …, "apiKeyId": …}, or {"type": …, "payload": …, "entity": …}',
+  },
+  "entity": { value: "NAME", help: "whom to authenticate as, when it is not the default" },
+  "header": { value: "NAME:VALUE", short: "H", multiple: true, help: "metadata of every call" },
+  "timeout": { value: "MS", help: "how long the dial may take; 20000 by default" },
+};
+
+/** The variables that say what the command line leaves out. */
+export const VARIABLES = {
+  address: "VIAM_ADDRESS",
+  apiKey: "VIAM_API_KEY",
+  apiKeyId: "VIAM_API_KEY_ID",
+} as const;
+
+/** The address to dial. */
+export function addressOf(typed: string | undefined, terminal: Terminal): string {
+  const address = typed ?? terminal.variable(VARIABLES.address);
+  if (address === undefined) {
+    throw new UsageError(`Which machine? Give its address, or set ${VARIABLES.address}`);
+  }
+  return address;
+}
+
+/**
+ * The options to dial with.
+ *
+ * @throws {UsageError} when they cannot be had
+ */
+export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promise<DialOptions> {
+  const signaling = args.text("signaling");
+  const protocol = args.text("protocol") as DialOptions["protocol"];
+  const timeoutMs = args.number("timeout", 0, Infinity);
+  const tls = {
+    ...await fileOption(args, "ca", "ca"),
+    ...await fileOption(args, "client-cert", "cert"),
+    ...await fileOption(args, "client-key", "key"),
+    ...textOption(args, "server-name", "serverName"),
+  };
+  return {
+    ...await credentialsOf(args, terminal),
+    ...(args.has("direct") ? { disableWebrtc: true } : {}),
+    ...(args.has("insecure") ? { insecure: true } : {}),
+    ...(args.has("allow-insecure-downgrade") ? { allowInsecureDowngrade: true } : {}),
+    ...(args.has("allow-insecure-with-creds-downgrade") ? { allowInsecureWithCredsDowngrade: true } : {}),
+    ...(protocol === undefined ? {} : { protocol }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(Object.keys(tls).length === 0 ? {} : { tls }),
+    headers: args.texts("header").map(headerOf),
+    webrtc: {
+      ...(signaling === undefined ? {} : { signalingAddress: signaling }),
+      ...(args.has("signaling-insecure") ? { signalingInsecure: true } : {}),
+      ...(args.has("force-relay") ? { forceRelay: true } : {}),
+      ...(args.has("force-p2p") ? { forceP2P: true } : {}),
+    },
+    signal: terminal.signal,
+  };
+}
+
+/** Dials, and shows how that goes. */
+export async function dialMachine(
+  address: string,
+  args: Arguments,
+  terminal: Terminal,
+): Promise<ViamChannel> {
+  const options = await dialOptionsOf(args, terminal);
+  const progress = showProgress(terminal, `dialing ${address}`);
+  try {
+    return await dial(address, {
+      ...options,
+      onEvent(event) {
+        if (event.type === "progress") progress.now(`dialing ${address}: ${event.entry.phase} done`);
+        if (args.has("verbose")) terminal.warn(`${describeEvent(event)}\n`);
+      },
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+/** One line for an event. */
+export function describeEvent(event: DialEvent): string {
+  switch (event.type) {
+    case "progress": {
+      const { atMs, durationMs, phase, detail, ok } = event.entry;
+      const took = durationMs === undefined ? "" : ` (${durationMs.toFixed(1)} ms)`;
+      return `${atMs.toFixed(1).padStart(9)} ms ${ok ? " " : "!"} ${phase}: ${detail}${took}`;
+    }
+    case "connecting":
+      return `connecting to ${event.address}`;
+    case "connected":
+      return `connected: ${event.kind}`;
+    case "disconnected":
+      return `disconnected: ${event.error.message}`;
+    case "reconnecting":
+      return `reconnecting, attempt ${event.attempt} in ${Math.round(event.delayMs)} ms`;
+    case "reconnectfailed":
+      return `attempt ${event.attempt} failed: ${event.error.message}`;
+    case "closed":
+      return event.error === undefined ? "closed" : `closed: ${event.error.message}`;
+    default:
+      return JSON.stringify(event);
+  }
+}
+
+async function credentialsOf(args: Arguments, terminal: Terminal): Promise<DialOptions> {
+  const entity = args.text("entity");
+  const named = entity === undefined ? {} : { authEntity: entity };
+  const file = args.text("credentials-file");
+  if (file !== undefined) return { ...await readCredentials(file), ...named };
+  const apiKey = terminal.variable(VARIABLES.apiKey);
+  const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
+  if (apiKey === undefined && apiKeyId === undefined) return named;
+  if (apiKey === undefined || apiKeyId === undefined) {
+    throw new UsageError(`${VARIABLES.apiKey} and ${VARIABLES.apiKeyId} go together; set both or neither`);
+  }
+  return { ...withApiKey(apiKey, apiKeyId), ...named };
+}
+
+/** Reads credentials from a file. Nothing of its content gets into a message. */
+async function readCredentials(file: string): Promise<DialOptions> {
+  const text = await readText(file, "credentials-file");
+  let read: unknown;
+  try {
+    read = JSON.parse(text);
+  } catch {
+    throw new UsageError(`--credentials-file ${file} is no JSON`);
+  }
+  const { apiKey, apiKeyId, type, payload, entity } = Object(read) as Record<string, unknown>;
+  if (typeof apiKey === "string" && typeof apiKeyId === "string") return withApiKey(apiKey, apiKeyId);
+  if (typeof type === "string" && typeof payload === "string") {
+    const credentials: Credentials = { type: type as CredentialType, payload };
+    return { credentials, ...(typeof entity === "string" ? { authEntity: entity } : {}) };
+  }
+  throw new UsageError(`--credentials-file ${file} has neither apiKey and apiKeyId, nor type and payload`);
+}
+
+function headerOf(text: string): [string, string] {
+  const colon = text.indexOf(":");
+  // Without its text, which may be a secret.
+  if (colon <= 0) throw new UsageError("--header takes NAME:VALUE, and there is no name before a colon");
+  return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
+}
+
+function textOption(args: Arguments, option: string, member: string): Record<string, string> {
+  const text = args.text(option);
+  return text === undefined ? {} : { [member]: text };
+}
+
+async function fileOption(args: Arguments, option: string, member: string): Promise<Record<string, string>> {
+  const file = args.text(option);
+  return file === undefined ? {} : { [member]: await readText(file, option) };
+}
+
+/** Reads a file that an option names. */
+export async function readText(file: string, option: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--${option} cannot be read: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,68 @@
+import type { Options } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+
+const PROGRAM = "viam-dial";
+
+/** What there is, as text or as one line of JSON. */
+export function generalHelp(json: boolean): string {
+  if (json) return `${JSON.stringify({ commands: COMMANDS.map(asJson) })}\n`;
+  return [
+    "Dials Viam machines, and shows what happens.",
+    "",
+    `usage: ${PROGRAM} COMMAND [OPTIONS]`,
+    "",
+    ...columns(COMMANDS.map(({ name, summary }) => [name, summary])),
+    "",
+    `${PROGRAM} COMMAND --help shows a command; ${PROGRAM} --version the version.`,
+    "",
+    "VIAM_ADDRESS stands for an ADDRESS that is left out. VIAM_API_KEY and VIAM_API_KEY_ID are the credentials.",
+    "",
+  ].join("\n");
+}
+
+/** What a command takes, as text or as one line of JSON. */
+export function commandHelp(command: Command, json: boolean): string {
+  if (json) return `${JSON.stringify(asJson(command))}\n`;
+  const { name, usage, summary, details, options } = command;
+  return [
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
+    "",
+    `usage: ${PROGRAM} ${name} [OPTIONS]${usage === "" ? "" : ` ${usage}`}`,
+    "",
+    ...wrapped(details),
+    "",
+    ...columns(rows(options)),
+    "",
+  ].join("\n");
+}
+
+function asJson({ name, summary, usage, details, options }: Command): object {
+  return { name, summary, usage, details, options };
+}
+
+function rows(options: Options): [string, string][] {
+  return Object.entries(options).map(([name, { value, short, words, help }]) => [
+    `${short === undefined ? "   " : `-${short},`} --${name}${value === undefined ? "" : ` ${value}`}`,
+    words === undefined ? help : `${help}: ${words.join(", ")}`,
+  ]);
+}
+
+function columns(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+}
+
+/** Lines of at most 90 characters. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + word.length >= 90) {
+      lines.push(line);
+      line = "";
+    }
+    line += line === "" ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}

@@ -1,0 +1,105 @@
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { AuthenticatedChannel, ViamChannel } from "../channel.ts";
+import { pause } from "../pause.ts";
+import type { ChannelPath } from "../reconnect.ts";
+import { UsageError } from "./arguments.ts";
+import type { Run } from "./command.ts";
+import { addressOf, dialMachine } from "./dial_command.ts";
+import { describeError, EXIT } from "./exit_code.ts";
+import { rawMethod } from "../rpc/raw_method.ts";
+import { summarize } from "./round_trips.ts";
+
+/** Measures round trips. */
+export const ping: Run = async (args, terminal) => {
+  const [typed, extra] = args.positionals;
+  if (extra !== undefined) {
+    throw new UsageError(`ping takes one address, not ${JSON.stringify(extra)} as well`);
+  }
+  const count = args.number("count", 1, Infinity) ?? Infinity;
+  const interval = args.number("interval", 0, Infinity) ?? 1_000;
+  const deadline = args.number("deadline", 1, Infinity) ?? 5_000;
+  const address = addressOf(typed, terminal);
+  const tell = (text: string, record: object) =>
+    terminal.write(args.has("json") ? `${JSON.stringify(record)}\n` : `${text}\n`);
+
+  const began = performance.now();
+  await using channel = await dialMachine(address, args, terminal);
+  const dialMs = performance.now() - began;
+  let path = describePath(channel.path);
+  await tell(`PING ${address}: dialed in ${dialMs.toFixed(1)} ms, ${path}`, {
+    type: "connected",
+    address,
+    dialMs,
+    kind: channel.kind,
+    path: channel.path,
+  });
+
+  const times: number[] = [];
+  let sent = 0;
+  const start = performance.now();
+  while (sent < count && !terminal.signal.aborted) {
+    const due = start + sent * interval;
+    try {
+      if (sent > 0) await pause(Math.max(0, due - performance.now()), terminal.signal);
+    } catch {
+      break; // interrupted
+    }
+    sent++;
+    try {
+      const ms = await roundTrip(channel, deadline, terminal.signal);
+      times.push(ms);
+      const now = describePath(channel.path);
+      const moved = now === path ? "" : `, now ${now}`;
+      path = now;
+      await tell(`seq=${sent} time=${ms.toFixed(3)} ms${moved}`, { type: "answer", seq: sent, ms });
+    } catch (error) {
+      if (terminal.signal.aborted) {
+        sent--;
+        break;
+      }
+      const text = describeError(error);
+      await tell(`seq=${sent} no answer: ${text}`, { type: "lost", seq: sent, error: text });
+      if (channel.state === "closed") break;
+    }
+  }
+  const totalMs = performance.now() - start;
+  const summary = summarize(sent, times);
+  const rtt = summary.minMs === undefined ? [] : [
+    `round trip min/mean/median/max ${
+      [summary.minMs, summary.meanMs, summary.medianMs, summary.maxMs].map((ms) => ms.toFixed(3)).join("/")
+    } ms`,
+  ];
+  await tell(
+    [
+      `--- ${address} ---`,
+      `${sent} sent, ${times.length} answered, ${summary.lostPercent} % lost, ${totalMs.toFixed(0)} ms`,
+      ...rtt,
+    ].join("\n"),
+    { type: "summary", totalMs, ...summary },
+  );
+  return times.length > 0 || sent === 0 ? EXIT.ok : EXIT.callFailed;
+};
+
+const PING = rawMethod("/viam_dial.v1.Ping/Ask", "unary") as DescMethodUnary;
+
+/** How long the machine takes to say that it has no such method, in milliseconds. */
+export async function roundTrip(
+  channel: ViamChannel | AuthenticatedChannel,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const began = performance.now();
+  try {
+    await channel.unary(PING, signal, deadline, undefined, {});
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented) throw error;
+  }
+  return performance.now() - began;
+}
+
+/** How calls go, in a few words. */
+export function describePath({ kind, protocol, local, remote }: ChannelPath): string {
+  const way = local === undefined ? remote : `${local} to ${remote}`;
+  return kind === "direct" ? `direct, ${protocol}, ${way}` : `${protocol}, ${kind}, ${way}`;
+}

@@ -1,0 +1,75 @@
+import { ConnectError } from "@connectrpc/connect";
+import { formatTimeline } from "../core/timeline.ts";
+import { DialError } from "../errors.ts";
+import { VERSION } from "../version.ts";
+import { readArguments, UsageError } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+import { describeError, EXIT, exitCodeOf } from "./exit_code.ts";
+import { commandHelp, generalHelp } from "./help.ts";
+import type { Terminal } from "./terminal.ts";
+
+/**
+ * Runs one command line, without the name of the program.
+ *
+ * @returns the exit code
+ */
+export async function runCommandLine(typed: readonly string[], terminal: Terminal): Promise<number> {
+  const [name, ...rest] = typed;
+  const json = typed.includes("--json");
+  if (name === "--version") {
+    await terminal.write(json ? `${JSON.stringify({ version: VERSION })}\n` : `${VERSION}\n`);
+    return EXIT.ok;
+  }
+  const command = COMMANDS.find((known) => known.name === name);
+  if (name === undefined || ["help", "--help", "-h"].includes(name)) {
+    const asked = COMMANDS.find((known) => known.name === rest[0]);
+    await terminal.write(asked === undefined ? generalHelp(json) : commandHelp(asked, json));
+    return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  try {
+    if (command === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}`);
+    return await runCommand(command, rest, terminal, json);
+  } catch (error) {
+    const exitCode = terminal.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+    if (exitCode === EXIT.interrupted) return exitCode;
+    if (json) {
+      terminal.warn(`${JSON.stringify({ error: errorAsJson(error), exitCode })}\n`);
+      return exitCode;
+    }
+    const see = error instanceof UsageError
+      ? `; see viam-dial ${command === undefined ? "help" : `${command.name} --help`}`
+      : "";
+    terminal.warn(`viam-dial: ${describeError(error)}${see}\n`);
+    if (error instanceof DialError && typed.some((text) => text === "--verbose" || text === "-v")) {
+      terminal.warn(`${formatTimeline(error.timeline)}\n`);
+    }
+    // What nobody foresaw is a fault of this program, and its place is worth knowing.
+    if (exitCode === EXIT.failed && error instanceof Error) terminal.warn(`${error.stack}\n`);
+    return exitCode;
+  }
+}
+
+async function runCommand(
+  command: Command,
+  typed: readonly string[],
+  terminal: Terminal,
+  json: boolean,
+): Promise<number> {
+  const args = readArguments(typed, command.options);
+  if (args.has("help")) {
+    await terminal.write(commandHelp(command, json));
+    return EXIT.ok;
+  }
+  return await (await command.load())(args, terminal);
+}
+
+function errorAsJson(error: unknown): Record<string, unknown> {
+  const message = describeError(error);
+  if (error instanceof DialError) {
+    const { name, code, phase, timeline } = error;
+    return { name, code, phase, message, timeline };
+  }
+  if (error instanceof ConnectError) return { name: error.name, code: error.code, message: error.rawMessage };
+  return { name: error instanceof Error ? error.name : "Error", message };
+}

@@ -1,0 +1,57 @@
+import { isLoopback } from "../core/address.ts";
+import { type MachineOptions, startMachine } from "../testing/mod.ts";
+import { type Arguments, UsageError } from "./arguments.ts";
+import type { Run } from "./command.ts";
+import { readText, VARIABLES } from "./dial_command.ts";
+import { EXIT } from "./exit_code.ts";
+import { untilInterrupted } from "./until_interrupted.ts";
+
+/** Runs a machine. */
+export const serve: Run = async (args, terminal) => {
+  if (args.positionals.length > 0) throw new UsageError("serve takes options alone");
+  const apiKey = terminal.variable(VARIABLES.apiKey);
+  const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
+  const given = apiKey !== undefined && apiKeyId !== undefined;
+  const hostname = args.text("hostname");
+  await using machine = await startMachine({
+    port: args.number("port", 0, 65_535) ?? 0,
+    ...(hostname === undefined ? {} : { hostname }),
+    ...(args.has("no-auth")
+      ? { auth: "none" }
+      : given
+      ? { auth: { credentials: [{ type: "api-key", entity: apiKeyId, payload: apiKey }] } }
+      : {}),
+    ...(args.has("no-webrtc") ? { webrtc: false } : {}),
+    ...await tlsOf(args),
+  });
+  // Credentials that were made here are told, since nobody else can; those of the environment are known.
+  const secret = given || machine.apiKey === "" ? undefined : machine;
+  if (args.has("json")) {
+    const { address } = machine;
+    const key = secret === undefined ? {} : { apiKey: secret.apiKey, apiKeyId: secret.apiKeyId };
+    await terminal.write(`${JSON.stringify({ type: "listening", address, ...key })}\n`);
+  } else {
+    const lines = [`a machine listens on ${machine.address}`];
+    if (secret !== undefined) {
+      lines.push(
+        `  export ${VARIABLES.address}=${machine.address}`,
+        `  export ${VARIABLES.apiKey}=${secret.apiKey} ${VARIABLES.apiKeyId}=${secret.apiKeyId}`,
+      );
+    }
+    lines.push(`  viam-dial ping${args.text("cert") === undefined ? " --insecure" : ""}`);
+    await terminal.write(lines.map((line) => `${line}\n`).join(""));
+  }
+  if (args.has("no-auth") && hostname !== undefined && !isLoopback(hostname)) {
+    terminal.warn("everybody who can reach this computer may call this machine\n");
+  }
+  await untilInterrupted(terminal);
+  return EXIT.ok;
+};
+
+async function tlsOf(args: Arguments): Promise<Pick<MachineOptions, "tls">> {
+  const cert = args.text("cert");
+  const key = args.text("key");
+  if (cert === undefined && key === undefined) return {};
+  if (cert === undefined || key === undefined) throw new UsageError("--cert and --key go together");
+  return { tls: { cert: await readText(cert, "cert"), key: await readText(key, "key") } };
+}
