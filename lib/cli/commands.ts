@@ -73,6 +73,6 @@ export const COMMANDS: readonly Command[] = [
     details:
       "bash: source <(viam-dial completion bash); zsh: the same; fish: viam-dial completion fish | source",
     options: COMMON_OPTIONS,
-    load: async () => (await import("./completion.ts")).completion,
+    load: async () => (await import("./completion.ts")).completionOf(COMMANDS),
   },
 ];

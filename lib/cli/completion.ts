@@ -1,27 +1,26 @@
 import { type Option, UsageError } from "./arguments.ts";
-import type { Run } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
+import type { Command, Run } from "./command.ts";
 import { EXIT } from "./exit_code.ts";
 
-/** Writes a completion script. */
-export const completion: Run = async (args, terminal) => {
-  const [shell, extra] = args.positionals;
-  const script = extra === undefined && shell !== undefined && Object.hasOwn(SCRIPTS, shell)
-    ? SCRIPTS[shell as keyof typeof SCRIPTS]()
-    : undefined;
-  if (script === undefined) throw new UsageError("completion takes bash, zsh or fish");
-  await terminal.write(args.has("json") ? `${JSON.stringify({ shell, script })}\n` : script);
-  return EXIT.ok;
-};
+/** Writes a completion script of these commands. */
+export function completionOf(commands: readonly Command[]): Run {
+  return async (args, terminal) => {
+    const [shell, extra] = args.positionals;
+    const script = extra === undefined && shell !== undefined && Object.hasOwn(SCRIPTS, shell)
+      ? SCRIPTS[shell as keyof typeof SCRIPTS](commands)
+      : undefined;
+    if (script === undefined) throw new UsageError("completion takes bash, zsh or fish");
+    await terminal.write(args.has("json") ? `${JSON.stringify({ shell, script })}\n` : script);
+    return EXIT.ok;
+  };
+}
 
 const SCRIPTS = { bash, zsh, fish };
 
-const NAMES = COMMANDS.map(({ name }) => name).join(" ");
-
 /** Every option with a value, by name; no two commands mean different values by one name. */
-function valued(): [string, Option][] {
+function valued(commands: readonly Command[]): [string, Option][] {
   const all = new Map<string, Option>();
-  for (const { options } of COMMANDS) {
+  for (const { options } of commands) {
     for (const [name, option] of Object.entries(options)) {
       if (option.value !== undefined) all.set(name, option);
     }
@@ -29,20 +28,21 @@ function valued(): [string, Option][] {
   return [...all];
 }
 
-function bash(): string {
-  const files = valued().filter(([, { file }]) => file === true).map(([name]) => `--${name}`);
-  const words = valued().flatMap(([name, { words }]) =>
+function bash(commands: readonly Command[]): string {
+  const names = commands.map(({ name }) => name).join(" ");
+  const files = valued(commands).filter(([, { file }]) => file === true).map(([name]) => `--${name}`);
+  const words = valued(commands).flatMap(([name, { words }]) =>
     words === undefined
       ? []
       : [`    --${name}) COMPREPLY=($(compgen -W "${words.join(" ")}" -- "$word")); return ;;`]
   );
-  const others = valued().filter(([, { file, words }]) => file !== true && words === undefined)
+  const others = valued(commands).filter(([, { file, words }]) => file !== true && words === undefined)
     .flatMap(([name, { short }]) => [`--${name}`, ...short === undefined ? [] : [`-${short}`]]);
   return `# viam-dial completion for bash
 _viam_dial() {
   local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}"
   if (( COMP_CWORD == 1 )); then
-    COMPREPLY=($(compgen -W "${NAMES} help --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "${names} help --help --version" -- "$word"))
     return
   fi
   case "$before" in
@@ -52,12 +52,12 @@ ${words.join("\n")}
   esac
   case "\${COMP_WORDS[1]}" in
     completion) COMPREPLY=($(compgen -W "bash zsh fish" -- "$word")) ;;
-    help) COMPREPLY=($(compgen -W "${NAMES}" -- "$word")) ;;
+    help) COMPREPLY=($(compgen -W "${names}" -- "$word")) ;;
   esac
   if [[ "$word" == -* ]]; then
     case "\${COMP_WORDS[1]}" in
 ${
-    COMMANDS.map(({ name, options }) =>
+    commands.map(({ name, options }) =>
       `      ${name}) COMPREPLY=($(compgen -W "${
         Object.keys(options).map((option) => `--${option}`).join(" ")
       }" -- "$word")) ;;`
@@ -70,7 +70,7 @@ complete -o filenames -F _viam_dial viam-dial
 `;
 }
 
-function zsh(): string {
+function zsh(commands: readonly Command[]): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const escaped = (text: string) => text.replaceAll(/[[\]:\\]/g, "\\$&");
   const spec = (name: string, { value, words, file, multiple, help }: Option) => {
@@ -85,7 +85,7 @@ function zsh(): string {
 _viam_dial() {
   local -a commands
   commands=(
-${COMMANDS.map(({ name, summary }) => `    ${quoted(`${name}:${escaped(summary)}`)}`).join("\n")}
+${commands.map(({ name, summary }) => `    ${quoted(`${name}:${escaped(summary)}`)}`).join("\n")}
   )
   if (( CURRENT == 2 )); then
     _describe command commands
@@ -96,7 +96,7 @@ ${COMMANDS.map(({ name, summary }) => `    ${quoted(`${name}:${escaped(summary)}
   (( CURRENT-- ))
   case "$command" in
 ${
-    COMMANDS.map(({ name, options }) =>
+    commands.map(({ name, options }) =>
       `    ${name}) _arguments ${
         [
           ...positional[name] === undefined ? [] : [positional[name]],
@@ -111,10 +111,10 @@ if [[ "$funcstack[1]" == _viam_dial ]]; then _viam_dial "$@"; else compdef _viam
 `;
 }
 
-function fish(): string {
+function fish(commands: readonly Command[]): string {
   const quoted = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}'`;
   const lines = ["# viam-dial completion for fish", "complete -c viam-dial -f"];
-  for (const { name, summary, options } of COMMANDS) {
+  for (const { name, summary, options } of commands) {
     lines.push(`complete -c viam-dial -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`);
     for (const [option, { value, short, words, file, help }] of Object.entries(options)) {
       const parts = [
