@@ -23,6 +23,7 @@
 export { dial, dialDirect } from "./lib/dial.ts";
 export { DialOptions, withApiKey } from "./lib/options.ts";
 export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options.ts";
+export { deadline } from "./lib/deadline.ts";
 export { resolveDialOptions } from "./lib/resolve_options.ts";
 export type { ResolvedDialOptions } from "./lib/resolve_options.ts";
 export type { Credentials, CredentialType } from "./lib/credentials.ts";

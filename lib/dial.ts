@@ -195,6 +195,7 @@ async function attemptDial(
           address,
           attempts,
           timeline: timeline.entries,
+          authenticated: options.credentials !== undefined || options.accessToken !== undefined,
           ...(budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
         });
       }

@@ -1,4 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { connectionReason } from "./core/connection_error.ts";
+import {
+  dialAdvice,
+  type MissingPermission,
+  missingPermission,
+  permissionAdvice,
+  PHASE_WAITS,
+} from "./core/dial_advice.ts";
 import type { DialPhase, TimelineEntry } from "./core/timeline.ts";
 import {
   AuthenticationError,
@@ -20,6 +28,8 @@ export interface DialFailure {
   readonly timeline: readonly TimelineEntry[];
   /** Set when the time ran out. */
   readonly timeoutMs?: number | undefined;
+  /** Whether there were credentials or a token. */
+  readonly authenticated?: boolean;
 }
 
 const OFFLINE = "host appears to be offline";
@@ -28,56 +38,71 @@ const SIGNALING_PHASES: readonly DialPhase[] = ["config", "offer", "signaling", 
 
 /** The error that a dial rejects with: of the kind that tells what to do, and saying it. */
 export function toDialError(failure: DialFailure): DialError {
-  const { error, phase, address, attempts, timeline } = failure;
-  if (error instanceof DialError) return error;
+  const { error, phase, address, attempts, timeline, timeoutMs } = failure;
   const init = { phase, address, attempts, timeline, cause: error };
-  if (failure.timeoutMs !== undefined) {
+  // Made where it was found out, which is before the attempt is over.
+  if (error instanceof InsecureConnectionError) {
+    const { message, authenticated } = error;
+    return new InsecureConnectionError(message, {
+      phase: error.phase,
+      address,
+      attempts,
+      timeline,
+      authenticated,
+    });
+  }
+  if (error instanceof DialError) return error;
+  if (timeoutMs !== undefined) {
     return new DialTimeoutError(
-      `Cannot dial ${address} within ${failure.timeoutMs} ms: the time ran out in phase "${phase}"` +
-        ` (${PHASE_HINTS[phase]}). Raise timeoutMs if the network is slow`,
+      `Cannot dial ${address} within ${timeoutMs} ms: the time ran out in phase "${phase}", ` +
+        `${PHASE_WAITS[phase]}. ${dialAdvice(undefined, phase)}; if the network is slow, raise timeoutMs`,
       init,
     );
   }
-  const permission = permissionFlag(error);
+  const permission = permissionOf(error);
   if (permission !== undefined) {
+    const { flag, scope } = permission;
+    const what = `${flag.replace("--allow-", "")} access${scope === undefined ? "" : ` to ${scope}`}`;
     return new DialPermissionError(
-      `Cannot dial ${address}: the runtime does not permit it. Run deno with ${permission}`,
-      init,
+      `Cannot dial ${address}: Deno does not permit ${what}. ${permissionAdvice(permission, phase)}`,
+      { ...init, flag },
     );
   }
-  const text = error instanceof ConnectError
-    ? `[${Code[error.code]}] ${error.rawMessage}`
-    : error instanceof Error
-    ? error.message
-    : String(error);
+  const reason = connectionReason(error);
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  const failed = (why: string, advice: string) => `Cannot dial ${address}: ${why}: ${text}. ${advice}`;
   if (error instanceof ConnectError) {
     if (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied) {
       return new AuthenticationError(
-        `Cannot dial ${address}: the server refused the credentials: ${text}. ` +
-          "Check the key and its id, and that they are for this machine",
+        failure.authenticated === false
+          ? failed("the server wants credentials", "Pass some, such as DialOptions.withApiKey(key, id)")
+          : failed(
+            "the server refused the credentials",
+            "Check the key and its id, and that they are for this machine",
+          ),
         init,
       );
     }
     if (error.rawMessage.startsWith(OFFLINE)) {
       return new HostOfflineError(
-        `Cannot dial ${address}: the machine is offline: ${text}. Check that viam-server runs and has a network`,
+        failed("the machine is offline", "Check that viam-server runs there and has a network"),
         init,
       );
     }
     if (phase === "authenticate" && error.code === Code.Unimplemented) {
       return new AuthenticationError(
-        `Cannot dial ${address}: the server takes no credentials: ${text}. Dial without credentials`,
+        failed("the server takes no credentials", "Dial it without credentials"),
         init,
       );
     }
     if (SIGNALING_PHASES.includes(phase)) {
       return new SignalingError(
-        `Cannot dial ${address}: no WebRTC connection: ${text} (phase "${phase}": ${PHASE_HINTS[phase]})`,
+        failed(`no WebRTC connection, in phase "${phase}"`, dialAdvice(reason, phase)),
         init,
       );
     }
   }
-  return new DialError(`Cannot dial ${address}: ${text}`, init);
+  return new DialError(failed(`it failed in phase "${phase}"`, dialAdvice(reason, phase)), init);
 }
 
 /** The refusal to go on without TLS (Python's `InsecureConnectionError`; protocol §2.7). */
@@ -95,24 +120,11 @@ export function insecureConnection(
   return new InsecureConnectionError(`${text}. ${hint}`, { ...failure, authenticated });
 }
 
-const PHASE_HINTS: Readonly<Record<DialPhase, string>> = {
-  options: "checking the options",
-  tls: "finding out whether the server speaks TLS",
-  connect: "reaching the server",
-  authenticate: "waiting for a token",
-  config: "asking for ICE servers",
-  engine: "loading the WebRTC engine",
-  offer: "making the offer",
-  signaling: "waiting for the machine's answer",
-  channel: "waiting for the data channel: ICE found no way, or UDP is blocked",
-};
-
-/** The Deno flag that is missing, if that is what the error is about. */
-function permissionFlag(error: unknown): string | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const flag = /--allow-(?:net|ffi|read|env|sys)/.exec(cause.message)?.[0];
-    if (flag !== undefined) return flag;
-    if (cause.name === "NotCapable") return "the permission that the cause names";
+/** The permission that is missing, if that is what the error is about. */
+function permissionOf(error: unknown): MissingPermission | undefined {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
+    const missing = missingPermission(cause.message);
+    if (missing !== undefined) return missing;
   }
   return undefined;
 }

@@ -1,14 +1,22 @@
 import type { OptionProblem } from "./core/option_problem.ts";
-import type { DialPhase, TimelineEntry } from "./core/timeline.ts";
+import { type DialPhase, formatTimeline, type TimelineEntry } from "./core/timeline.ts";
+
+/** Heeded by all runtimes. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+type Inspect = (value: unknown, options?: object) => string;
 
 /** An option, an address or an argument that cannot be used. Thrown before anything is sent. */
 export class DialOptionsError extends TypeError {
   /** The name of the class. */
-  override readonly name = "DialOptionsError";
+  declare readonly name: string;
   /** Stable, for programs. */
   readonly code = "ERR_DIAL_OPTIONS";
   /** Everything that is wrong, not only the first thing. */
   readonly problems: readonly OptionProblem[];
+  static {
+    nameErrors(this, "DialOptionsError");
+  }
 
   /**
    * Made of everything that is wrong.
@@ -50,10 +58,25 @@ export interface DialErrorInit {
   readonly cause?: unknown;
 }
 
-/** A dial that failed. `cause` is what failed it: for a refusal by a server, the `ConnectError`. */
+/**
+ * A dial that failed. `cause` is what failed it: for a refusal by a server, the `ConnectError`. Printing it shows
+ * every attempt and what happened when.
+ *
+ * @example
+ * ```ts
+ * import { dial, DialError } from "@viam-dial/dial";
+ *
+ * try {
+ *   await using machine = await dial("127.0.0.1:9", { timeoutMs: 1_000 });
+ * } catch (error) {
+ *   if (!(error instanceof DialError)) throw error;
+ *   console.error(error.message, error.phase, error.code);
+ * }
+ * ```
+ */
 export class DialError extends Error {
   /** The name of the class. */
-  override readonly name: string = "DialError";
+  declare readonly name: string;
   /** Stable, for programs. */
   readonly code: string = "ERR_DIAL";
   /** The phase that failed. */
@@ -65,40 +88,52 @@ export class DialError extends Error {
   /** What happened when, in milliseconds from the start of the dial. */
   readonly timeline: readonly TimelineEntry[];
 
+  static {
+    nameErrors(this, "DialError");
+    Object.defineProperty(this.prototype, INSPECT, {
+      value(this: DialError, depth: number, options: object, inspect: Inspect) {
+        return describeDialError(this, depth, (value) => inspect(value, options));
+      },
+    });
+  }
+
   /** Made by `dial` and `dialDirect`. */
   constructor(message: string, init: DialErrorInit) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });
     this.phase = init.phase;
     this.address = init.address;
-    this.attempts = init.attempts ?? [];
-    this.timeline = init.timeline ?? [];
+    this.attempts = Object.freeze([...init.attempts ?? []]);
+    this.timeline = Object.freeze([...init.timeline ?? []]);
   }
 }
 
 /** The dial took longer than `timeoutMs`. */
 export class DialTimeoutError extends DialError {
-  /** The name of the class. */
-  override readonly name = "DialTimeoutError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_TIMEOUT";
+  static {
+    nameErrors(this, "DialTimeoutError");
+  }
 }
 
 /** The server refused the credentials, or wants some. */
 export class AuthenticationError extends DialError {
-  /** The name of the class. */
-  override readonly name = "AuthenticationError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_AUTHENTICATION";
+  static {
+    nameErrors(this, "AuthenticationError");
+  }
 }
 
 /** The server speaks no TLS, and the options do not permit to go on without. Nothing was sent to it. */
 export class InsecureConnectionError extends DialError {
-  /** The name of the class. */
-  override readonly name = "InsecureConnectionError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_INSECURE";
   /** Whether credentials would have been sent. */
   readonly authenticated: boolean;
+  static {
+    nameErrors(this, "InsecureConnectionError");
+  }
 
   /** Made by `dial` and `dialDirect`. */
   constructor(message: string, init: DialErrorInit & { readonly authenticated: boolean }) {
@@ -109,24 +144,57 @@ export class InsecureConnectionError extends DialError {
 
 /** The signaling server knows the machine, and the machine is not there. */
 export class HostOfflineError extends DialError {
-  /** The name of the class. */
-  override readonly name = "HostOfflineError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_HOST_OFFLINE";
+  static {
+    nameErrors(this, "HostOfflineError");
+  }
 }
 
 /** The signaling server refused, failed or broke the protocol. */
 export class SignalingError extends DialError {
-  /** The name of the class. */
-  override readonly name = "SignalingError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_SIGNALING";
+  static {
+    nameErrors(this, "SignalingError");
+  }
 }
 
-/** The runtime does not permit what the dial needs; the message names the flag. */
+/** The runtime does not permit what the dial needs; the message says how to permit it. */
 export class DialPermissionError extends DialError {
-  /** The name of the class. */
-  override readonly name = "DialPermissionError";
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_PERMISSION";
+  /** The flag that permits it, such as `--allow-net`. */
+  readonly flag: string;
+  static {
+    nameErrors(this, "DialPermissionError");
+  }
+
+  /** Made by `dial` and `dialDirect`. */
+  constructor(message: string, init: DialErrorInit & { readonly flag: string }) {
+    super(message, init);
+    this.flag = init.flag;
+  }
+}
+
+/** On the prototype, as the language has it: the stack is written before a constructor could set a name. */
+function nameErrors(errorClass: { readonly prototype: Error }, name: string): void {
+  Object.defineProperty(errorClass.prototype, "name", { value: name, configurable: true, writable: true });
+}
+
+function describeDialError(error: DialError, depth: number, inspect: (value: unknown) => string): string {
+  const { name, message, stack = "", code, phase, address, attempts, timeline, cause } = error;
+  if (depth < 0) return `[${name}: ${message}]`;
+  const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
+  const indented = (text: string) => text.replaceAll("\n", "\n    ");
+  return [
+    `${name}: ${message}`,
+    ...frames,
+    `  code: ${code}, phase: ${phase}, address: ${address}`,
+    ...attempts.map(({ path, target, error }, index) =>
+      `  attempt ${index + 1}: ${path} ${target}: ${error instanceof Error ? error.message : String(error)}`
+    ),
+    ...(timeline.length === 0 ? [] : [`  timeline:\n    ${indented(formatTimeline(timeline))}`]),
+    ...(cause === undefined ? [] : [`  [cause]: ${indented(inspect(cause))}`]),
+  ].join("\n");
 }

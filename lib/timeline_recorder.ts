@@ -5,7 +5,7 @@ import { callQuietly, type Logger } from "./logger.ts";
 /** Writes down what a dial does, and tells whoever wants to know. */
 export interface TimelineRecorder {
   readonly entries: readonly TimelineEntry[];
-  /** The phase that is under way, or was last. */
+  /** The phase that is under way; between two, the one that failed last, or else the last one. */
   readonly phase: DialPhase;
   /** Runs a step. `describe` says in a few words what came of it. */
   step<T>(phase: DialPhase, describe: (result: T) => string, run: () => Promise<T>): Promise<T>;
@@ -20,8 +20,11 @@ export function createTimeline(
 ): TimelineRecorder {
   const start = performance.now();
   const entries: TimelineEntry[] = [];
-  let phase: DialPhase = "options";
-  function add(entry: TimelineEntry): void {
+  const running: DialPhase[] = [];
+  let failed: DialPhase | undefined;
+  let last: DialPhase = "options";
+  function add(noted: TimelineEntry): void {
+    const entry = Object.freeze(noted);
     entries.push(entry);
     callQuietly(() => logger.debug?.(`dial: ${entry.phase}: ${entry.detail}`, { ...entry }));
     if (onEvent !== undefined) callQuietly(() => onEvent({ type: "progress", entry }));
@@ -29,10 +32,11 @@ export function createTimeline(
   return {
     entries,
     get phase() {
-      return phase;
+      return running.at(-1) ?? failed ?? last;
     },
     async step(name, describe, run) {
-      phase = name;
+      last = name;
+      running.push(name);
       const began = performance.now();
       const times = () => ({ atMs: began - start, durationMs: performance.now() - began });
       try {
@@ -40,7 +44,7 @@ export function createTimeline(
         add({ phase: name, ...times(), detail: describe(result), ok: true });
         return result;
       } catch (error) {
-        phase = name;
+        failed = name;
         add({
           phase: name,
           ...times(),
@@ -48,6 +52,8 @@ export function createTimeline(
           ok: false,
         });
         throw error;
+      } finally {
+        running.splice(running.lastIndexOf(name), 1);
       }
     },
     remark(name, detail, ok = true) {

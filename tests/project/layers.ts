@@ -35,7 +35,7 @@ const FILES: Record<string, readonly string[]> = {
   auth: ["lib/auth.ts"],
   // What users write and read, and the facts that every layer above `core` shares.
   words: [
-    ...["credentials", "errors", "events", "logger", "options", "resolve_options"],
+    ...["credentials", "deadline", "errors", "events", "logger", "options", "resolve_options"],
     ...["pause", "permission", "runtime", "version"],
   ].map(inLibrary),
 };

@@ -1,0 +1,77 @@
+import type { DialPhase } from "./timeline.ts";
+
+/** What to do about a server that cannot be reached, by the reasons of `connectionReason()`. */
+const BY_REASON: Readonly<Record<string, string>> = {
+  "connection refused": "Check that the machine runs there, and that the port is right",
+  "name not found": "Check the spelling of the name, and that this computer's DNS knows it",
+  "no route to host": "Check this computer's network, and that the machine is on it",
+  "timed out": "Check that the machine is up, and that no firewall is in between",
+  "certificate not trusted":
+    "Pass the authority that has signed the certificate as tls.ca, or the name that it is for as tls.serverName",
+  "TLS failed":
+    "Check that the server speaks TLS and takes the versions and the certificate of the tls option",
+  "connection lost": "Check that it is a gRPC server that listens there, and whether it wants TLS",
+};
+
+/** What to do about a dial that failed in a phase, when there is no better reason. */
+const BY_PHASE: Readonly<Record<DialPhase, string>> = {
+  options: "Mend the options that it names",
+  tls: "Check the address, and that the server speaks TLS; if it does not, set insecure",
+  connect: "Check the address, and that it is a gRPC server that listens there",
+  authenticate: "Check the credentials, authEntity and, if it is set, externalAuth",
+  config: "Check webrtc.signalingAddress, or dial directly with disableWebrtc",
+  engine:
+    "Install the package node-datachannel with its optional dependencies, or dial directly with disableWebrtc",
+  offer: "Check webrtc.iceServers, or dial directly with disableWebrtc",
+  signaling:
+    "Check that the machine is online and that its name is right, or dial directly with disableWebrtc",
+  channel:
+    "Let UDP pass between here and the machine, name a TURN server in webrtc.iceServers, or dial directly with " +
+    "disableWebrtc",
+};
+
+/** What to do about a failed dial. */
+export function dialAdvice(reason: string | undefined, phase: DialPhase): string {
+  return (reason === undefined ? undefined : BY_REASON[reason]) ?? BY_PHASE[phase];
+}
+
+/** What a phase waits for, for a dial that ran out of time in it. */
+export const PHASE_WAITS: Readonly<Record<DialPhase, string>> = {
+  options: "checking the options",
+  tls: "finding out whether the server speaks TLS",
+  connect: "reaching the server",
+  authenticate: "waiting for a token",
+  config: "asking for ICE servers",
+  engine: "loading the WebRTC engine",
+  offer: "making the offer",
+  signaling: "waiting for the machine's answer",
+  channel: "waiting for the data channel",
+};
+
+/** A permission that Deno did not have, such as `--allow-net`, and what for. */
+export interface MissingPermission {
+  /** The flag that gives it. */
+  readonly flag: string;
+  /** What it was wanted for, such as `127.0.0.1:8080` or a path; undefined for everything. */
+  readonly scope: string | undefined;
+}
+
+/** Reads the refusals that Deno words like "Requires net access to "x", run again with the --allow-net flag". */
+export function missingPermission(message: string): MissingPermission | undefined {
+  const match =
+    /Requires (\w+) access(?: to (?:"([^"]+)"|<([^>]+)>))?, run again with the (--allow-[a-z]+) flag/.exec(
+      message,
+    );
+  return match === null ? undefined : { flag: match[4]!, scope: match[2] ?? match[3] };
+}
+
+/** What to start Deno with instead. */
+export function permissionAdvice({ flag, scope }: MissingPermission, phase: DialPhase): string {
+  const exact = scope === undefined || /[\s,]/.test(scope) ? flag : `${flag}=${scope}, or with ${flag}`;
+  const also = phase === "engine"
+    ? "; WebRTC needs --allow-ffi and --allow-read for its engine, disableWebrtc dials without it"
+    : flag === "--allow-read" || flag === "--allow-write"
+    ? "; a Unix socket needs --allow-read and --allow-write"
+    : "";
+  return `Run deno with ${exact}${also}`;
+}

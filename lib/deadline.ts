@@ -1,0 +1,40 @@
+import { optionProblem } from "./core/option_problem.ts";
+import { DialOptionsError } from "./errors.ts";
+
+/** The longest time that a timer can be set to, in milliseconds: some 24 days. */
+const MAX_TIMER_MS = 2_147_483_647;
+
+/**
+ * Turns a point in time into the call option `timeoutMs`, for calls that have to be done by then. A deadline that has
+ * passed becomes the shortest timeout there is, so that the call fails with `DeadlineExceeded`.
+ *
+ * @param at When: a `Date`, or milliseconds since 1970 as of `Date.now()`.
+ * @param timeoutMs A timeout beside it; the earlier of both counts.
+ * @throws {DialOptionsError} if one of them is no time
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { deadline, dialDirect } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using machine = await startMachine({ auth: "none" });
+ * await using channel = await dialDirect(machine.address, { insecure: true });
+ * const by = deadline(Date.now() + 5_000);
+ * const { message } = await createClient(EchoService, channel).echo({ message: "hello" }, by);
+ * ```
+ */
+export function deadline(at: Date | number, timeoutMs: number = Infinity): { readonly timeoutMs: number } {
+  const time = at instanceof Date ? at.getTime() : at;
+  const problems = [];
+  if (typeof time !== "number" || Number.isNaN(time)) {
+    problems.push(optionProblem("deadline", time, "is neither a Date nor milliseconds since 1970"));
+  }
+  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
+    problems.push(optionProblem("timeoutMs", timeoutMs, "is no number of milliseconds"));
+  }
+  if (problems.length > 0) throw new DialOptionsError(problems);
+  // As everywhere, a timeout of 0 is none.
+  const left = Math.min(Math.ceil(time - Date.now()), timeoutMs === 0 ? Infinity : timeoutMs, MAX_TIMER_MS);
+  return { timeoutMs: Math.max(1, left) };
+}

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { deadline, DialOptionsError } from "../../mod.ts";
+import { test } from "../harness.ts";
+
+test("deadline() is the time that is left", () => {
+  const soon = deadline(Date.now() + 60_000).timeoutMs;
+  assert.ok(soon > 50_000 && soon <= 60_000, `${soon}`);
+  const date = deadline(new Date(Date.now() + 60_000)).timeoutMs;
+  assert.ok(date > 50_000 && date <= 60_000, `${date}`);
+}, { pure: true });
+
+test("deadline() that has passed is no endless call", () => {
+  assert.deepEqual(deadline(0), { timeoutMs: 1 });
+  assert.deepEqual(deadline(new Date(0), 0), { timeoutMs: 1 });
+  assert.deepEqual(deadline(-Infinity), { timeoutMs: 1 });
+}, { pure: true });
+
+test("deadline() and a timeout: the earlier counts", () => {
+  assert.deepEqual(deadline(Date.now() + 60_000, 10), { timeoutMs: 10 });
+  assert.ok(deadline(Date.now() + 60_000, 120_000).timeoutMs <= 60_000);
+  assert.ok(deadline(Date.now() + 60_000, 0).timeoutMs <= 60_000);
+}, { pure: true });
+
+test("deadline() of the far future fits a timer", () => {
+  assert.deepEqual(deadline(Infinity), { timeoutMs: 2_147_483_647 });
+}, { pure: true });
+
+for (const wrong of [NaN, new Date(NaN), "tomorrow", undefined]) {
+  test(`deadline() refuses ${String(wrong)}`, () => {
+    assert.throws(() => deadline(wrong as number), DialOptionsError);
+  }, { pure: true });
+}
+
+test("deadline() refuses a timeout that is none", () => {
+  assert.throws(() => deadline(Date.now(), -1), /timeoutMs: -1 is no number of milliseconds/);
+}, { pure: true });

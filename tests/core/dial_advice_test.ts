@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { dialAdvice, missingPermission, permissionAdvice, PHASE_WAITS } from "../../lib/core/dial_advice.ts";
+import { connectionReason } from "../../lib/core/connection_error.ts";
+import type { DialPhase } from "../../lib/core/timeline.ts";
+import { test } from "../harness.ts";
+
+const phases = Object.keys(PHASE_WAITS) as DialPhase[];
+
+// As Deno 2.9.6 words them, and what to run instead.
+const refusals: readonly [message: string, phase: DialPhase, advice: string | undefined][] = [
+  [
+    'Requires net access to "127.0.0.1:8080", run again with the --allow-net flag',
+    "connect",
+    "Run deno with --allow-net=127.0.0.1:8080, or with --allow-net",
+  ],
+  [
+    '(Error: Requires ffi access to "/a/b.node", run again with the --allow-ffi flag',
+    "engine",
+    "Run deno with --allow-ffi=/a/b.node, or with --allow-ffi; WebRTC needs --allow-ffi and --allow-read for its " +
+    "engine, disableWebrtc dials without it",
+  ],
+  [
+    'Requires read access to "/a b.sock", run again with the --allow-read flag',
+    "connect",
+    "Run deno with --allow-read; a Unix socket needs --allow-read and --allow-write",
+  ],
+  [
+    "Requires read access to <CWD>, run again with the --allow-read flag",
+    "connect",
+    "Run deno with --allow-read=CWD, or with --allow-read; a Unix socket needs --allow-read and --allow-write",
+  ],
+  ["connect ECONNREFUSED 127.0.0.1:1", "connect", undefined],
+];
+for (const [message, phase, advice] of refusals) {
+  test(`permissionAdvice() of ${message}`, () => {
+    const missing = missingPermission(message);
+    assert.equal(missing === undefined ? undefined : permissionAdvice(missing, phase), advice);
+  }, { pure: true });
+}
+
+test("dialAdvice() has something to do for every phase", () => {
+  for (const phase of phases) {
+    assert.match(dialAdvice(undefined, phase), /^[A-Z].*[a-zA-Z]$/);
+    assert.equal(dialAdvice("unheard of", phase), dialAdvice(undefined, phase));
+  }
+}, { pure: true });
+
+// As the runtimes tell them.
+const reasons: readonly [code: string, advice: RegExp][] = [
+  ["ECONNREFUSED", /the machine runs there/],
+  ["ENOTFOUND", /spelling of the name/],
+  ["EHOSTUNREACH", /network/],
+  ["ETIMEDOUT", /firewall/],
+  ["SELF_SIGNED_CERT_IN_CHAIN", /tls\.ca/],
+  ["EPROTO", /speaks TLS/],
+  ["ECONNRESET", /wants TLS/],
+];
+for (const [code, advice] of reasons) {
+  test(`dialAdvice() of ${code} goes before that of the phase`, () => {
+    const reason = connectionReason(Object.assign(new Error("failed"), { code }));
+    for (const phase of phases) assert.match(dialAdvice(reason, phase), advice);
+  }, { pure: true });
+}

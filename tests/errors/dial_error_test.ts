@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { inspect } from "node:util";
+import { Code } from "@connectrpc/connect";
+import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
+import {
+  AuthenticationError,
+  dial,
+  DialError,
+  DialOptions,
+  DialOptionsError,
+  DialTimeoutError,
+  HostOfflineError,
+  InsecureConnectionError,
+  resolveDialOptions,
+  SignalingError,
+} from "../../mod.ts";
+import { test } from "../harness.ts";
+
+interface Failure {
+  readonly title: string;
+  readonly machine?: MachineOptions;
+  /** Beside the machine's own key and `insecure`. */
+  readonly options?: DialOptions;
+  readonly kind: new (...args: never[]) => DialError;
+  readonly name: string;
+  readonly code: string;
+  readonly phase: string;
+  readonly message: RegExp;
+}
+
+const wrongKey = { credentials: { type: "api-key", payload: "wrong" } };
+
+const failures: readonly Failure[] = [
+  {
+    title: "a wrong key",
+    options: wrongKey,
+    kind: AuthenticationError,
+    name: "AuthenticationError",
+    code: "ERR_DIAL_AUTHENTICATION",
+    phase: "authenticate",
+    message: /refused the credentials: \[unauthenticated\] invalid credentials\. Check the key and its id/,
+  },
+  {
+    title: "a server without TLS",
+    options: { insecure: false },
+    kind: InsecureConnectionError,
+    name: "InsecureConnectionError",
+    code: "ERR_DIAL_INSECURE",
+    phase: "tls",
+    message: /is insecure and will not send credentials\. .* set insecure or/,
+  },
+  {
+    title: "a machine that is offline",
+    machine: { faults: { signaling: { offline: true } } },
+    kind: HostOfflineError,
+    name: "HostOfflineError",
+    code: "ERR_DIAL_HOST_OFFLINE",
+    phase: "signaling",
+    message: /the machine is offline: .*\. Check that viam-server runs there/,
+  },
+  {
+    title: "an offer that is refused",
+    machine: { faults: { signaling: { rejectOffers: "no room" } } },
+    kind: SignalingError,
+    name: "SignalingError",
+    code: "ERR_DIAL_SIGNALING",
+    phase: "signaling",
+    message: /no WebRTC connection, in phase "signaling": .*no room.*\. Check that the machine is online/,
+  },
+  {
+    title: "a server that never answers",
+    machine: { faults: { silent: true } },
+    options: { timeoutMs: 500 },
+    kind: DialTimeoutError,
+    name: "DialTimeoutError",
+    code: "ERR_DIAL_TIMEOUT",
+    phase: "connect",
+    message:
+      /within 500 ms: the time ran out in phase "connect", reaching the server\. Check the address.*timeoutMs/,
+  },
+];
+
+for (const { title, machine: setUp, options, kind, name, code, phase, message } of failures) {
+  test(`dial() rejects with ${name} for ${title}, and says what to do`, async () => {
+    await using machine = await startMachine(setUp);
+    const { apiKey, apiKeyId, address } = machine;
+    const error: unknown = await dial(address, {
+      ...DialOptions.withApiKey(apiKey, apiKeyId),
+      insecure: true,
+      ...options,
+    }).then(() => assert.fail("it did not fail"), (reason) => reason);
+    assert.ok(error instanceof kind, inspect(error));
+    assert.ok(error instanceof DialError && error instanceof Error);
+    assert.deepEqual([error.name, error.code, error.phase, error.address], [name, code, phase, address]);
+    assert.match(error.message, message);
+    assert.equal(error.attempts.length, 1);
+    assert.equal(error.attempts[0]!.target, address);
+    assert.ok(error.timeline.length > 0);
+    assert.ok(error.timeline.every(({ atMs, detail }) => atMs >= 0 && detail !== ""));
+    assert.ok(error.timeline.some(({ ok }) => !ok));
+    assert.match(error.stack!, new RegExp(`^${name}: `));
+    const shown = inspect(error);
+    assert.match(shown, new RegExp(`^${name}: .*\n[^]*code: ${code}, phase: ${phase}`));
+    assert.match(shown, /attempt 1: webrtc 127\.0\.0\.1:\d+: /);
+    assert.match(shown, /timeline:\n +\d+\.\d ms /);
+    assert.ok(!shown.includes(apiKey));
+    assert.match(inspect({ deep: { deeper: { error } } }, { depth: 1 }), /Error: |Object|\[/);
+  });
+}
+
+test("dial() rejects with AuthenticationError when credentials are wanted and there are none", async () => {
+  await using machine = await startMachine();
+  await assert.rejects(dial(machine.address, { insecure: true }), (error: unknown) => {
+    assert.ok(error instanceof AuthenticationError);
+    assert.match(error.message, /wants credentials: .*\. Pass some, such as DialOptions\.withApiKey/);
+    return true;
+  });
+});
+
+test("dial() rejects with DialError when nobody listens, in the phase in which it found that out", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  for (const insecure of [true, false]) {
+    await assert.rejects(dial(`127.0.0.1:${port}`, { insecure, initialAttempts: 2 }), (error: unknown) => {
+      assert.ok(error instanceof DialError);
+      assert.deepEqual([error.constructor, error.name, error.phase], [DialError, "DialError", "connect"]);
+      assert.equal(error.attempts.length, 2);
+      assert.match(
+        error.message,
+        /connection refused: 127\.0\.0\.1:\d+ .*\. Check that the machine runs there/,
+      );
+      assert.equal((error.cause as { code?: unknown }).code, Code.Unavailable);
+      return true;
+    });
+  }
+});
+
+test("DialOptionsError has its name in its stack, and its problems as they were", () => {
+  try {
+    resolveDialOptions({ timeoutMs: -1, insecure: "x" } as unknown as DialOptions);
+    assert.fail("it was taken");
+  } catch (error) {
+    assert.ok(error instanceof DialOptionsError && error instanceof TypeError);
+    assert.match(error.stack!, /^DialOptionsError: 2 options cannot be used:\n {2}timeoutMs: -1 /);
+    assert.equal(error.code, "ERR_DIAL_OPTIONS");
+    assert.ok(Object.isFrozen(error.problems));
+  }
+}, { pure: true });
