@@ -119,7 +119,7 @@ async function openChannel(
   });
   emit({ type: "connected", kind: first.kind });
 
-  const headers = new Metadata(options.headers.map(([name, value]) => [name, value]));
+  const headers = new Metadata(options.headers.map(([name, value]): [string, string] => [name, value]));
   if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
   return {
     kind: first.kind,
