@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AuthenticatedChannel, type ChannelCore, ViamChannel } from "./channel.ts";
 import type { Address } from "./core/address.ts";
 import { backoffMs } from "./core/backoff.ts";
@@ -140,7 +141,7 @@ async function openChannel(
       return () => listeners.delete(listener);
     },
     async close() {
-      closed.abort(new DOMException("the channel is closed", "AbortError"));
+      closed.abort(new ConnectError("the channel is closed", Code.Unavailable));
       await kept.close();
     },
     onAbandoned(closing) {

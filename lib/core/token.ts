@@ -16,8 +16,9 @@ const ENDLESS: TokenLife = { renewAt: Infinity, endsAt: Infinity };
  * How long a JSON Web Token is good for. Viam's own say nothing of it (protocol §5.6). The signature is the server's
  * business.
  *
- * @param receivedAt When it came, in milliseconds since 1970. A token that names the time of its issue is measured
- * from then: the clock of a machine may be years behind, and its server's is what counts.
+ * @param receivedAt When it came, in milliseconds since 1970. A token that names the time of its issue is good for no
+ * longer than from then to its end, counted from now: the clock of this machine may be years behind its server's, and
+ * if it is ahead, a new token would be over already.
  */
 export function tokenLife(token: string, receivedAt: number): TokenLife {
   const claims = claimsOf(token);
@@ -25,7 +26,8 @@ export function tokenLife(token: string, receivedAt: number): TokenLife {
   const { exp, iat } = claims;
   if (typeof exp !== "number" || !Number.isFinite(exp)) return ENDLESS;
   const dated = typeof iat === "number" && Number.isFinite(iat) && iat < exp;
-  const endsAt = dated ? receivedAt + (exp - iat) * 1000 : exp * 1000;
+  const counted = dated ? receivedAt + (exp - iat) * 1000 : Infinity;
+  const endsAt = dated && exp * 1000 <= receivedAt ? counted : Math.min(counted, exp * 1000);
   // A token of a short life would otherwise be replaced at every call.
   const life = Math.max(0, endsAt - receivedAt);
   return { renewAt: endsAt - Math.min(LEEWAY_MS, life / 4), endsAt };

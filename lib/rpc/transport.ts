@@ -22,6 +22,7 @@ import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
+import { type Opener, openerWithToken } from "./authorized_call.ts";
 import type { Call, CallRequest, Carrier } from "./carrier.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
@@ -184,35 +185,21 @@ export function createCarrierTransport(options: TransportOptions): Transport {
       },
       next: async (request) => {
         const metadata = Metadata.from(request.header);
-        const outgoing = outgoingMessages(
+        const opened = streamingCall(
+          await openerOf(options, method, request.signal),
+          { path: pathOf(method), kind: method.methodKind, metadata, timeoutMs: deadline.left() },
           request.message,
           (message: MessageShape<I>) => serialize(method, message),
-          method.methodKind === "server_streaming",
+          (bytes) => parse(method, bytes),
+          request.signal,
+          options.maxBufferedBytes,
         );
-        const open = async (token: string | undefined) => {
-          outgoing.rewind();
-          const opened = streamingCall(
-            await currentCarrier(options, request.signal),
-            {
-              path: pathOf(method),
-              kind: method.methodKind,
-              metadata: token === undefined ? metadata : tokens.add(token, metadata, false),
-              timeoutMs: deadline.left(),
-            },
-            outgoing,
-            (bytes) => parse(method, bytes),
-            request.signal,
-            options.maxBufferedBytes,
-          );
-          leave = opened.leave;
-          return { ...opened, headers: await opened.headers };
-        };
-        const opened = await authorized(options.authorization, method, request.signal, open);
+        leave = opened.leave;
         return {
           stream: true,
           service: method.parent,
           method,
-          header: opened.headers,
+          header: await opened.headers,
           trailer: opened.trailers,
           message: { [Symbol.asyncIterator]: () => opened.received },
         };
@@ -294,87 +281,44 @@ class TokenAdder {
   }
 }
 
-/** Runs a call with the channel's token, and once more with a new one if the server refuses it unread. */
+/** Whether a call goes without the channel's token: one that fetches a token (protocol §2.5). */
+function isExempt(method: DescMethodUnary | DescMethodStreaming): boolean {
+  return method.parent.typeName === "proto.rpc.v1.AuthService";
+}
+
+/** Runs a unary call with the channel's token, and once more with a new one if the server refuses that. */
 async function authorized<T>(
   authorization: Authorization | undefined,
   method: DescMethodUnary | DescMethodStreaming,
   signal: AbortSignal | undefined,
   open: (token: string | undefined) => Promise<T>,
 ): Promise<T> {
+  if (authorization === undefined || isExempt(method)) return await open(undefined);
+  const pending = authorization.token();
+  const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
   try {
-    if (authorization === undefined || method.parent.typeName === "proto.rpc.v1.AuthService") {
-      return await open(undefined);
-    }
-    const pending = authorization.token();
-    const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
-    try {
-      return await open(token);
-    } catch (error) {
-      if (token === undefined) throw error;
-      if (!isRefusal(error, method)) {
-        if (error instanceof ConnectError && error.code === Code.Unauthenticated) {
-          authorization.refused(token);
-        }
-        throw error;
-      }
-      const renewed = await abortable(authorization.renew(token), signal);
-      if (renewed === undefined) throw error;
-      return await open(renewed);
-    }
+    return await open(token);
   } catch (error) {
-    throw error instanceof RefusedToken ? error.refusal : error;
+    const refused = error instanceof ConnectError && error.code === Code.Unauthenticated;
+    if (token === undefined || !refused) throw error;
+    const renewed = await abortable(authorization.renew(token), signal);
+    if (renewed === undefined) throw error;
+    return await open(renewed);
   }
 }
 
-/** Whether the server answered `Unauthenticated` to a call that can be made again. */
-function isRefusal(error: unknown, method: DescMethodUnary | DescMethodStreaming): boolean {
-  if (error instanceof RefusedToken) return true;
-  return method.methodKind === "unary" && error instanceof ConnectError &&
-    error.code === Code.Unauthenticated;
-}
-
-/** The server answered `Unauthenticated` to a stream on which nothing has gone either way. */
-class RefusedToken extends Error {
-  override readonly name = "RefusedToken";
-  readonly refusal: ConnectError;
-  constructor(refusal: ConnectError) {
-    super(refusal.message);
-    this.refusal = refusal;
-  }
-}
-
-/** The caller's messages, one at a time; what is asked for and not taken is there for a second attempt. */
-interface Outgoing {
-  /** The next message, serialized; undefined at the end. */
-  peek(): Promise<Uint8Array | undefined>;
-  /** Marks what `peek` gave as taken. */
-  take(): void;
-  /** Whether what is taken can be had again: the one message of a server-streaming call. */
-  readonly kept: boolean;
-  /** Goes back to the start, if what is taken is kept. */
-  rewind(): void;
-}
-
-function outgoingMessages<T>(
-  messages: AsyncIterable<T>,
-  toBytes: (message: T) => Uint8Array,
-  kept: boolean,
-): Outgoing {
-  const iterator = messages[Symbol.asyncIterator]();
-  let next: Promise<Uint8Array | undefined> | undefined;
-  let first: Promise<Uint8Array | undefined> | undefined;
-  return {
-    kept,
-    rewind() {
-      if (first !== undefined) next = first;
-    },
-    peek: () =>
-      next ??= iterator.next().then(({ done, value }) => done === true ? undefined : toBytes(value)),
-    take: () => {
-      if (kept) first ??= next;
-      next = undefined;
-    },
-  };
+/** What a stream is opened with: the carrier of the moment, and the channel's token. */
+async function openerOf(
+  options: TransportOptions,
+  method: DescMethodStreaming,
+  signal: AbortSignal,
+): Promise<Opener> {
+  const { authorization } = options;
+  const exempt = authorization === undefined || isExempt(method);
+  const pending = exempt ? undefined : authorization.token();
+  const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
+  const carrier = await currentCarrier(options, signal);
+  return exempt || token === undefined ? carrier : openerWithToken(carrier, authorization, token);
 }
 
 interface StreamingAnswer<O> {
@@ -385,10 +329,11 @@ interface StreamingAnswer<O> {
   readonly leave: () => void;
 }
 
-function streamingCall<O>(
-  carrier: Carrier,
+function streamingCall<T, O>(
+  opener: Opener,
   request: CallRequest,
-  outgoing: Outgoing,
+  messages: AsyncIterable<T>,
+  toBytes: (message: T) => Uint8Array,
   parseMessage: (bytes: Uint8Array) => O,
   signal: AbortSignal,
   maxBufferedBytes: number,
@@ -397,8 +342,6 @@ function streamingCall<O>(
   headers.promise.catch(() => {}); // the reader may have left
   const trailers = new Metadata();
   let ended = false;
-  let sent = false;
-  let answered = false;
 
   const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, {
     ended(end) {
@@ -408,21 +351,14 @@ function streamingCall<O>(
     },
     refused: abandon,
   });
-  const call: Call = carrier.open(request, {
-    headers: (metadata) => {
-      answered = true;
-      headers.resolve(metadata);
-    },
+  const call: Call = opener.open(request, {
+    headers: (metadata) => headers.resolve(metadata),
     message: (bytes) => received.push(bytes),
     end: (end) => {
       finish();
       received.end(end);
-      if (end.error === undefined) {
-        headers.resolve(new Metadata());
-      } else {
-        const untouched = !sent && !answered && end.error.code === Code.Unauthenticated;
-        headers.reject(untouched ? new RefusedToken(end.error) : end.error);
-      }
+      if (end.error === undefined) headers.resolve(new Metadata());
+      else headers.reject(end.error);
     },
   });
   received.attach(call);
@@ -447,13 +383,12 @@ function streamingCall<O>(
 
   void (async () => {
     try {
+      const iterator = messages[Symbol.asyncIterator]();
       while (!ended) {
-        const bytes = await outgoing.peek();
+        const next = await iterator.next();
         if (ended) return;
-        if (bytes === undefined) return call.halfClose();
-        outgoing.take();
-        sent ||= !outgoing.kept;
-        const room = call.send(bytes, false);
+        if (next.done === true) return call.halfClose();
+        const room = call.send(toBytes(next.value), false);
         if (room !== undefined) await room;
       }
     } catch (error) {

@@ -30,6 +30,14 @@ const CASES: readonly [title: string, token: string, life: { renewAt: number; en
     endsAt: NOW + 3_600_000,
     renewAt: NOW + 3_590_000,
   }],
+  ["iat and exp by a clock that is behind", jwt({ iat: NOW / 1000 - 31e6, exp: NOW / 1000 - 31e6 + 3600 }), {
+    endsAt: NOW + 3_600_000,
+    renewAt: NOW + 3_590_000,
+  }],
+  ["an iat that was rounded down", jwt({ iat: NOW / 1000 - 1, exp: NOW / 1000 + 8 }), {
+    endsAt: NOW + 8_000,
+    renewAt: NOW + 6_000,
+  }],
   ["a life of eight seconds", jwt({ iat: NOW / 1000, exp: NOW / 1000 + 8 }), {
     endsAt: NOW + 8_000,
     renewAt: NOW + 6_000,
