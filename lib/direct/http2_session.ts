@@ -127,9 +127,13 @@ export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number)
   };
 }
 
-/** Flow-control windows: what a fast link needs at a round trip of some 20 ms. */
+/**
+ * Flow-control windows: what a fast link needs at a round trip of some 20 ms. The session's is twice a stream's and no
+ * more: Bun gives a stream's window back after half of the session's has been read, which must not be more than the
+ * stream's own.
+ */
 const WINDOW_BYTES = 4 * 1024 * 1024;
-const SESSION_WINDOW_BYTES = 16 * 1024 * 1024;
+const SESSION_WINDOW_BYTES = 2 * WINDOW_BYTES;
 
 /** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
 const SESSION_MEMORY_MIB = 256;

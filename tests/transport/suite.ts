@@ -109,6 +109,14 @@ export function testTransport(lane: Lane): void {
     assert.equal(back, 3 * size);
   });
 
+  check("a stream longer than every flow-control window comes down whole", async (transport) => {
+    let received = 0;
+    for await (const { data } of probe(transport).download({ size: 65_536, count: 320 })) {
+      received += data.length;
+    }
+    assert.equal(received, 320 * 65_536);
+  });
+
   check("an error has its code, text, details and trailers, whenever it comes", async (transport) => {
     const text = "nö, 100 %20\nlost";
     for (const after of [0, 2]) {
