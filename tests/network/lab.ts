@@ -29,8 +29,11 @@ export interface Host {
 
 /** A running lab. */
 export interface Lab extends AsyncDisposable {
-  /** A host on a link of its own to the router, which leads to every other one. */
-  host(name: string): Promise<Host>;
+  /**
+   * A host on a link of its own to the router, which leads to every other one. Behind a translator its address is
+   * private, and what it sends comes from the translator's.
+   */
+  host(name: string, options?: { readonly translated?: boolean }): Promise<Host>;
   /** What every packet between hosts of different links passes through. */
   readonly router: Host;
   /** Replaces the address of a host, as on a change from one Wi-Fi to another. */
@@ -48,11 +51,12 @@ export interface Lab extends AsyncDisposable {
 
 let labs = 0;
 
-/** Removes what labs of processes that are gone have left. Returns the names. */
-export async function sweep(): Promise<string[]> {
+/** Removes what labs of processes that are gone have left, and this process's own if asked. Returns the names. */
+export async function sweep({ own = false } = {}): Promise<string[]> {
   const stale = (await namespaces()).filter((name) => {
     const pid = /^vd-(\d+)-/.exec(name)?.[1];
-    return pid !== undefined && Number(pid) !== Deno.pid && !exists(`/proc/${pid}`);
+    if (pid === undefined) return false;
+    return Number(pid) === Deno.pid ? own : !exists(`/proc/${pid}`);
   });
   for (const name of stale) await remove(name);
   return stale;
@@ -91,7 +95,7 @@ function exists(path: string): boolean {
 export async function openLab(): Promise<Lab> {
   const prefix = `${PREFIX}${Deno.pid}-${++labs}`;
   const names: string[] = [];
-  /** Of each host, the number of its link, its address there, and the name of the router's end. */
+  /** Of each host, the number of its link, and the last part of its address there. */
   const links = new Map<string, { readonly number: number; readonly last: number }>();
 
   async function namespace(name: string): Promise<string> {
@@ -126,6 +130,19 @@ export async function openLab(): Promise<Lab> {
     await output("ip", ["-n", full, ...args]);
   }
 
+  /** A cable from a device of a gateway to the device `wan` of a host. */
+  async function connect(from: string, device: string, to: string, address: string): Promise<void> {
+    await output("ip", [
+      ...["link", "add", device, "netns", from, "type", "veth"],
+      ...["peer", "name", "wan", "netns", to],
+    ]);
+    await ip(from, "address", "add", `${gateway(address)}/24`, "dev", device);
+    await ip(from, "link", "set", device, "up");
+    await ip(to, "address", "add", `${address}/24`, "dev", "wan");
+    await ip(to, "link", "set", "wan", "up");
+    await ip(to, "route", "add", "default", "via", gateway(address));
+  }
+
   const gateway = (address: string) => address.replace(/\d+$/, "1");
   const full = (host: Host) => `${prefix}-${host.name}`;
   const port = (host: Host) => `to-${links.get(host.name)!.number}`;
@@ -141,19 +158,28 @@ export async function openLab(): Promise<Lab> {
     let lans = 0;
     const lab: Lab = {
       router,
-      async host(name) {
+      async host(name, { translated = false } = {}) {
         const number = links.size + 1;
         links.set(name, { number, last: 2 });
-        const host = hostOf(await namespace(name), name, `10.77.${number}.2`);
-        await output("ip", [
-          ...["link", "add", `to-${number}`, "netns", routerName, "type", "veth"],
-          ...["peer", "name", "wan", "netns", full(host)],
-        ]);
-        await ip(routerName, "address", "add", `10.77.${number}.1/24`, "dev", `to-${number}`);
-        await ip(routerName, "link", "set", `to-${number}`, "up");
-        await ip(full(host), "address", "add", `${host.address}/24`, "dev", "wan");
-        await ip(full(host), "link", "set", "wan", "up");
-        await ip(full(host), "route", "add", "default", "via", gateway(host.address));
+        const outer = `10.77.${number}.2`;
+        if (!translated) {
+          const host = hostOf(await namespace(name), name, outer);
+          await connect(routerName, `to-${number}`, full(host), outer);
+          return host;
+        }
+        const box = await namespace(`${name}-nat`);
+        await connect(routerName, `to-${number}`, box, outer);
+        const host = hostOf(await namespace(name), name, `192.168.${number}.2`);
+        await connect(box, "lan", full(host), host.address);
+        const inBox = hostOf(box, `${name}-nat`, outer);
+        await inBox.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+        await inBox.run(
+          "nft",
+          "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; " +
+            "add rule ip nat out oifname wan masquerade; " +
+            "add chain ip nat in { type filter hook forward priority 0; }; " +
+            "add rule ip nat in iifname wan ct state new drop",
+        );
         return host;
       },
       async readdress(host) {

@@ -1,0 +1,159 @@
+/** Which ways a dial finds through which networks. */
+
+import { type Cells, duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
+import { bothWays, CLIENT, forwarding, MACHINE, MACHINE_NAME, type World } from "./world.ts";
+
+export const PATHS: Table = {
+  id: "paths",
+  title: "Ways to a machine",
+  text:
+    "Each is a dial through the signaling server, and a call of each of the four kinds on what came of it.",
+  columns: ["dialed in", "path", "left behind"],
+};
+
+interface PathCase {
+  readonly name: string;
+  readonly quick: boolean;
+  readonly turn?: boolean;
+  readonly translated?: boolean;
+  /** Sets the network up, and returns options of WebRTC. */
+  prepare(world: World): object | Promise<object | void>;
+  /** The kinds of path that are right. */
+  readonly expected: readonly string[];
+  readonly check?: (world: World, path: { local: string; remote: string }) => Promise<void> | void;
+}
+
+const UDP_BLOCKED = bothWays(CLIENT, "meta l4proto udp drop");
+
+/** Nothing but the web goes out: TCP to port 443. */
+const ONLY_443 = [...UDP_BLOCKED, `iifname to-${CLIENT} tcp dport != 443 drop`];
+
+const CASES: readonly PathCase[] = [
+  { name: "nothing in between", quick: true, prepare: () => ({}), expected: ["host", "peer-reflexive"] },
+  {
+    name: "STUN and TURN servers that are not needed",
+    quick: true,
+    turn: true,
+    prepare: (world) => ({ iceServers: [{ urls: `stun:${world.turn.address}:3478` }] }),
+    expected: ["host", "peer-reflexive", "server-reflexive"],
+  },
+  {
+    name: "address translation in front of both",
+    quick: true,
+    turn: true,
+    translated: true,
+    prepare: (world) => ({ iceServers: [{ urls: `stun:${world.turn.address}:3478` }], forceP2P: true }),
+    expected: ["peer-reflexive", "server-reflexive"],
+  },
+  {
+    name: "no UDP at all; TURN over TCP",
+    quick: true,
+    turn: true,
+    prepare: async ({ lab, turnUrls }) => {
+      await lab.router.filter(forwarding(...UDP_BLOCKED));
+      return { turnUri: turnUrls.tcp };
+    },
+    expected: ["relay"],
+  },
+  {
+    name: "nothing but TCP to port 443; TURN over TLS",
+    quick: true,
+    turn: true,
+    prepare: ({ lab }) => lab.router.filter(forwarding(...ONLY_443)),
+    expected: ["relay"],
+  },
+  {
+    name: "`forceRelay` over UDP, with a direct way open",
+    quick: true,
+    turn: true,
+    prepare: ({ turnUrls }) => ({ forceRelay: true, turnUri: turnUrls.udp }),
+    expected: ["relay"],
+    check: nothingDirect,
+  },
+  {
+    name: "`forceRelay` over TLS, with a direct way open",
+    quick: false,
+    turn: true,
+    prepare: ({ turnUrls }) => ({ forceRelay: true, turnUri: turnUrls.tls }),
+    expected: ["relay"],
+    check: nothingDirect,
+  },
+  {
+    name: "a TURN server that is overridden: `turn:` of port 3478 becomes `turns:` of port 443",
+    quick: false,
+    turn: true,
+    prepare: async ({ lab, turnUrls }) => {
+      await lab.router.filter(forwarding(...ONLY_443));
+      return { turnUri: turnUrls.udp, turnScheme: "turns", turnPort: 443, turnTransport: "tcp" };
+    },
+    expected: ["relay"],
+  },
+  {
+    name: "`forceP2P`, with a TURN server at hand",
+    quick: false,
+    turn: true,
+    prepare: () => ({ forceP2P: true }),
+    expected: ["host", "peer-reflexive"],
+  },
+];
+
+/** The machine's end of the path is no address of the client's. */
+async function nothingDirect(world: World, path: { local: string }): Promise<void> {
+  must(
+    path.local.startsWith(`${world.turn.address}:`),
+    `the relay is not ${world.turn.address}: ${path.local}`,
+  );
+  const counters = await world.lab.router.run("nft", "list", "table", "ip", "watch");
+  const packets = Number(/udp counter packets (\d+)/.exec(counters)?.[1]);
+  must(packets === 0, `${packets} datagrams went directly between client and machine`);
+}
+
+async function watchDirect(world: World): Promise<void> {
+  await world.lab.router.run(
+    "nft",
+    [
+      "add table ip watch",
+      "add chain ip watch forward { type filter hook forward priority -1; }",
+      `add rule ip watch forward iifname to-${CLIENT} oifname to-${MACHINE} meta l4proto udp counter`,
+    ].join("; "),
+  );
+}
+
+function scenarioOf(one: PathCase): Scenario {
+  return {
+    table: PATHS.id,
+    name: one.name,
+    quick: one.quick,
+    async run(setting: Setting): Promise<Cells> {
+      const world = await setting.world({ turn: one.turn ?? false, translated: one.translated ?? false });
+      if (one.check !== undefined) await watchDirect(world);
+      const webrtc = await one.prepare(world);
+      const client = await world.startClient();
+      const options = world.options(webrtc ?? {});
+      const { tookMs, path } = await client.ask("dial", { address: MACHINE_NAME, options });
+      must(one.expected.includes(path.kind), `the path is ${path.kind}: ${path.local} to ${path.remote}`);
+      const kinds = await client.ask("kinds");
+      must(kinds.length === 4, `only ${kinds} worked`);
+      if (one.translated !== true) await socketsAgree(world, path);
+      await one.check?.(world, path);
+      const left = await leave(client);
+      return [duration(tookMs), path.kind, left];
+    },
+  };
+}
+
+/** The addresses of a path that is no relay are those of real sockets. */
+async function socketsAgree(
+  world: World,
+  path: { kind: string; local: string; remote: string },
+): Promise<void> {
+  if (path.kind === "relay") return;
+  for (const [host, end] of [[world.client, path.local], [world.machine, path.remote]] as const) {
+    const port = /:(\d+)$/.exec(end)?.[1];
+    const sockets = await host.run("ss", "-Hlnu");
+    must(end.startsWith(`${host.address}:`), `${end} is no address of ${host.name}`);
+    must(new RegExp(`:${port}\\b`).test(sockets), `${host.name} has no UDP socket at ${end}:\n${sockets}`);
+  }
+}
+
+export const PATH_SCENARIOS: readonly Scenario[] = CASES.map(scenarioOf);

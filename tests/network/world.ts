@@ -1,0 +1,153 @@
+/** What most scenarios play in: a client, a machine, a signaling server and a TURN server, each on a link of its own. */
+
+import type { Certificates } from "../certificates.ts";
+import { type Host, type Lab, openLab } from "./lab.ts";
+import { type Program, type Runtime, startProgram } from "./program.ts";
+import { startTurnServer, type TurnServer } from "./turn_server.ts";
+
+const KEY_ID = "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c";
+const KEY = "the-key-of-the-lab";
+const AUTH = { credentials: [{ type: "api-key", entity: KEY_ID, payload: KEY }] };
+
+/** The machine's name at the signaling server, and on a local network. */
+export const MACHINE_NAME = "robot.lab.example";
+
+/** What TURN servers are asked with: everything that is special in a URL, a header or a shell. */
+const TURN_USER = "1764000000/lab+user=@x";
+const TURN_PASSWORD = "p:@=/?&#%+[] ü\"'\\$<>";
+
+/** The addresses of the lab, in the order in which hosts are made. */
+export const CLIENT = 1, MACHINE = 2, SIGNALING = 3, TURN = 4;
+export const ADDRESSES: readonly string[] = ["10.77.3.2", "10.77.4.2"];
+
+/** How a world is furnished. */
+export interface WorldOptions {
+  readonly client: Runtime;
+  /** Runs the machine and the signaling server. */
+  readonly server: Runtime;
+  readonly certificates: Certificates;
+  /** Without, there is no TURN server, and the signaling server tells of none. */
+  readonly turn?: boolean;
+  /** Client and machine each sit behind an address translator. */
+  readonly translated?: boolean;
+}
+
+/** A furnished lab. */
+export interface World extends AsyncDisposable {
+  readonly lab: Lab;
+  client: Host;
+  machine: Host;
+  readonly signaling: Host;
+  readonly turn: Host;
+  readonly turnServer: TurnServer | undefined;
+  /** URLs of the TURN server. */
+  readonly turnUrls: { readonly udp: string; readonly tcp: string; readonly tls: string };
+  machineProgram: Program;
+  signalingProgram: Program;
+  /** Starts a client; it does nothing by itself. */
+  startClient(): Promise<Program>;
+  /** Starts the machine again, on another port. */
+  restartMachine(): Promise<void>;
+  startSignaling(): Promise<void>;
+  /** Options to dial the machine with, through the signaling server. */
+  options(webrtc?: object): object;
+}
+
+/** Builds and starts everything but a client. */
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { certificates, server } = options;
+  const lab = await openLab();
+  const made: AsyncDisposable[] = [lab];
+  const close = async () => {
+    for (const one of made.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+  };
+  try {
+    const translated = options.translated === true;
+    const client = await lab.host("client", { translated });
+    const machine = await lab.host("machine", { translated });
+    const signaling = await lab.host("signaling"), turn = await lab.host("turn");
+    const turnUrls = {
+      udp: `turn:${turn.address}:3478?transport=udp`,
+      tcp: `turn:${turn.address}:3478?transport=tcp`,
+      tls: `turns:${turn.address}:443?transport=tcp`,
+    };
+    const login = { username: TURN_USER, credential: TURN_PASSWORD };
+    const turnServer = options.turn === true
+      ? await startTurnServer(turn, { ...login, certificates: certificates.folder })
+      : undefined;
+    if (turnServer !== undefined) made.push(turnServer);
+    let port = 8080;
+    const startMachine = async () => {
+      const program = await startProgram(world.machine, server, "machine", {
+        hostname: "0.0.0.0",
+        port: port++,
+        auth: AUTH,
+        signaling: {
+          address: `${signaling.address}:443`,
+          ca: certificates.ca,
+          hosts: [MACHINE_NAME],
+          credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
+        },
+      });
+      made.push(program);
+      world.machineProgram = program;
+    };
+    const world: World = {
+      lab,
+      client,
+      machine,
+      signaling,
+      turn,
+      turnServer,
+      turnUrls,
+      machineProgram: undefined as unknown as Program,
+      signalingProgram: undefined as unknown as Program,
+      async startClient() {
+        const program = await startProgram(world.client, options.client, "client");
+        made.push(program);
+        return program;
+      },
+      restartMachine: startMachine,
+      async startSignaling() {
+        world.signalingProgram = await startProgram(signaling, server, "machine", {
+          hostname: "0.0.0.0",
+          port: 443,
+          auth: AUTH,
+          tls: { cert: certificates.cert, key: certificates.key },
+          webrtc: "signaling-only",
+          ...turnServer === undefined
+            ? {}
+            : { iceServers: Object.values(turnUrls).map((url) => ({ urls: [url], ...login })) },
+        });
+        made.push(world.signalingProgram);
+      },
+      options: (webrtc = {}) => ({
+        credentials: { type: "api-key", payload: KEY },
+        authEntity: KEY_ID,
+        tls: { ca: certificates.ca },
+        webrtc: { signalingAddress: `${signaling.address}:443`, ...webrtc },
+      }),
+      [Symbol.asyncDispose]: close,
+    };
+    await world.startSignaling();
+    await startMachine();
+    return world;
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** A packet filter on the router, made of rules of its forward chain. */
+export function forwarding(...rules: string[]): string {
+  return [
+    "add table ip lab",
+    "add chain ip lab forward { type filter hook forward priority 0; }",
+    ...rules.map((rule) => `add rule ip lab forward ${rule}`),
+  ].join("; ");
+}
+
+/** Rules that apply to what comes from or goes to the link of a host. */
+export function bothWays(link: number, rule: string): string[] {
+  return [`iifname to-${link} ${rule}`, `oifname to-${link} ${rule}`];
+}

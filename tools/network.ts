@@ -1,0 +1,116 @@
+/**
+ * The network lab: `deno task network [--ci] [--install] [--only TEXT] [--runtime deno|bun]`. Runs every scenario on
+ * both runtimes, in network namespaces of its own, and prints what came of it; a run of everything writes it to
+ * `docs/networks.md`, too. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
+ * are missing. Needs root, and says so.
+ */
+
+import { parseArgs } from "node:util";
+import { makeCertificates } from "../tests/certificates.ts";
+import { namespaces, sweep } from "../tests/network/lab.ts";
+import { killPrograms, type Runtime } from "../tests/network/program.ts";
+import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
+import { extendPath, install, missing } from "../tests/network/requirements.ts";
+import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
+import { ADDRESSES } from "../tests/network/world.ts";
+import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
+
+const SCENARIO_TIMEOUT_MS = 300_000;
+
+const TABLES: readonly Table[] = [PATHS];
+const SCENARIOS: readonly Scenario[] = [...PATH_SCENARIOS];
+
+const { values: flags } = parseArgs({
+  args: Deno.args,
+  options: {
+    ci: { type: "boolean", default: false },
+    install: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    runtime: { type: "string", default: "" },
+  },
+});
+
+extendPath();
+if (flags.install) await install();
+const absent = await missing();
+if (absent.length > 0) {
+  console.error(`The network lab cannot be built. Missing:\n${absent.map((line) => `  ${line}`).join("\n")}`);
+  console.error("`deno task network --install`, as root, installs Debian packages.");
+  Deno.exit(1);
+}
+
+const bun = await bunPath();
+await installPackages(bun);
+const deno: Runtime = { name: "deno", path: Deno.execPath() };
+const runtimes = [deno, { name: "bun", path: bun } satisfies Runtime]
+  .filter(({ name }) => flags.runtime === "" || name === flags.runtime);
+const chosen = SCENARIOS.filter(({ name, quick }) => (quick || !flags.ci) && name.includes(flags.only));
+if (chosen.length === 0 || runtimes.length === 0) {
+  console.error("No scenario is chosen.");
+  Deno.exit(1);
+}
+
+await sweep();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, async () => {
+    killPrograms();
+    await sweep({ own: true });
+    Deno.exit(130);
+  });
+}
+
+const certificates = await makeCertificates({ names: ADDRESSES });
+const outcomes: Outcome[] = [];
+try {
+  for (const scenario of chosen) {
+    for (const client of runtimes) {
+      const outcome = await runScenario(
+        scenario,
+        { client, server: deno, certificates },
+        SCENARIO_TIMEOUT_MS,
+      );
+      outcomes.push(outcome);
+      const { cells, error, seconds } = outcome;
+      const told = error === undefined ? cells.join(" | ") : `FAILED: ${error.message}`;
+      console.log(`${scenario.name} (${client.name}, ${seconds.toFixed(1)} s): ${told}`);
+    }
+  }
+} finally {
+  await certificates.remove();
+}
+
+const text = describe(outcomes);
+console.log(`\n${text}`);
+const failed = outcomes.filter(({ error }) => error !== undefined);
+const left = await namespaces();
+if (left.length > 0) console.error(`Left behind: the namespaces ${left.join(", ")}`);
+if (!flags.ci && flags.only === "" && flags.runtime === "" && failed.length === 0) {
+  await Deno.mkdir(`${ROOT}docs`, { recursive: true });
+  await Deno.writeTextFile(`${ROOT}docs/networks.md`, text);
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", "docs/networks.md"], cwd: ROOT }).output();
+}
+console.log(`${outcomes.length - failed.length} passed, ${failed.length} failed`);
+if (failed.length > 0 || left.length > 0) Deno.exit(1);
+
+/** What `docs/networks.md` says. */
+function describe(all: readonly Outcome[]): string {
+  const parts = [
+    "# On real networks\n",
+    `Written by \`deno task network\`, which builds the networks and runs it all: Deno ${Deno.version.deno} and Bun ` +
+    `${BUN_VERSION}, each the client in turn, with machine, signaling server and TURN server (coturn) on hosts of ` +
+    "their own, made of network namespaces.\n",
+  ];
+  for (const { id, title, text, columns } of TABLES) {
+    const rows = all.filter(({ scenario, error }) => scenario.table === id && error === undefined);
+    if (rows.length === 0) continue;
+    const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+    parts.push(`## ${title}\n`, `${text}\n`);
+    parts.push(line(["", "client", ...columns]));
+    parts.push(line(["", "", ...columns].map(() => "---")));
+    for (const { scenario, runtime, cells } of rows) {
+      parts.push(line([scenario.name, runtime === "deno" ? "Deno" : "Bun", ...cells]));
+    }
+    parts.push("");
+  }
+  return parts.join("\n");
+}
