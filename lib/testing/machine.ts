@@ -1,6 +1,8 @@
 import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { joinHostPort } from "../core/address.ts";
+import { chooseIceServers } from "../core/ice.ts";
 import { RUNTIME } from "../runtime.ts";
+import { toEngineServer } from "../webrtc/turn_servers.ts";
 import { type Answerer, createAnswerer } from "./answerer.ts";
 import { createAuthentication } from "./authentication.ts";
 import { CallCounter } from "./call_counter.ts";
@@ -33,6 +35,11 @@ const signers = new WeakMap<Machine, TokenSigner>();
  */
 export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
   const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling } = options;
+  const ownIceServers = chooseIceServers({
+    iceServers: options.ownIceServers ?? [],
+    additional: [],
+    publicNetwork: false,
+  }).endpoints.filter(({ transport }) => transport === "udp").map(toEngineServer);
   const routes = options.routes ?? (() => {});
   let faults: Faults = options.faults ?? {};
   const counter = new CallCounter();
@@ -54,6 +61,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   const channelMethods = witness.watch(recordReflected(...served, routes));
   const makeAnswerer = () =>
     createAnswerer({
+      iceServers: ownIceServers,
       serve: (peer) =>
         createChannelServer(peer, {
           methods: channelMethods,

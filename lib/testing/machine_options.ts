@@ -42,6 +42,8 @@ export interface MachineOptions {
   readonly webrtc?: boolean | "signaling-only";
   /** The ICE servers that callers are told of. */
   readonly iceServers?: readonly IceServer[];
+  /** The ICE servers that the machine asks for itself, over UDP: none by default. */
+  readonly ownIceServers?: readonly IceServer[];
   /** Takes the callers that another signaling server has for it, as a real machine takes the cloud's. */
   readonly signaling?: OutsideSignaling;
   /** What goes wrong from the start. */

@@ -39,7 +39,9 @@ export async function connectThroughTurn(
 ): Promise<WebrtcConnection> {
   const { endpoints, relayOnly } = settings;
   const needed = endpoints.filter((endpoint) => needsBridge(endpoint, relayOnly));
-  const direct = relayOnly ? [] : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngine);
+  const direct = relayOnly
+    ? []
+    : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngineServer);
   if (needed.length === 0) return await connect(direct);
 
   const bridges = new Map<Bridged, TurnRelay>();
@@ -61,7 +63,7 @@ export async function connectThroughTurn(
         else if (event.type === "lost" && isUsed(bridge)) connection?.lose(`${name}: ${event.reason}`);
       });
       bridges.set(bridge, relay);
-      return [toEngine({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
+      return [toEngineServer({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
     } catch (error) {
       // Other ways may do.
       fail(error instanceof Error ? error.message : String(error));
@@ -110,7 +112,10 @@ function needsBridge({ scheme, transport }: IceEndpoint, relayOnly: boolean): bo
   return scheme !== "stun" && (relayOnly || transport === "tcp");
 }
 
-function toEngine({ scheme, hostname, port, username, credential }: IceEndpoint): EngineIceServer {
+/** A STUN server, or a TURN server over UDP, as the engine takes it. */
+export function toEngineServer(
+  { scheme, hostname, port, username, credential }: IceEndpoint,
+): EngineIceServer {
   if (scheme === "stun") return { hostname, port };
   return { hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" };
 }

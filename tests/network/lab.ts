@@ -178,7 +178,10 @@ export async function openLab(): Promise<Lab> {
           "add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; " +
             "add rule ip nat out oifname wan masquerade; " +
             "add chain ip nat in { type filter hook forward priority 0; }; " +
-            "add rule ip nat in iifname wan ct state new drop",
+            "add rule ip nat in iifname wan ct state new drop; " +
+            // What comes too early is for nobody; taken note of, it would be in the way of what goes out.
+            "add chain ip nat own { type filter hook input priority 0; }; " +
+            "add rule ip nat own iifname wan ct state new drop",
         );
         return host;
       },

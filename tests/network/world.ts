@@ -82,6 +82,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         hostname: "0.0.0.0",
         port: port++,
         auth: AUTH,
+        ...turnServer === undefined ? {} : { ownIceServers: [{ urls: [`stun:${turn.address}:3478`] }] },
         signaling: {
           address: `${signaling.address}:443`,
           ca: certificates.ca,
