@@ -5,6 +5,7 @@ import { Metadata } from "../core/metadata.ts";
 import type { StreamKind } from "../core/stream_kind.ts";
 import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
+import type { Runtime } from "../runtime.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
 import { createHttp2Carrier } from "./http2_carrier.ts";
@@ -16,7 +17,7 @@ export interface DirectCarrierOptions {
   readonly maxMessageBytes: number;
   /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
-  readonly runtime: "deno" | "bun" | "node";
+  readonly runtime: Runtime;
   /** Gives up the opening. */
   readonly signal: AbortSignal;
 }

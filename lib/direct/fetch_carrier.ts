@@ -4,7 +4,8 @@ import { encodeEnvelope } from "../core/envelope.ts";
 import { formatTimeout } from "../core/grpc_status.ts";
 import type { Metadata } from "../core/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits, UnaryAnswer } from "../rpc/carrier.ts";
-import { ending, type EndingListener } from "./call_ending.ts";
+import type { Runtime } from "../runtime.ts";
+import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
 import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
 import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
@@ -12,7 +13,7 @@ import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
 
 /** What a fetch carrier is made with. */
 export interface FetchCarrierOptions extends CarrierLimits {
-  readonly runtime: "deno" | "bun" | "node";
+  readonly runtime: Runtime;
   readonly version: FetchVersion;
 }
 
@@ -69,15 +70,16 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     signal: AbortSignal | undefined,
   ): Promise<UnaryAnswer> {
     if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
+    const deadline = deadlineOf(request.timeoutMs);
     // One signal serves all calls that nothing but closing can end.
     const call = signal === undefined ? undefined : linkSignals(signal, closing.signal);
     try {
       const response = await post(request, encodeEnvelope(message), call?.signal ?? closing.signal);
-      return await readUnaryResponse(response, options.maxMessageBytes);
+      return await readUnaryResponse(response, options.maxMessageBytes, deadline);
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
       if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
-      throw error instanceof ConnectError ? error : connectionError(target, error);
+      throw error instanceof ConnectError ? error : lossOf(connectionError(target, error), deadline);
     } finally {
       call?.release();
     }
@@ -95,7 +97,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       const response = await post(request, body, abort.signal);
       whole = await readResponse(response, listener, reading, options.maxMessageBytes);
     } catch (error) {
-      if (!listener.over) listener.fail(connectionError(target, error));
+      if (!listener.over) listener.lose(connectionError(target, error));
     } finally {
       // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was leaves
       // its connection to the next call.
@@ -106,7 +108,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   return {
     unary,
     open(request, callListener: CallListener): Call {
-      const listener = ending(callListener);
+      const listener = ending(callListener, deadlineOf(request.timeoutMs));
       const abort = new AbortController();
       const reading = new Reading();
       const call = { lose: (error: ConnectError) => leave(error) };

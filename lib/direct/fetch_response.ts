@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { COMPRESSED, EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/envelope.ts";
 import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc_status.ts";
 import { Metadata } from "../core/metadata.ts";
-import type { UnaryAnswer } from "../rpc/carrier.ts";
+import type { CallEnd, UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 
@@ -26,9 +26,15 @@ export class Reading {
 }
 
 /** Reads the answer to a unary call. Rejects with the `ConnectError` that ended it. */
-export async function readUnaryResponse(response: Response, maxMessageBytes: number): Promise<UnaryAnswer> {
+export async function readUnaryResponse(
+  response: Response,
+  maxMessageBytes: number,
+  deadline: number,
+): Promise<UnaryAnswer> {
   const { headers } = response;
-  if (!isShort(headers) || !isPlainAnswer(response)) return await collect(response, maxMessageBytes);
+  if (!isShort(headers) || !isPlainAnswer(response)) {
+    return await collect(response, maxMessageBytes, deadline);
+  }
   const body = new Uint8Array(await response.arrayBuffer());
   // Nearly every answer: one message, and trailers that say OK and nothing else.
   const single = readSingleAnswer(body, maxMessageBytes);
@@ -36,7 +42,7 @@ export async function readUnaryResponse(response: Response, maxMessageBytes: num
     return { headers, message: single.message, trailers: new Metadata() };
   }
   return await new Promise((resolve, reject) => {
-    const listener = ending(new AnswerCollector(resolve, reject));
+    const listener = ending(new AnswerCollector(resolve, reject), deadline);
     listener.headers(new Metadata(headers));
     const reader = new BodyReader(listener, maxMessageBytes);
     reader.read(body);
@@ -49,9 +55,9 @@ function isPlainAnswer({ status, headers }: Response): boolean {
   return headers.get("grpc-status") === null && refuseResponse(status, headers, "grpc-web") === undefined;
 }
 
-function collect(response: Response, maxMessageBytes: number): Promise<UnaryAnswer> {
+function collect(response: Response, maxMessageBytes: number, deadline: number): Promise<UnaryAnswer> {
   return new Promise((resolve, reject) => {
-    const listener = ending(new AnswerCollector(resolve, reject));
+    const listener = ending(new AnswerCollector(resolve, reject), deadline);
     readResponse(response, listener, new Reading(), maxMessageBytes)
       // What is left of a body would keep its connection from the next call.
       .then((whole) => whole ? undefined : response.body?.cancel())
@@ -72,20 +78,17 @@ export async function readResponse(
 ): Promise<boolean> {
   const headers = new Metadata(response.headers);
   const refusal = refuseResponse(response.status, headers, "grpc-web");
-  // Trailers-only: the status is among the headers, and there may be no body.
+  // Trailers-only: the status is among the headers, and counts if there is no body.
   const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
-  if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
-    listener.end(immediate);
-    await response.body?.cancel();
-    return false;
-  }
   if (refusal !== undefined) {
-    listener.fail(refusal, headers);
+    // A server of another mind about content types may still say what the error is.
+    if (immediate?.error === undefined) listener.fail(refusal, headers);
+    else listener.end(immediate);
     await response.body?.cancel();
     return false;
   }
-  listener.headers(headers);
-  const body = new BodyReader(listener, maxMessageBytes);
+  if (immediate?.error === undefined) listener.headers(headers);
+  const body = new BodyReader(listener, maxMessageBytes, immediate && { ...immediate, headers });
   // Both runtimes read a short body whole faster than chunk by chunk.
   if (isShort(response.headers)) {
     body.read(new Uint8Array(await response.arrayBuffer()));
@@ -121,9 +124,16 @@ class BodyReader {
   readonly #listener: EndingListener;
   readonly #envelopes: EnvelopeReader;
   readonly #maxMessageBytes: number;
+  /** What the headers say of the call's end; nothing any more once there is a body. */
+  #immediate: (CallEnd & { readonly headers: Metadata }) | undefined;
 
-  constructor(listener: EndingListener, maxMessageBytes: number) {
+  constructor(
+    listener: EndingListener,
+    maxMessageBytes: number,
+    immediate?: CallEnd & { readonly headers: Metadata },
+  ) {
     this.#listener = listener;
+    this.#immediate = immediate;
     this.#envelopes = new EnvelopeReader(maxMessageBytes);
     this.#maxMessageBytes = maxMessageBytes;
   }
@@ -142,12 +152,19 @@ class BodyReader {
   /** The body is read to its end. */
   end(): void {
     if (this.#listener.over) return;
+    if (this.#immediate !== undefined && this.#envelopes.atBoundary) {
+      return this.#listener.end(this.#immediate);
+    }
     const where = this.#envelopes.atBoundary ? "without trailers" : "in the middle of a message";
-    this.#listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
+    this.#listener.lose(new ConnectError(`the answer ended ${where}`, Code.Internal));
   }
 
   #take(flags: number, data: Uint8Array): boolean {
     const listener = this.#listener;
+    if (this.#immediate !== undefined) {
+      if (this.#immediate.error !== undefined) listener.headers(this.#immediate.headers);
+      this.#immediate = undefined;
+    }
     if ((flags & COMPRESSED) !== 0) {
       listener.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
     } else if ((flags & TRAILERS) !== 0) {

@@ -4,16 +4,13 @@ import { connectionError } from "../core/connection_error.ts";
 import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../core/envelope.ts";
 import { endOf, formatTimeout, refuseResponse } from "../core/grpc_status.ts";
 import { Metadata } from "../core/metadata.ts";
-import type { Call, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
-import { ending, type EndingListener } from "./call_ending.ts";
+import type { Call, CallEnd, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import { deadlineOf, ending, type EndingListener } from "./call_ending.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
-import { createSessionPool, type Session, type SessionPool } from "./http2_session.ts";
+import { createSessionPool, type Session, type SessionOptions, type SessionPool } from "./http2_session.ts";
 
 /** What an HTTP/2 carrier is made with. */
-export interface Http2CarrierOptions extends CarrierLimits {
-  /** Interval of pings, in milliseconds; 0 for none. */
-  readonly keepAliveMs: number;
-}
+export interface Http2CarrierOptions extends CarrierLimits, SessionOptions {}
 
 const NGHTTP2_CANCEL = 8;
 
@@ -29,7 +26,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
 
   function sessionFor(): Session | Promise<Session> {
     if (ready !== undefined) return ready.acquire();
-    pool ??= createSessionPool(endpoint, options.keepAliveMs).then((made) => {
+    pool ??= createSessionPool(endpoint, options).then((made) => {
       ready = made;
       if (closed) made.close();
       return made;
@@ -41,7 +38,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
     open(request, callListener) {
       const call = new Http2Call(
         request,
-        ending(callListener),
+        ending(callListener, deadlineOf(request.timeoutMs)),
         targetOf(endpoint),
         options.maxMessageBytes,
         () => {
@@ -93,6 +90,8 @@ class Http2Call implements Call {
   #room: PromiseWithResolvers<void> | undefined;
   #trailers: Metadata | undefined;
   #answered = false;
+  /** Trailers-only: the status is among the headers, and counts if neither a body nor trailers follow. */
+  #immediate: (CallEnd & { readonly headers: Metadata }) | undefined;
   readonly #maxMessageBytes: number;
 
   constructor(
@@ -114,12 +113,14 @@ class Http2Call implements Call {
     if (this.#listener.over) return release();
     const stream = session.http2.request(requestHeaders(this.#request));
     this.#stream = stream;
+    session.streams.add(stream);
     stream.on("response", (headers) => this.#response(headers));
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
       this.#trailers = fromNodeHeaders(trailers);
     });
-    stream.on("error", (error) => this.fail(this.#lost(error)));
+    stream.on("error", (error) => this.#lose(this.#lost(error)));
     stream.on("close", () => {
+      session.streams.delete(stream);
       const { destroyed, closed } = session.http2;
       release();
       if (destroyed || closed) this.#cutOff();
@@ -173,6 +174,8 @@ class Http2Call implements Call {
   /** Tells the server that nobody waits any more. */
   cancel(): void {
     this.#stream?.close(NGHTTP2_CANCEL);
+    // What has come in already must be read, or the stream is never reported closed.
+    this.#stream?.resume();
   }
 
   pause(): void {
@@ -190,24 +193,30 @@ class Http2Call implements Call {
     this.#listener.fail(error, trailers);
   }
 
+  #lose(error: ConnectError): void {
+    this.#over();
+    this.#listener.lose(error);
+  }
+
   #response(headers: IncomingHttpHeaders): void {
     const stream = this.#stream!;
     const metadata = fromNodeHeaders(headers);
     const status = Number(headers[":status"]);
     const refusal = refuseResponse(status, metadata, "grpc");
-    // Trailers-only: the status is among the headers. A grpclib server sends it without a content type.
     const immediate = metadata.has("grpc-status") ? endOf(metadata) : undefined;
-    if (immediate !== undefined && (refusal === undefined || immediate.error !== undefined)) {
+    if (refusal !== undefined) {
+      if (immediate?.error === undefined) {
+        this.fail(refusal, metadata);
+        return this.cancel();
+      }
+      // A grpclib server sends its errors without a content type.
       this.#over();
       this.#listener.end(immediate);
       return this.#discard(stream);
     }
-    if (refusal !== undefined) {
-      this.fail(refusal, metadata);
-      return this.cancel();
-    }
     this.#answered = true;
-    this.#listener.headers(metadata);
+    if (immediate !== undefined) this.#immediate = { ...immediate, headers: metadata };
+    if (immediate?.error === undefined) this.#listener.headers(metadata);
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => this.#data(chunk));
     stream.on("end", () => this.#end());
@@ -215,8 +224,10 @@ class Http2Call implements Call {
   }
 
   #data(chunk: Uint8Array): void {
+    if (this.#listener.over) return;
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     const problem = this.#envelopes.push(bytes, (flags, data) => {
+      this.#moreThanHeaders();
       if ((flags & COMPRESSED) !== 0) {
         this.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
         this.cancel();
@@ -235,12 +246,21 @@ class Http2Call implements Call {
     this.cancel();
   }
 
+  /** There is a body, or there are trailers: a status among the headers means nothing. */
+  #moreThanHeaders(): void {
+    const immediate = this.#immediate;
+    if (immediate === undefined) return;
+    this.#immediate = undefined;
+    if (immediate.error !== undefined) this.#listener.headers(immediate.headers);
+  }
+
   /** The body is read; trailers, if any, have come before. */
   #end(): void {
     if (this.#listener.over) return;
     const trailers = this.#trailers;
-    if (trailers === undefined) return; // `close` tells why
-    const end = endOf(trailers);
+    if (trailers === undefined && this.#immediate === undefined) return; // `close` tells why
+    if (trailers !== undefined) this.#moreThanHeaders();
+    const end = trailers === undefined ? { known: true, ...this.#immediate! } : endOf(trailers);
     this.#over();
     if (!end.known) {
       this.#listener.fail(new ConnectError("the server sent no status", Code.Internal), trailers);
@@ -261,14 +281,15 @@ class Http2Call implements Call {
     const { rstCode } = this.#stream!;
     if (this.#listener.over || this.#trailers !== undefined) return;
     if (rstCode !== undefined && rstCode !== 0 && rstCode !== NGHTTP2_CANCEL) return;
-    this.fail(connectionError(this.#target, new Error("connection closed")));
+    if (this.#immediate !== undefined && !rstCode) return;
+    this.#lose(connectionError(this.#target, new Error("connection closed")));
   }
 
   #closed(): void {
     if (this.#listener.over) return;
-    if (this.#trailers !== undefined) return this.#end();
     const { rstCode } = this.#stream!;
-    this.fail(
+    if (this.#trailers !== undefined || (this.#immediate !== undefined && !rstCode)) return this.#end();
+    this.#lose(
       rstCode === undefined || rstCode === 0
         ? (this.#answered
           ? new ConnectError("the server ended the call without a status", Code.Internal)

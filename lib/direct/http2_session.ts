@@ -1,6 +1,10 @@
-import type { ClientHttp2Session } from "node:http2";
+import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import { connectionError } from "../core/connection_error.ts";
+import type { Runtime } from "../runtime.ts";
 import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
+import { withoutGoaway } from "./goaway_filter.ts";
 
 /** A session that can take calls. */
 export interface Session {
@@ -9,6 +13,8 @@ export interface Session {
   open: number;
   /** Set when it takes no more calls: the server said so, or it is gone. */
   draining: boolean;
+  /** Streams of the calls on it. */
+  readonly streams: Set<ClientHttp2Stream>;
 }
 
 /** Keeps as many sessions as the calls need. */
@@ -26,40 +32,71 @@ const MAX_CALLS = 1_000;
 /** How long a ping may stay unanswered, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
+/** How sessions are made. */
+export interface SessionOptions {
+  /** Interval of pings, in milliseconds; 0 for none. */
+  readonly keepAliveMs: number;
+  readonly runtime: Runtime;
+}
+
 /**
  * Sessions of `node:http2` to one server. Bare ones: on Deno a GOAWAY on an idle session of connect-node kills the
  * process.
  */
-export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number): Promise<SessionPool> {
-  const http2 = await import("node:http2");
-  const net = endpoint.unixPath === undefined ? undefined : await import("node:net");
+export async function createSessionPool(endpoint: Endpoint, options: SessionOptions): Promise<SessionPool> {
+  const [http2, net, tls] = await Promise.all([import("node:http2"), import("node:net"), import("node:tls")]);
   const target = targetOf(endpoint);
+  const place = endpoint.unixPath === undefined
+    ? { host: endpoint.hostname, port: endpoint.port, noDelay: true }
+    : { path: endpoint.unixPath };
+  const tlsOptions = endpoint.secure ? tlsOptionsOf(endpoint) : undefined;
   const sessions = new Set<Session>();
+  /** Sockets that are being connected. */
+  const sockets = new Set<Socket>();
   let connecting: Promise<Session> | undefined;
   let closed = false;
 
-  function connect(): Promise<Session> {
+  /** On Deno GOAWAY frames must not reach the session, so the socket is ours. */
+  async function connect(): Promise<Session> {
+    return await start(options.runtime === "deno" ? await connectSocket() : undefined);
+  }
+
+  function connectSocket(): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const { ca, cert, key, serverName, rejectUnauthorized, minVersion } = endpoint.tls ?? {};
+      const socket = tlsOptions === undefined ? net.connect(place) : tls.connect({
+        ...place,
+        // Without a name of its own TLS would ask for none.
+        ...(net.isIP(endpoint.hostname) === 0 ? { servername: endpoint.hostname } : {}),
+        ...tlsOptions,
+      });
+      sockets.add(socket);
+      socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {
+        sockets.delete(socket);
+        resolve(socket);
+      });
+      socket.on("error", (error) => reject(connectionError(target, error)));
+      socket.on("close", () => {
+        sockets.delete(socket);
+        reject(connectionError(target, new Error("connection closed")));
+      });
+    });
+  }
+
+  function start(socket: Socket | undefined): Promise<Session> {
+    return new Promise((resolve, reject) => {
       const session: Session = {
         http2: http2.connect(originOf(endpoint), {
-          ...(net === undefined ? {} : { createConnection: () => net.connect({ path: endpoint.unixPath! }) }),
-          ...(endpoint.secure
-            ? {
-              ALPNProtocols: ["h2"],
-              minVersion: minVersion ?? "TLSv1.2",
-              ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-              ...(cert === undefined ? {} : { cert }),
-              ...(key === undefined ? {} : { key }),
-              ...(serverName === undefined ? {} : { servername: serverName }),
-              ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-            }
-            : {}),
+          ...(socket !== undefined
+            ? { createConnection: () => withoutGoaway(socket, "server", goaway) }
+            : endpoint.unixPath !== undefined
+            ? { createConnection: () => net.connect(place) }
+            : tlsOptions ?? {}),
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
           maxSessionMemory: SESSION_MEMORY_MIB,
         }),
         open: 0,
         draining: false,
+        streams: new Set(),
       };
       sessions.add(session);
       let pinging: ReturnType<typeof setInterval> | undefined;
@@ -68,19 +105,27 @@ export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number)
         sessions.delete(session);
         clearInterval(pinging);
       };
+      /** What node does with a GOAWAY: streams that the server has not taken are refused. */
+      function goaway(lastStreamId: number): void {
+        drain();
+        for (const stream of session.streams) {
+          if (stream.id !== undefined && stream.id > lastStreamId) stream.close(REFUSED_STREAM);
+        }
+      }
+      function drain(): void {
+        session.draining = true;
+        if (session.open === 0) session.http2.close();
+      }
       session.http2.once("connect", () => {
         try {
           session.http2.setLocalWindowSize(SESSION_WINDOW_BYTES);
         } catch {
           // Not every runtime has it; the default window is slower, no more.
         }
-        if (keepAliveMs > 0) pinging = keepAlive(session.http2, keepAliveMs);
+        if (options.keepAliveMs > 0) pinging = keepAlive(session.http2, options.keepAliveMs);
         resolve(session);
       });
-      session.http2.on("goaway", () => {
-        session.draining = true;
-        if (session.open === 0) session.http2.close();
-      });
+      session.http2.on("goaway", drain);
       session.http2.on("error", (error) => {
         gone();
         reject(connectionError(target, error));
@@ -121,9 +166,25 @@ export async function createSessionPool(endpoint: Endpoint, keepAliveMs: number)
     },
     close() {
       closed = true;
+      for (const socket of sockets) socket.destroy();
       for (const session of sessions) session.http2.destroy();
       sessions.clear();
     },
+  };
+}
+
+const REFUSED_STREAM = 7;
+
+function tlsOptionsOf(endpoint: Endpoint): ConnectionOptions {
+  const { ca, cert, key, serverName, rejectUnauthorized, minVersion } = endpoint.tls ?? {};
+  return {
+    ALPNProtocols: ["h2"],
+    minVersion: minVersion ?? "TLSv1.2",
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
 }
 

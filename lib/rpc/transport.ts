@@ -20,6 +20,7 @@ import {
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
+import { addHeaders } from "./add_headers.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
 import { type Opener, openerWithToken } from "./authorized_call.ts";
@@ -342,6 +343,7 @@ function streamingCall<T, O>(
   headers.promise.catch(() => {}); // the reader may have left
   const trailers = new Metadata();
   let ended = false;
+  let answered: Metadata | undefined;
 
   const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, {
     ended(end) {
@@ -352,10 +354,14 @@ function streamingCall<T, O>(
     refused: abandon,
   });
   const call: Call = opener.open(request, {
-    headers: (metadata) => headers.resolve(metadata),
+    headers: (metadata) => {
+      answered = metadata;
+      headers.resolve(metadata);
+    },
     message: (bytes) => received.push(bytes),
     end: (end) => {
       finish();
+      if (end.error !== undefined) addHeaders(end.error, answered);
       received.end(end);
       if (end.error === undefined) headers.resolve(new Metadata());
       else headers.reject(end.error);

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata } from "../core/metadata.ts";
+import { addHeaders } from "./add_headers.ts";
 import type { CallEnd, CallListener, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 
 /** What a status OK without exactly one message means (grpc/doc/statuscodes.md: cardinality violation). */
@@ -63,7 +64,10 @@ export class AnswerCollector implements CallListener {
 
   end({ error, trailers }: CallEnd): void {
     this.ended?.();
-    if (error !== undefined) return this.#reject(error);
+    if (error !== undefined) {
+      addHeaders(error, this.#headers);
+      return this.#reject(error);
+    }
     const message = this.#message;
     if (message === undefined || this.#more) {
       const problem = message === undefined ? NO_MESSAGE : MORE_MESSAGES;

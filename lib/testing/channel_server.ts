@@ -8,7 +8,7 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
-import { MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
 import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/server_streams.ts";
 import { ReceiveQueue } from "../rpc/receive_queue.ts";
@@ -19,6 +19,8 @@ import type { Peer } from "../webrtc/peer.ts";
 export interface ChannelServerOptions {
   /** Implementations by path, `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, MethodImplSpec>;
+  /** Largest message taken in, in bytes. */
+  readonly maxMessageBytes: number;
   /** Told of every call. */
   readonly onCall?: (path: string) => void;
   /** Holds every call back, or refuses it by throwing; what a machine's faults do. */
@@ -42,7 +44,7 @@ const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 export function createChannelServer(peer: Peer, options: ChannelServerOptions): ChannelServer {
   const waiting = new Map<number, () => void>();
   const streams = new ServerStreams({
-    maxMessageBytes: MAX_MESSAGE_BYTES,
+    maxMessageBytes: options.maxMessageBytes,
     packetBytes: Math.max(
       1,
       Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - (MAX_FRAME_BYTES - MAX_PACKET_BYTES)),

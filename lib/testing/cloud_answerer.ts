@@ -16,6 +16,7 @@ import type { Credentials } from "../credentials.ts";
 import { originOf } from "../direct/endpoint.ts";
 import { createHttp2Carrier } from "../direct/http2_carrier.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
+import { RUNTIME } from "../runtime.ts";
 import type { AnsweredCall, Answerer } from "./answerer.ts";
 import { MessageQueue } from "./message_queue.ts";
 import { untilAborted, wait } from "./wait.ts";
@@ -198,7 +199,11 @@ function connect(
     port: address.port ?? (secure ? 443 : 80),
     ...(ca === undefined ? {} : { tls: { ca } }),
   };
-  const carrier = createHttp2Carrier(endpoint, { maxMessageBytes: MAX_MESSAGE_BYTES, keepAliveMs: 0 });
+  const carrier = createHttp2Carrier(endpoint, {
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    keepAliveMs: 0,
+    runtime: RUNTIME,
+  });
   const options = {
     carrier: () => carrier,
     baseUrl: originOf(endpoint),

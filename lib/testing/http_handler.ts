@@ -2,7 +2,6 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import {
   answerPreflight,
   answerUnknown,
@@ -21,6 +20,8 @@ export type HttpHandler = (
 /** What is served. */
 export interface HttpHandlerOptions {
   readonly methods: Methods;
+  /** Largest message taken in. */
+  readonly maxMessageBytes: number;
   /** Told of every call, before anything else: the protocol, and `/package.Service/Method`. */
   readonly onCall: (protocol: string, path: string) => void;
   /** Refuses calls by throwing, to methods that there are. */
@@ -38,7 +39,7 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
     "@connectrpc/connect-node"
   );
   const router = createConnectRouter({
-    readMaxBytes: MAX_MESSAGE_BYTES,
+    readMaxBytes: options.maxMessageBytes,
     acceptCompression: [compressionGzip],
     // Compressed requests are read; responses are never compressed, as on a real machine.
     compressMinBytes: 0xffffffff,

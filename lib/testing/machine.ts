@@ -1,6 +1,7 @@
 import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { joinHostPort } from "../core/address.ts";
 import { chooseIceServers } from "../core/ice.ts";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { RUNTIME } from "../runtime.ts";
 import { toEngineServer } from "../webrtc/turn_servers.ts";
 import { type Answerer, createAnswerer } from "./answerer.ts";
@@ -40,7 +41,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     additional: [],
     publicNetwork: false,
   }).endpoints.filter(({ transport }) => transport === "udp").map(toEngineServer);
-  const routes = options.routes ?? (() => {});
+  const { routes = () => {}, maxMessageBytes = MAX_MESSAGE_BYTES } = options;
   let faults: Faults = options.faults ?? {};
   const counter = new CallCounter();
   const witness = createWitness();
@@ -65,6 +66,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       serve: (peer) =>
         createChannelServer(peer, {
           methods: channelMethods,
+          maxMessageBytes,
           onCall: (path) => counter.count("webrtc", path),
           admit: (path, signal) => gate.admit(path, signal),
         }),
@@ -93,6 +95,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
         webrtc === false ? () => {} : signalingService,
         routes,
       )),
+      maxMessageBytes,
       onCall: (protocol, path) => counter.count(protocol, path),
       admit: (path, signal) => gate.admit(path, signal),
       authenticate: async (context) => await authentication?.check(context),

@@ -46,6 +46,8 @@ export interface MachineOptions {
   readonly ownIceServers?: readonly IceServer[];
   /** Takes the callers that another signaling server has for it, as a real machine takes the cloud's. */
   readonly signaling?: OutsideSignaling;
+  /** Largest request message taken in, in bytes: 2^25 by default, as on a real machine. */
+  readonly maxMessageBytes?: number;
   /** What goes wrong from the start. */
   readonly faults?: Faults;
 }

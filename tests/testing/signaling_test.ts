@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
+import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
 import { encodeSessionDescription } from "../../lib/core/session_description.ts";
 import { Metadata } from "../../lib/core/metadata.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
@@ -42,6 +43,7 @@ async function signaling(options: Partial<SignalingOptions> = {}): Promise<
     port: 0,
     handler: await createHttpHandler({
       methods: recordRoutes(routes),
+      maxMessageBytes: MAX_MESSAGE_BYTES,
       onCall: () => {},
       admit: () => undefined,
       authenticate: async () => {},
@@ -63,6 +65,7 @@ async function signaling(options: Partial<SignalingOptions> = {}): Promise<
 
 function clientOf(port: number): { client: SignalingClient; close: () => Promise<void> } {
   const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port }, {
+    runtime: RUNTIME,
     maxMessageBytes: 1_000_000,
     keepAliveMs: 0,
   });
