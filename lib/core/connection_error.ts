@@ -33,12 +33,24 @@ export function connectionReason(error: unknown): string | undefined {
   return REASONS.find(([pattern]) => pattern.test(text))?.[1];
 }
 
+/** The texts of what caused an error: where none is known, whatever there is to know helps. */
+function causesOf(error: unknown): string {
+  let text = "";
+  let cause = error instanceof Error ? error.cause : undefined;
+  for (let depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    text += `: ${cause.message}`;
+  }
+  return text;
+}
+
 /** The end of a call whose connection failed. `target` is `host:port`. */
 export function connectionError(target: string, error: unknown): ConnectError {
   const detail = error instanceof Error ? error.message : String(error);
   const reason = connectionReason(error);
   return new ConnectError(
-    reason === undefined ? `cannot reach ${target}: ${detail}` : `${reason}: ${target} (${detail})`,
+    reason === undefined
+      ? `cannot reach ${target}: ${detail}${causesOf(error)}`
+      : `${reason}: ${target} (${detail})`,
     Code.Unavailable,
     undefined,
     undefined,
