@@ -87,6 +87,11 @@ export interface Peer {
   selectedPair(): { readonly local: Candidate; readonly remote: Candidate } | undefined;
   /** Round-trip time of the path in milliseconds, where the engine knows it. */
   roundTripMs(): number | undefined;
+  /**
+   * Asks the other side's engine for a sign of life. Resolves when it gives one; with nobody there, never. The other
+   * side's program has no part in it.
+   */
+  ping(): Promise<void>;
   bytesSent(): number;
   bytesReceived(): number;
   /** Closes channels, then the connection; resolves when the engine is done with them, or after two seconds. */
@@ -197,6 +202,35 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
     if (typeof message === "string") listener.negotiation(message);
   }));
 
+  // Pings of the other side: the engine has answered, they are closed by who opened them. Untaken, they would pile up.
+  connection.onDataChannel((channel) => {
+    channel.onClosed(() => {});
+    channel.onError(() => {});
+  });
+
+  /**
+   * The engine tells nothing of what comes in but messages (`bytesReceived` counts those alone; a consent that is
+   * not renewed shows after 30 s). But it acknowledges a channel that is opened in band (RFC 8832, section 6).
+   */
+  function ping(): Promise<void> {
+    return new Promise((resolve) => {
+      if (closing !== undefined) return;
+      let answered = false;
+      const channel = connection.createDataChannel("ping");
+      const answer = () => {
+        if (answered) return;
+        answered = true;
+        closeQuietly(channel);
+        resolve();
+      };
+      channel.onOpen(answer);
+      channel.onClosed(() => {});
+      channel.onError(() => {});
+      // On loopback the answer may be there before the callback.
+      if (channel.isOpen()) answer();
+    });
+  }
+
   function close(): Promise<void> {
     closing ??= (async () => {
       // The engine may still report while it closes; whoever closes has stopped listening.
@@ -261,6 +295,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
       const milliseconds = connection.rtt();
       return milliseconds > 0 ? milliseconds : undefined;
     },
+    ping,
     bytesSent: () => closing === undefined ? connection.bytesSent() : 0,
     bytesReceived: () => closing === undefined ? connection.bytesReceived() : 0,
     close,
