@@ -4,6 +4,7 @@ import { chooseIceServers } from "./core/ice.ts";
 import { joinHostPort } from "./core/address.ts";
 import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
 import { describeTarget, type DialPlan } from "./core/plan.ts";
+import { describeCandidate } from "./core/session_description.ts";
 import { hedge } from "./hedge.ts";
 import type { ChannelPath, Link } from "./reconnect.ts";
 import { abortable } from "./rpc/abortable.ts";
@@ -64,6 +65,7 @@ export async function connectByWebrtc(
       onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
     };
     const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
+    const candidates = { local: new Set<string>(), remote: new Set<string>() };
     const began = performance.now();
     let answeredAfterMs = 0;
     const connecting = hedge<WebrtcConnection>({
@@ -88,6 +90,7 @@ export async function connectByWebrtc(
               answeredAfterMs = performance.now() - began;
               promising.resolve();
             },
+            onCandidate: (side, candidate) => candidates[side].add(describeCandidate(candidate)),
           }));
         return { result, promising: promising.promise };
       },
@@ -111,7 +114,11 @@ export async function connectByWebrtc(
       "channel",
       ({ result }) => describePath(pathOf(result.peer)),
       () => connecting,
-    );
+    ).catch((error) => {
+      const { local, remote } = candidates;
+      timeline.remark("channel", `candidates here: ${list(local)}; of the machine: ${list(remote)}`, false);
+      throw error;
+    });
     kept = true;
     const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
     return {
@@ -149,6 +156,10 @@ function pathOf(peer: Peer): ChannelPath {
     remote: pair === undefined ? undefined : joinHostPort(pair.remote.address, pair.remote.port),
     roundTripMs: peer.roundTripMs(),
   };
+}
+
+function list(candidates: ReadonlySet<string>): string {
+  return candidates.size === 0 ? "none" : [...candidates].join(", ");
 }
 
 function describePath(path: ChannelPath): string {

@@ -22,6 +22,15 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./ping.ts")).ping,
   },
   {
+    name: "doctor",
+    summary: "find out why a machine cannot be reached, or how it is",
+    usage: "[ADDRESS]",
+    details:
+      "Looks at each step of a dial by itself, from the name to the first call, and ends in one sentence.",
+    options: { ...COMMON_OPTIONS, ...DIAL_OPTIONS },
+    load: async () => (await import("./doctor/doctor.ts")).doctor,
+  },
+  {
     name: "list",
     summary: "list a machine's services",
     usage: "[ADDRESS]",

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { joinHostPort } from "./address.ts";
 
 /** A session description, as WebRTC has it. */
 export interface SessionDescription {
@@ -59,6 +60,14 @@ export function withoutCandidates(sdp: string): string {
 /** The candidates of a description, without their `a=`. */
 export function candidatesOf(sdp: string): string[] {
   return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
+}
+
+/** A candidate in a few words: `host udp 192.0.2.1:5000`. One that cannot be read is left as it is. */
+export function describeCandidate(candidate: string): string {
+  const parts = /^candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) typ (\S+)/.exec(candidate);
+  if (parts === null) return candidate;
+  const [, transport, address, port, type] = parts;
+  return `${type} ${transport!.toLowerCase()} ${joinHostPort(address!, Number(port))}`;
 }
 
 /** Whether a description was written by libdatachannel, the engine of node-datachannel: it signs as `rtc`. */

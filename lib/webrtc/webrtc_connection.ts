@@ -37,6 +37,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly signal: AbortSignal;
   /** Told when the offer is made, and when the answer has come. */
   readonly onProgress: (progress: "offered" | "answered") => void;
+  /** Told of every candidate, of either side, once or more often. */
+  readonly onCandidate?: (side: "local" | "remote", candidate: string) => void;
 }
 
 /** How long an offer waits for candidates, in milliseconds; those of the host take one or two. */
@@ -89,6 +91,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
         else sendOffer();
       },
       localCandidate(candidate, mid) {
+        options.onCandidate?.("local", candidate);
         if (offered) trickle({ candidate, mid });
         else found.push({ candidate, mid });
       },
@@ -121,8 +124,14 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     options.signaling,
     options.host,
     {
-      accept: (answer) => peer.accept(answer),
-      addCandidate: (candidate, mid) => void peer.addCandidate(candidate, mid),
+      accept(answer) {
+        for (const candidate of candidatesOf(answer)) options.onCandidate?.("remote", candidate);
+        peer.accept(answer);
+      },
+      addCandidate(candidate, mid) {
+        options.onCandidate?.("remote", candidate);
+        peer.addCandidate(candidate, mid);
+      },
     },
     () => options.onProgress("answered"),
   );

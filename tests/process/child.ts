@@ -14,6 +14,8 @@ export interface ChildOptions {
   /** Deno's permissions, such as `--allow-net`; all of them by default. Bun has none to give. */
   readonly permissions?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program with arguments that runs it, such as `unshare --net`. */
+  readonly within?: readonly string[];
   /** Its standard input, or that it is written later. Left out, there is none. */
   readonly input?: string | { readonly open: true };
 }
@@ -45,9 +47,10 @@ export interface Child extends AsyncDisposable {
 
 /** Starts a program, named from the root of the project. */
 export function startProgram(program: string, options: ChildOptions = {}): Child {
-  const { args = [], permissions = ["--allow-all"], env = {}, input } = options;
+  const { args = [], permissions = ["--allow-all"], env = {}, within = [], input } = options;
   const before = runtime === "deno" ? ["run", "--no-prompt", "--no-check", ...permissions] : [];
-  const child = spawn(process.execPath, [...before, program, ...args], {
+  const [command, ...rest] = [...within, process.execPath, ...before, program, ...args];
+  const child = spawn(command!, rest, {
     cwd: ROOT,
     env: { ...process.env, NO_COLOR: "1", ...env },
     // The input is there or not; the type is of the others.

@@ -1,0 +1,287 @@
+import { Buffer } from "node:buffer";
+import dgram from "node:dgram";
+import net from "node:net";
+import tls from "node:tls";
+import { joinHostPort } from "../../core/address.ts";
+import type { IceEndpoint } from "../../core/ice.ts";
+import type { TlsSettings } from "../../direct/endpoint.ts";
+import {
+  ALLOCATE,
+  BINDING,
+  decodeStun,
+  encodeStun,
+  REFRESH,
+  type StunAnswer,
+  type StunRequest,
+} from "./stun_message.ts";
+import type { Step } from "./ladder.ts";
+
+/** When a request is repeated over UDP, which may lose it, in milliseconds. */
+const REPEAT_MS = 500;
+
+/** What asking all servers of a kind has shown. */
+export interface ServersFound {
+  readonly asked: number;
+  /** Those that answered, be it with a refusal. */
+  readonly answering: number;
+}
+
+/** A server answers, and does not do what is asked. */
+class Refusal extends Error {
+  override readonly name = "Refusal";
+}
+
+/** Asks every STUN server for the address that it sees. */
+export async function checkStun(
+  endpoints: readonly IceEndpoint[],
+  signal: AbortSignal,
+): Promise<Step<ServersFound>> {
+  const servers = endpoints.filter(({ scheme }) => scheme === "stun");
+  if (servers.length === 0) return none("no STUN server is used on a private network");
+  return await askAll(servers, async (server) => {
+    const way = await openUdp(server, signal);
+    try {
+      const { mapped } = await way.ask({ method: BINDING }, signal);
+      return mapped === undefined ? "answers without an address" : `sees this computer as ${mapped}`;
+    } finally {
+      way.close();
+    }
+  });
+}
+
+/** Asks every TURN server for a relay address, and gives that back. */
+export async function checkTurn(
+  endpoints: readonly IceEndpoint[],
+  settings: TlsSettings,
+  signal: AbortSignal,
+): Promise<Step<ServersFound>> {
+  const servers = endpoints.filter(({ scheme }) => scheme !== "stun");
+  if (servers.length === 0) return none("there is no TURN server");
+  return await askAll(servers, async (server) => {
+    const way = server.transport === "udp"
+      ? await openUdp(server, signal)
+      : await openStream(server, settings, signal);
+    try {
+      return await allocate(way, server, signal);
+    } finally {
+      way.close();
+    }
+  });
+}
+
+function none(detail: string): Step<ServersFound> {
+  return { verdict: "skipped", detail, result: { asked: 0, answering: 0 } };
+}
+
+async function askAll(
+  servers: readonly IceEndpoint[],
+  ask: (server: IceEndpoint) => Promise<string>,
+): Promise<Step<ServersFound>> {
+  let working = 0;
+  let answering = 0;
+  const details = await Promise.all(servers.map(async (server) => {
+    try {
+      const answer = await ask(server);
+      working++;
+      answering++;
+      return `${nameOf(server)} ${answer}`;
+    } catch (error) {
+      if (error instanceof Refusal) answering++;
+      return `${nameOf(server)} fails: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }));
+  const result = { asked: servers.length, answering };
+  if (working === servers.length) return { verdict: "ok", detail: details.join("; "), result };
+  return {
+    verdict: "note",
+    detail: details.join("; "),
+    advice: answering === 0
+      ? "check that this network lets such traffic out"
+      : working === 0
+      ? "check the servers and their credentials"
+      : "the others will do, unless this is the way that is needed",
+    result,
+  };
+}
+
+function nameOf({ scheme, hostname, port, transport }: IceEndpoint): string {
+  const place = joinHostPort(hostname, port);
+  if (scheme === "stun") return place;
+  return `${place} over ${scheme === "turns" ? "TLS" : transport.toUpperCase()}`;
+}
+
+/** Asks for a relay address: first without saying who asks, as one does, to be told the realm. */
+async function allocate(way: Way, server: IceEndpoint, signal: AbortSignal): Promise<string> {
+  const first = await way.ask({ method: ALLOCATE }, signal);
+  if (first.error === undefined) return `relays at ${first.relayed ?? "an unknown address"}, for anybody`;
+  const { realm, nonce } = first;
+  if (first.error.code !== 401 || realm === undefined || nonce === undefined) throw refusal(first);
+  const { username, credential } = server;
+  if (username === undefined || credential === undefined) {
+    throw new Refusal("it wants a username and a credential");
+  }
+  const identity = { username, password: credential, realm, nonce };
+  const second = await way.ask({ method: ALLOCATE, identity }, signal);
+  if (second.error !== undefined) throw refusal(second);
+  await way.ask({ method: REFRESH, identity, lifetime: 0 }, signal).catch(() => {});
+  return `relays at ${second.relayed ?? "an unknown address"}`;
+}
+
+function refusal({ error }: StunAnswer): Refusal {
+  const { code, reason } = error!;
+  return new Refusal(code === 401 ? "it refuses the credentials" : `it answers ${code} ${reason}`);
+}
+
+/** A way to a server. */
+interface Way {
+  ask(request: Omit<StunRequest, "transaction">, signal: AbortSignal): Promise<StunAnswer>;
+  close(): void;
+}
+
+/** @param send Sends a request's bytes. */
+function createWay(
+  send: (bytes: Uint8Array) => void,
+  repeats: boolean,
+  close: () => void,
+): Way & { receive(bytes: Uint8Array): void; fail(error: Error): void } {
+  let waiting: { readonly transaction: string; settle(answer: StunAnswer | Error): void } | undefined;
+  let failure: Error | undefined;
+  return {
+    ask(request, signal) {
+      return new Promise((resolve, reject) => {
+        if (failure !== undefined) return reject(failure);
+        if (signal.aborted) return reject(new Error("no answer"));
+        const transaction = crypto.getRandomValues(new Uint8Array(12));
+        const bytes = encodeStun({ ...request, transaction });
+        const abort = () => waiting?.settle(new Error("no answer"));
+        const repeat = repeats ? setInterval(() => send(bytes), REPEAT_MS) : undefined;
+        waiting = {
+          transaction: transaction.join(),
+          settle(answer) {
+            waiting = undefined;
+            clearInterval(repeat);
+            signal.removeEventListener("abort", abort);
+            if (answer instanceof Error) reject(answer);
+            else resolve(answer);
+          },
+        };
+        signal.addEventListener("abort", abort, { once: true });
+        send(bytes);
+      });
+    },
+    receive(bytes) {
+      const answer = decodeStun(bytes);
+      if (answer?.transaction.join() === waiting?.transaction) waiting?.settle(answer!);
+    },
+    fail(error) {
+      failure ??= error;
+      waiting?.settle(error);
+    },
+    close,
+  };
+}
+
+async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Promise<Way> {
+  const { lookup } = await import("node:dns/promises");
+  const { address, family } = await lookup(hostname).catch(() => {
+    throw new Error("its name cannot be resolved");
+  });
+  if (signal.aborted) throw new Error("no answer");
+  const socket = dgram.createSocket(family === 6 ? "udp6" : "udp4");
+  const way = createWay(
+    (bytes) =>
+      socket.send(bytes, port, address, (error) => {
+        if (error instanceof Error) way.fail(error);
+      }),
+    true,
+    () => socket.close(),
+  );
+  socket.on("message", (bytes) => way.receive(bytes));
+  socket.on("error", (error) => way.fail(error));
+  return way;
+}
+
+async function openStream(
+  { scheme, hostname, port }: IceEndpoint,
+  { ca, rejectUnauthorized }: TlsSettings,
+  signal: AbortSignal,
+): Promise<Way> {
+  const socket = scheme === "turns"
+    ? tls.connect({
+      host: hostname,
+      port,
+      ...(net.isIP(hostname) === 0 ? { servername: hostname } : {}),
+      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+    })
+    : net.connect({ host: hostname, port });
+  const way = createWay((bytes) => void socket.write(bytes), false, () => socket.destroy());
+  let rest = Buffer.alloc(0);
+  socket.on("data", (chunk: Buffer) => {
+    rest = Buffer.concat([rest, chunk]);
+    // STUN messages on a stream are told apart by their lengths (RFC 8489 §6.2.2).
+    while (rest.length >= 20 && rest.length >= 20 + rest.readUInt16BE(2)) {
+      const length = 20 + rest.readUInt16BE(2);
+      way.receive(rest.subarray(0, length));
+      rest = rest.subarray(length);
+    }
+  });
+  socket.on("close", () => way.fail(new Error("it closes the connection")));
+  await new Promise<void>((resolve, reject) => {
+    const abort = () => reject(new Error("no answer"));
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    socket.once(scheme === "turns" ? "secureConnect" : "connect", () => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    });
+    socket.on("error", (error) => {
+      way.fail(error);
+      reject(error);
+    });
+  }).catch((error) => {
+    socket.destroy();
+    throw error;
+  });
+  return way;
+}
+
+/** How long a datagram to oneself may take, in milliseconds. */
+const OWN_DATAGRAM_MS = 2_000;
+
+/** Sends a datagram from this computer to itself: a firewall that stops all UDP stops this one. */
+export async function checkUdp(signal: AbortSignal): Promise<Step<boolean>> {
+  const receiver = dgram.createSocket("udp4");
+  const sender = dgram.createSocket("udp4");
+  let repeat: ReturnType<typeof setInterval> | undefined;
+  let limit: ReturnType<typeof setTimeout> | undefined;
+  const reason = await new Promise<string | undefined>((resolve) => {
+    const give = (reason: string | undefined) => resolve(reason);
+    limit = setTimeout(() => give("a datagram to this computer itself does not arrive"), OWN_DATAGRAM_MS);
+    signal.addEventListener("abort", () => give("a datagram to this computer itself does not arrive"), {
+      once: true,
+    });
+    for (const socket of [receiver, sender]) socket.on("error", (error) => give(error.message));
+    receiver.on("message", () => give(undefined));
+    receiver.bind(0, "127.0.0.1", () => {
+      const { port } = receiver.address();
+      const send = () =>
+        sender.send(Uint8Array.of(0), port, "127.0.0.1", (error) => {
+          if (error instanceof Error) give(error.message);
+        });
+      send();
+      repeat = setInterval(send, 100);
+    });
+  });
+  clearInterval(repeat);
+  clearTimeout(limit);
+  receiver.close();
+  sender.close();
+  if (reason === undefined) return { verdict: "ok", detail: "passes on this computer", result: true };
+  return {
+    verdict: "note",
+    detail: `is blocked on this computer: ${reason}`,
+    advice: "open it in this computer's firewall: WebRTC needs it",
+    result: false,
+  };
+}
