@@ -1,4 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { authorize, type DialContext, reachServer, tlsOfMachine, transportTo } from "./direct_link.ts";
 import { chooseIceServers } from "./core/ice.ts";
 import { joinHostPort } from "./core/address.ts";
@@ -15,7 +15,7 @@ import { connectWebrtc, type WebrtcConnection } from "./webrtc/webrtc_connection
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
 const HEDGE_ATTEMPTS = 3;
-const HEDGE_MS = 250;
+const HEDGE_MS = 30;
 
 /**
  * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
@@ -97,8 +97,7 @@ export async function connectByWebrtc(
       attempts: HEDGE_ATTEMPTS,
       // On a slow network everything takes longer: an answer that took its time says so.
       delayMs: () => Math.max(HEDGE_MS, 3 * answeredAfterMs),
-      // The engine fails a handshake that is faster than its own bookkeeping.
-      retryable: (error) => error instanceof ConnectError && error.rawMessage.startsWith("connection lost"),
+      retryable: isBadLuck,
       discard: ({ carrier }) => carrier.close(),
       signal,
     });
@@ -135,6 +134,12 @@ export async function connectByWebrtc(
   } finally {
     if (!kept) await server.carrier.close();
   }
+}
+
+/** Whether an engine, ours or the machine's, has failed a handshake: some that are faster than its own bookkeeping. */
+function isBadLuck(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.Unavailable &&
+    /^(?:connection lost|error from answerer): /.test(error.rawMessage);
 }
 
 /** From the nearest way to the farthest. */
