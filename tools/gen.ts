@@ -3,12 +3,8 @@
  * `gen` inside the folder. With `--check`, writes nothing and fails when that is not up to date.
  */
 
-import manifest from "../package.json" with { type: "json" };
-import { output, ROOT } from "./commands.ts";
-
-const { "@bufbuild/protobuf": protobufVersion } = manifest.dependencies;
-// By npx rather than package.json, so that who runs the demo does not download a compiler.
-const GENERATOR = ["-y", "-p", "@bufbuild/buf@1.74.0", "-p", `@bufbuild/protoc-gen-es@${protobufVersion}`];
+import { ROOT } from "./commands.ts";
+import { generate } from "./generator.ts";
 
 type Tree = Map<string, string>;
 
@@ -53,16 +49,7 @@ const stale: string[] = [];
 try {
   for (const folder of protoFolders()) {
     const target = `${temporary}/${folder}`;
-    await output("npx", [
-      ...GENERATOR,
-      "buf",
-      "generate",
-      folder,
-      "--template",
-      "buf.gen.yaml",
-      "-o",
-      target,
-    ]);
+    await generate(folder, target);
     const fresh = readTree(`${target}/gen`);
     const changed = differences(readTree(`${ROOT}${folder}/gen`), fresh);
     stale.push(...changed.map((path) => `${folder}/gen/${path}`));

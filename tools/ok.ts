@@ -14,6 +14,11 @@ const CHECKS: readonly Step[] = [
   { name: "format", args: ["fmt", "--check"], cure: "run `deno fmt`" },
   { name: "lint", args: ["lint"], cure: "mend what is listed" },
   {
+    name: "conformance suite",
+    args: ["run", "--allow-all", "tools/conformance.ts", "--prepare"],
+    cure: "install go 1.26 or newer",
+  },
+  {
     name: "types",
     args: ["check", "--frozen"],
     cure: "mend what is listed; if deno.lock is out of date, run `deno install` and commit it",
@@ -31,6 +36,13 @@ const CHECKS: readonly Step[] = [
 ];
 
 const TEST: Step = { name: "tests", args: ["task", "test"], cure: "mend what is listed as failed" };
+
+const CONFORMANCE: Step = {
+  name: "conformance",
+  args: ["task", "conformance", "--check"],
+  cure:
+    "mend what is listed as failed; if the report is not up to date, run `deno task conformance` and commit it",
+};
 
 const PUBLISH: Step = {
   name: "publishing",
@@ -60,5 +72,7 @@ function sumOf(output: string): string | undefined {
 
 for (const step of CHECKS) await pass(step);
 const output = await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, keepOutput: true });
+const conformance = await pass(CONFORMANCE, { keepOutput: true });
 await pass(PUBLISH);
-console.log(`\n${sumOf(output)}`);
+console.log(`\n${conformance.trimEnd().split("\n").at(-1)}`);
+console.log(sumOf(output));
