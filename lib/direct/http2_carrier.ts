@@ -12,7 +12,10 @@ import { createSessionPool, type Session, type SessionOptions, type SessionPool 
 /** What an HTTP/2 carrier is made with. */
 export interface Http2CarrierOptions extends CarrierLimits, SessionOptions {}
 
-const NGHTTP2_CANCEL = 8;
+const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
+
+/** How often a call is started that sessions refuse unread. */
+const MOST_TRIES = 3;
 
 /** Bytes of request messages that may wait for the network, a call. */
 const UPLOAD_BUFFER_BYTES = 256 * 1024;
@@ -50,15 +53,16 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
         return call;
       }
       open.add(call);
-      // In a turn of its own: no event comes before `open` has returned.
-      queueMicrotask(async () => {
+      async function start(): Promise<void> {
         try {
           const session = await sessionFor();
-          call.start(session, () => ready?.release(session));
+          call.start(session, () => ready?.release(session), () => void start());
         } catch (error) {
           call.fail(error instanceof ConnectError ? error : connectionError(targetOf(endpoint), error));
         }
-      });
+      }
+      // In a turn of its own: no event comes before `open` has returned.
+      queueMicrotask(start);
       return call;
     },
     async close() {
@@ -81,8 +85,12 @@ class Http2Call implements Call {
   readonly #onOver: () => void;
   readonly #envelopes: EnvelopeReader;
   #stream: ClientHttp2Stream | undefined;
-  /** Messages sent before there is a session. */
+  /** Messages sent before there is a stream. */
   #early: Uint8Array[] = [];
+  /** All that the stream was given, as long as that can be given to another: it is not much, nothing has come. */
+  #kept: Uint8Array[] | undefined;
+  #keptBytes = 0;
+  #tries = 0;
   #halfClosed = false;
   #paused = false;
   /** Bytes handed to the stream that it has not passed on. */
@@ -109,26 +117,73 @@ class Http2Call implements Call {
     this.#onOver = onOver;
   }
 
-  start(session: Session, release: () => void): void {
+  /** @param again Starts the call on another session. */
+  start(session: Session, release: () => void, again: () => void): void {
     if (this.#listener.over) return release();
-    const stream = session.http2.request(requestHeaders(this.#request));
+    this.#tries++;
+    let refused = false;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.http2.request(requestHeaders(this.#request));
+    } catch (error) {
+      release();
+      if (!this.#isRefused(session, error)) throw error;
+      return again();
+    }
     this.#stream = stream;
     session.streams.add(stream);
     stream.on("response", (headers) => this.#response(headers));
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
       this.#trailers = fromNodeHeaders(trailers);
     });
-    stream.on("error", (error) => this.#lose(this.#lost(error)));
+    stream.on("error", (error) => {
+      refused ||= this.#isRefused(session, error);
+      if (!refused) this.#lose(this.#lost(error));
+    });
     stream.on("close", () => {
       session.streams.delete(stream);
       const { destroyed, closed } = session.http2;
       release();
+      if (refused || this.#isRefused(session)) return this.#restart(again);
       if (destroyed || closed) this.#cutOff();
       this.#closed();
     });
-    for (const frame of this.#early) this.#write(stream, frame);
+    const early = this.#early;
     this.#early = [];
+    this.#kept = [];
+    this.#keptBytes = 0;
+    for (const frame of early) {
+      this.#keep(frame);
+      this.#write(stream, frame);
+    }
     if (this.#halfClosed) stream.end();
+  }
+
+  /**
+   * Whether the session has refused the call unread, so that it can be made on another (RFC 9113, section 8.7): it
+   * was on its way when the server said that it takes no more.
+   */
+  #isRefused(session: Session, error?: unknown): boolean {
+    const { code } = (error ?? {}) as { code?: unknown };
+    const goneAway = code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION";
+    if (goneAway) session.draining = true;
+    const unread = goneAway || this.#stream?.rstCode === NGHTTP2_REFUSED_STREAM;
+    const again = this.#stream === undefined || this.#kept !== undefined;
+    return unread && again && this.#tries < MOST_TRIES && !this.#listener.over;
+  }
+
+  #keep(frame: Uint8Array): void {
+    this.#keptBytes += frame.length;
+    if (this.#keptBytes > UPLOAD_BUFFER_BYTES) this.#kept = undefined;
+    this.#kept?.push(frame);
+  }
+
+  #restart(again: () => void): void {
+    this.#early = this.#kept ?? [];
+    this.#waiting = this.#early.reduce((sum, frame) => sum + frame.length, 0);
+    this.#kept = undefined;
+    this.#stream = undefined;
+    again();
   }
 
   send(message: Uint8Array, last: boolean): Promise<void> | undefined {
@@ -137,6 +192,7 @@ class Http2Call implements Call {
     this.#halfClosed = last;
     const stream = this.#stream;
     this.#waiting += frame.length;
+    this.#keep(frame);
     if (stream === undefined) {
       this.#early.push(frame);
     } else if (last) {
@@ -153,6 +209,7 @@ class Http2Call implements Call {
   /** Bun does not always report `drain`; every write reports its own end on all runtimes. */
   #write(stream: ClientHttp2Stream, frame: Uint8Array): void {
     stream.write(frame, () => {
+      if (stream !== this.#stream) return;
       this.#waiting -= frame.length;
       if (this.#waiting <= UPLOAD_BUFFER_BYTES) this.#wake();
     });
@@ -200,6 +257,7 @@ class Http2Call implements Call {
 
   #response(headers: IncomingHttpHeaders): void {
     const stream = this.#stream!;
+    this.#kept = undefined;
     const metadata = fromNodeHeaders(headers);
     const status = Number(headers[":status"]);
     const refusal = refuseResponse(status, metadata, "grpc");

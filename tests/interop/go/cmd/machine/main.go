@@ -38,6 +38,7 @@ func run() error {
 	key := flag.String("api-key", "", "ask for this API key")
 	keyID := flag.String("api-key-id", "", "the id of that API key")
 	protocols := flag.String("protocols", "all", "all, or grpc: a bare grpc-go server")
+	idle := flag.Duration("idle", 0, "how long a connection may be idle before it is told to go away; 0 for any time")
 	noWebRTC := flag.Bool("no-webrtc", false, "answer Unimplemented to signaling")
 	flag.Parse()
 
@@ -55,6 +56,7 @@ func run() error {
 		Key:      machine.APIKey{ID: *keyID, Secret: *key},
 		GRPCOnly: *protocols == "grpc",
 		WebRTC:   !*noWebRTC,
+		Idle:     *idle,
 	}
 	if *useTLS {
 		certificate, authority, err := machine.SelfMade()

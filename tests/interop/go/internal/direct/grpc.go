@@ -14,12 +14,16 @@ import (
 	"viamdial/interop/internal/rpc"
 )
 
-// NewGRPCServer serves native gRPC and nothing else, on grpc-go's own HTTP/2 server.
-func NewGRPCServer(methods []rpc.Method, around rpc.Interceptor, certificate *tls.Certificate) *grpc.Server {
+// NewGRPCServer serves native gRPC and nothing else, on grpc-go's own HTTP/2 server. Connections that are idle for
+// longer than idle are told to go away; with 0, none.
+func NewGRPCServer(methods []rpc.Method, around rpc.Interceptor, certificate *tls.Certificate, idle time.Duration) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(rpc.MaxMessageBytes),
 		// What a Viam machine allows (protocol §5.5).
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	}
+	if idle > 0 {
+		options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle}))
 	}
 	if certificate != nil {
 		options = append(options, grpc.Creds(credentials.NewServerTLSFromCert(certificate)))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -23,6 +24,8 @@ type Options struct {
 	GRPCOnly bool
 	// WebRTC makes the signaling service answer.
 	WebRTC bool
+	// Idle is how long a connection may be idle before it is told to go away; 0 for any time.
+	Idle time.Duration
 }
 
 // Machine serves one port.
@@ -62,9 +65,10 @@ func New(options Options) (*Machine, error) {
 		}
 	}
 	if options.GRPCOnly {
-		m.grpc = direct.NewGRPCServer(public, around, options.Certificate)
+		m.grpc = direct.NewGRPCServer(public, around, options.Certificate, options.Idle)
 	} else {
 		m.http = direct.NewHTTPServer(public, around)
+		m.http.IdleTimeout = options.Idle
 	}
 	return m, nil
 }
