@@ -15,10 +15,21 @@ export interface Envelope {
 
 /** A message in its frame. */
 export function encodeEnvelope(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  const frame = new Uint8Array(5 + message.length);
-  writeLength(frame, message.length);
-  frame.set(message, 5);
-  return frame;
+  return encodeEnvelopes([message]);
+}
+
+/** Several messages, each in its frame. */
+export function encodeEnvelopes(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let size = 0;
+  for (const message of messages) size += 5 + message.length;
+  const frames = new Uint8Array(size);
+  let at = 0;
+  for (const message of messages) {
+    writeLength(frames, message.length, at);
+    frames.set(message, at + 5);
+    at += 5 + message.length;
+  }
+  return frames;
 }
 
 /**
@@ -42,11 +53,11 @@ function readLength(bytes: Uint8Array, frame: number): number {
     bytes[frame + 4]!;
 }
 
-function writeLength(frame: Uint8Array, length: number): void {
-  frame[1] = length >>> 24;
-  frame[2] = length >>> 16;
-  frame[3] = length >>> 8;
-  frame[4] = length;
+function writeLength(bytes: Uint8Array, length: number, frame: number): void {
+  bytes[frame + 1] = length >>> 24;
+  bytes[frame + 2] = length >>> 16;
+  bytes[frame + 3] = length >>> 8;
+  bytes[frame + 4] = length;
 }
 
 /** A frame announced more than the limit. */
@@ -55,20 +66,25 @@ export interface OversizedEnvelope {
 }
 
 /**
- * Takes a body apart, however it is cut into chunks. A frame that lies within one chunk is a view of it; one that
- * spans several is put together once.
+ * Takes a body apart, however it is cut into chunks. A frame that lies within one chunk is a view of it, or a copy where
+ * chunks are not to be kept; one that spans several is put together once.
  */
 export class EnvelopeReader {
   readonly #maxMessageBytes: number;
+  readonly #keepsChunks: boolean;
   #header = new Uint8Array(5);
   #headerBytes = 0;
   /** The frame being put together. */
   #data: Uint8Array | undefined;
   #dataBytes = 0;
 
-  /** @param maxMessageBytes Largest message taken in. */
-  constructor(maxMessageBytes: number) {
+  /**
+   * @param maxMessageBytes Largest message taken in.
+   * @param keepsChunks False where the memory of a chunk is used again after `push`.
+   */
+  constructor(maxMessageBytes: number, keepsChunks: boolean = true) {
     this.#maxMessageBytes = maxMessageBytes;
+    this.#keepsChunks = keepsChunks;
   }
 
   /** Whether the body may end here: not in the middle of a frame. */
@@ -110,7 +126,7 @@ export class EnvelopeReader {
       if (length > this.#maxMessageBytes) return { oversized: length };
       if (at + length <= chunk.length) {
         this.#headerBytes = 0;
-        const data = chunk.subarray(at, at + length);
+        const data = this.#keepsChunks ? chunk.subarray(at, at + length) : chunk.slice(at, at + length);
         at += length;
         if (!onEnvelope(this.#header[0]!, data)) return undefined;
       } else {

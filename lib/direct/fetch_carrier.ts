@@ -144,12 +144,12 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       return {
         send(message, last) {
           if (listener.over) return undefined;
-          const frame = encodeEnvelope(message);
           if (upload !== undefined) {
-            const room = upload.write(frame);
+            const room = upload.write(message);
             if (last) upload.close();
             return room;
           }
+          const frame = encodeEnvelope(message);
           single = single === undefined ? frame : concatenate(single, frame);
           if (last) start(single);
           return undefined;

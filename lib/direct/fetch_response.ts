@@ -4,6 +4,7 @@ import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc_st
 import { Metadata } from "../core/metadata.ts";
 import type { CallEnd, UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
+import { RUNTIME } from "../runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 
 /** A body that is read at once, whatever is in it. */
@@ -95,24 +96,57 @@ export async function readResponse(
     body.end();
     return true;
   }
-  const reader = response.body?.getReader();
-  if (reader === undefined) {
+  if (response.body === null) {
     body.end();
     return true;
   }
+  const read = readerOf(response.body);
   for (;;) {
     if (reading.wait !== undefined) await reading.wait;
     const over = listener.over;
-    const { done, value } = await reader.read();
-    if (done) {
+    const chunk = await read();
+    if (chunk === undefined) {
       body.end();
       return true;
     }
     // After the trailers there is but the end of the body.
     if (over) return false;
-    body.read(value);
+    body.read(chunk);
   }
 }
+
+/** Bytes read at a time on Deno. */
+const CHUNK_BYTES = 262_144;
+
+/**
+ * Reads a body chunk by chunk; undefined at its end. On Deno into one buffer, again and again: by itself it makes and
+ * clears 64 KiB for every chunk, however small, which takes longer than all the rest.
+ */
+function readerOf(body: ReadableStream<Uint8Array>): () => Promise<Uint8Array | undefined> {
+  const reader = REUSES_CHUNKS ? bufferedReaderOf(body) : undefined;
+  if (reader === undefined) {
+    const plain = body.getReader();
+    return async () => (await plain.read()).value;
+  }
+  let buffer = new ArrayBuffer(CHUNK_BYTES);
+  return async () => {
+    const { done, value } = await reader.read(new Uint8Array(buffer));
+    if (done || value === undefined) return undefined;
+    buffer = value.buffer;
+    return value;
+  };
+}
+
+/** Undefined for a body that is no stream of bytes: one that a program made, in the place of `fetch`. */
+function bufferedReaderOf(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
+  try {
+    return body.getReader({ mode: "byob" });
+  } catch {
+    return undefined;
+  }
+}
+
+const REUSES_CHUNKS = RUNTIME === "deno";
 
 /** Both runtimes read a short body whole faster than chunk by chunk. */
 function isShort(headers: Headers): boolean {
@@ -134,7 +168,7 @@ class BodyReader {
   ) {
     this.#listener = listener;
     this.#immediate = immediate;
-    this.#envelopes = new EnvelopeReader(maxMessageBytes);
+    this.#envelopes = new EnvelopeReader(maxMessageBytes, !REUSES_CHUNKS);
     this.#maxMessageBytes = maxMessageBytes;
   }
 

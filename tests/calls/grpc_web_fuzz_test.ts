@@ -39,7 +39,8 @@ interface Heard {
 async function read(pieces: readonly Uint8Array[], lengthKnown: boolean): Promise<Heard> {
   const heard: Heard = { headers: 0, lengths: [], ends: [] };
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const body = new ReadableStream<Uint8Array>({
+  const body = new ReadableStream({
+    type: "bytes",
     start(controller) {
       for (const piece of pieces) {
         // A view of its own, as a network gives it.
