@@ -15,6 +15,8 @@ import { keepLink, type Link } from "./reconnect.ts";
 import { type ResolvedDialOptions, resolveDial } from "./resolve_options.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { createTimeline } from "./timeline_recorder.ts";
+import { withHeadStart } from "./head_start.ts";
+import { findLocally, LOCAL_HEAD_START_MS, looksLocally } from "./local_link.ts";
 import { CLIENT_HEADER } from "./version.ts";
 import { connectByWebrtc } from "./webrtc_link.ts";
 
@@ -85,7 +87,7 @@ export async function dialDirect(
     signalingAddress: undefined,
     signalingInsecure: undefined,
   });
-  return new AuthenticatedChannel(await openChannel(given, parsed, plan, resolved));
+  return new AuthenticatedChannel(await openChannel(given, parsed, plan, { ...resolved, mdns: false }));
 }
 
 async function openChannel(
@@ -106,7 +108,8 @@ async function openChannel(
   const timeline = createTimeline(options.logger, (event) => emit(event));
   const context: DialContext = { address, options, timeline };
 
-  const { link: first, reconnect } = await attemptDial(plan, entity, context, closed.signal);
+  const ways: Ways = { plan, address: parsed, entity, closed: closed.signal };
+  const { link: first, reconnect } = await attemptDial(ways, context);
   const kept = keepLink(first, {
     maxAttempts: options.maxReconnectAttempts,
     timeoutMs: options.timeoutMs,
@@ -153,6 +156,16 @@ async function openChannel(
   };
 }
 
+/** Where a dial may lead. */
+interface Ways {
+  readonly plan: DialPlan;
+  /** What may be looked for on the local network, too. */
+  readonly address: Address;
+  readonly entity: string;
+  /** Aborted when the channel is closed. */
+  readonly closed: AbortSignal;
+}
+
 /** A link, and how to make another of its kind. */
 interface DialedLink {
   readonly link: Link;
@@ -160,12 +173,8 @@ interface DialedLink {
 }
 
 /** Dials within one budget of time, as often as the options have it. */
-async function attemptDial(
-  plan: DialPlan,
-  entity: string,
-  context: DialContext,
-  closed: AbortSignal,
-): Promise<DialedLink> {
+async function attemptDial(ways: Ways, context: DialContext): Promise<DialedLink> {
+  const { plan } = ways;
   const { options, timeline, address } = context;
   const attempts: DialAttempt[] = [];
   const budget = new AbortController();
@@ -181,7 +190,7 @@ async function attemptDial(
     for (let attempt = 1;; attempt++) {
       try {
         await pause(backoffMs(attempt, Math.random()), signal);
-        return await dialPlan(plan, entity, context, signal, closed);
+        return await dialEitherWay(ways, context, signal);
       } catch (error) {
         if (options.signal?.aborted === true) throw options.signal.reason;
         attempts.push({
@@ -204,6 +213,36 @@ async function attemptDial(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Dials as planned, and beside that the machine that may be on the local network. */
+async function dialEitherWay(ways: Ways, context: DialContext, signal: AbortSignal): Promise<DialedLink> {
+  const { plan, address, entity, closed } = ways;
+  const planned = (until: AbortSignal) => dialPlan(plan, entity, context, until, closed);
+  if (!looksLocally(address, context.options)) return await planned(signal);
+  const dialed = await withHeadStart<DialedLink>({
+    async better(until, promise) {
+      const local = await findLocally(address, context, until);
+      if (local === undefined) return undefined;
+      promise();
+      return await dialPlan(local.plan, entity, local.context, until, closed);
+    },
+    other: planned,
+    headStartMs: LOCAL_HEAD_START_MS,
+    discard: ({ link }) => link.close(),
+    signal,
+  });
+  if (dialed.link.kind !== "webrtc") return dialed;
+  return {
+    link: dialed.link,
+    // It may have left the local network, or come there.
+    async reconnect(again, by) {
+      const { link } = await dialEitherWay(ways, again, by);
+      if (link.kind === "webrtc") return link;
+      await link.close();
+      throw new Error("the machine can be reached directly alone, and the channel was made over WebRTC");
+    },
+  };
 }
 
 async function dialPlan(

@@ -9,16 +9,17 @@ import { parseArgs } from "node:util";
 import { makeCertificates } from "../tests/certificates.ts";
 import { namespaces, sweep } from "../tests/network/lab.ts";
 import { killPrograms, type Runtime } from "../tests/network/program.ts";
+import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
-import { ADDRESSES } from "../tests/network/world.ts";
+import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
 
-const TABLES: readonly Table[] = [PATHS];
-const SCENARIOS: readonly Scenario[] = [...PATH_SCENARIOS];
+const TABLES: readonly Table[] = [PATHS, LAN];
+const SCENARIOS: readonly Scenario[] = [...PATH_SCENARIOS, ...LAN_SCENARIOS];
 
 const { values: flags } = parseArgs({
   args: Deno.args,
@@ -59,7 +60,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-const certificates = await makeCertificates({ names: ADDRESSES });
+const certificates = await makeCertificates({ names: CERTIFIED });
 const outcomes: Outcome[] = [];
 try {
   for (const scenario of chosen) {

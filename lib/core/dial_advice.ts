@@ -16,6 +16,7 @@ const BY_REASON: Readonly<Record<string, string>> = {
 /** What to do about a dial that failed in a phase, when there is no better reason. */
 const BY_PHASE: Readonly<Record<DialPhase, string>> = {
   options: "Mend the options that it names",
+  mdns: "Give the machine's address with its port, or leave the mdns option out",
   tls: "Check the address, and that the server speaks TLS; if it does not, set insecure",
   connect: "Check the address, and that it is a gRPC server that listens there",
   authenticate: "Check the credentials, authEntity and, if it is set, externalAuth",
@@ -38,6 +39,7 @@ export function dialAdvice(reason: string | undefined, phase: DialPhase): string
 /** What a phase waits for, for a dial that ran out of time in it. */
 export const PHASE_WAITS: Readonly<Record<DialPhase, string>> = {
   options: "checking the options",
+  mdns: "looking for the machine on the local network",
   tls: "finding out whether the server speaks TLS",
   connect: "reaching the server",
   authenticate: "waiting for a token",

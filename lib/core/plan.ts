@@ -1,4 +1,5 @@
-import { type Address, isLocalName, isPrivate, joinHostPort } from "./address.ts";
+import { type Address, isLocalName, isLoopback, isPrivate, joinHostPort } from "./address.ts";
+import type { FoundMachine } from "./mdns_records.ts";
 
 /** Where a dial goes. */
 export interface Target {
@@ -46,6 +47,49 @@ const CLOUDS: readonly (readonly [suffix: string, hostname: string, port: number
   [".robot.viaminternal", "app.viaminternal", 8089],
 ];
 
+/** The cloud that a name belongs to. */
+function cloudOf(hostname: string): (typeof CLOUDS)[number] | undefined {
+  const name = hostname.toLowerCase().replace(/\.$/, "");
+  return CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
+}
+
+/**
+ * What to look for on the local network: a name that is typed alone. An address or a port says where the machine is
+ * (protocol §2.1).
+ */
+export function localNameOf(address: Address): string | undefined {
+  const { hostname, port, scheme, unixPath } = address;
+  if (unixPath !== undefined || port !== undefined || scheme !== undefined) return undefined;
+  if (hostname.includes(":") || /^[0-9.]+$/.test(hostname) || isLoopback(hostname)) return undefined;
+  return hostname;
+}
+
+/**
+ * How to dial a machine that was found on the local network: it does its own signaling, and is called what it was
+ * dialed as. What anybody there can answer is trusted with TLS alone where the cloud would be.
+ */
+export function planLocalDial(
+  address: Address,
+  machine: FoundMachine,
+  options: { readonly insecure: boolean; readonly disableWebrtc: boolean },
+): DialPlan {
+  const target: Target = {
+    hostname: machine.address,
+    port: machine.port,
+    secure: !options.insecure || cloudOf(address.hostname) !== undefined,
+    unixPath: undefined,
+  };
+  if (options.disableWebrtc || !machine.webrtc) return { kind: "direct", reason: "local name", target };
+  return {
+    kind: "webrtc",
+    signaling: target,
+    ownSignaling: true,
+    host: address.authority,
+    fallback: target,
+    publicNetwork: false,
+  };
+}
+
 /** Decides how to dial (protocol §2.9, steps 3 and 4). */
 export function planDial(address: Address, options: PlanOptions): DialPlan {
   const target = targetOf(address, options.insecure);
@@ -61,8 +105,7 @@ export function planDial(address: Address, options: PlanOptions): DialPlan {
     signaling = targetOf(named, options.signalingInsecure ?? options.insecure);
     ownSignaling = false;
   } else {
-    const name = address.hostname.toLowerCase().replace(/\.$/, "");
-    const cloud = CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
+    const cloud = cloudOf(address.hostname);
     if (cloud !== undefined) {
       signaling = { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
       ownSignaling = false;

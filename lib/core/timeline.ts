@@ -2,6 +2,8 @@
 export type DialPhase =
   /** Options and address are checked. */
   | "options"
+  /** The machine is looked for on the local network. */
+  | "mdns"
   /** Whether the server speaks TLS is found out. */
   | "tls"
   /** The server is reached, and what it speaks is learnt. */

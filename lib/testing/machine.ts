@@ -1,5 +1,5 @@
 import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { joinHostPort } from "../core/address.ts";
+import { isLoopback, joinHostPort } from "../core/address.ts";
 import { chooseIceServers } from "../core/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { RUNTIME } from "../runtime.ts";
@@ -14,6 +14,7 @@ import { createFaultGate, type Faults } from "./faults.ts";
 import { createHttpHandler } from "./http_handler.ts";
 import type { Machine, MachineAuth, MachineOptions } from "./machine_options.ts";
 import { listenOnOnePort } from "./one_port.ts";
+import { advertiseMachine, type MdnsAdvertiser } from "./mdns_advertiser.ts";
 import { probeRoutes } from "./probe_service.ts";
 import { reflectionRoutes } from "./reflection_service.ts";
 import { robotRoutes } from "./robot_service.ts";
@@ -35,7 +36,12 @@ const signers = new WeakMap<Machine, TokenSigner>();
  * @throws TypeError when an option is unusable; the system's error when it cannot listen
  */
 export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
-  const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling } = options;
+  const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling, mdns = [] } =
+    options;
+  if (mdns.length > 0 && isLoopback(hostname) && !["0.0.0.0", "::"].includes(hostname)) {
+    throw new TypeError(`mdns needs a hostname that other hosts reach, such as "0.0.0.0", not ${hostname}`);
+  }
+
   const ownIceServers = chooseIceServers({
     iceServers: options.ownIceServers ?? [],
     additional: [],
@@ -109,10 +115,14 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   names.push(address);
 
   let cloudAnswerer: ReturnType<typeof startCloudAnswerer> | undefined;
+  let advertiser: MdnsAdvertiser | undefined;
   try {
     if (signaling !== undefined) cloudAnswerer = startCloudAnswerer(signaling, () => answerer);
+    if (mdns.length > 0) {
+      advertiser = await advertiseMachine({ names: mdns, port: port.port, webrtc: webrtc === true });
+    }
   } catch (error) {
-    await port.close();
+    await Promise.all([port.close(), cloudAnswerer?.close()]);
     throw error;
   }
 
@@ -133,7 +143,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   async function stop(): Promise<void> {
     closeAnswerer();
     queue.close();
-    await Promise.all([cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
+    await Promise.all([advertiser?.close(), cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
   }
 
   const apiKey = auth?.credentials.find(({ type }) => type === "api-key");

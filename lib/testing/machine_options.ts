@@ -48,6 +48,11 @@ export interface MachineOptions {
   readonly signaling?: OutsideSignaling;
   /** Largest request message taken in, in bytes: 2^25 by default, as on a real machine. */
   readonly maxMessageBytes?: number;
+  /**
+   * Names to be found by on the local network, by multicast DNS; none by default. The machine has to listen where
+   * others reach it, such as at "0.0.0.0".
+   */
+  readonly mdns?: readonly string[];
   /** What goes wrong from the start. */
   readonly faults?: Faults;
 }

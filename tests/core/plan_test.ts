@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Address, parseAddress } from "../../lib/core/address.ts";
-import { planDial, type PlanOptions, urlOf } from "../../lib/core/plan.ts";
+import { localNameOf, planDial, planLocalDial, type PlanOptions, urlOf } from "../../lib/core/plan.ts";
 import { test } from "../harness.ts";
 
 const defaults: PlanOptions = {
@@ -65,6 +65,58 @@ for (const [address, options, expected] of plans) {
       : `webrtc ${urlOf(plan.signaling)} host ${plan.host}${plan.ownSignaling ? " own" : ""}${
         plan.publicNetwork ? " public" : ""
       }`;
+    assert.equal(text, expected);
+  }, { pure: true });
+}
+
+const names: readonly [address: string, name: string | undefined][] = [
+  ["robot.abc.viam.cloud", "robot.abc.viam.cloud"],
+  ["robot", "robot"],
+  ["robot.local", "robot.local"],
+  ["robot.abc.viam.cloud:443", undefined],
+  ["https://robot.abc.viam.cloud", undefined],
+  ["10.0.0.7", undefined],
+  ["[fd00::1]", undefined],
+  ["localhost", undefined],
+  ["unix:/run/x.sock", undefined],
+];
+
+for (const [address, name] of names) {
+  test(`localNameOf() ${address}`, () => {
+    assert.equal(localNameOf(read(address)), name);
+  }, { pure: true });
+}
+
+const locals: readonly [
+  address: string,
+  speaks: { grpc: boolean; webrtc: boolean },
+  options: { insecure?: boolean; disableWebrtc?: boolean },
+  expected: string,
+][] = [
+  ["robot", { grpc: true, webrtc: true }, {}, "webrtc https://10.0.0.7:8080 host robot"],
+  ["robot", { grpc: false, webrtc: true }, { insecure: true }, "webrtc http://10.0.0.7:8080 host robot"],
+  ["robot", { grpc: true, webrtc: false }, {}, "direct https://10.0.0.7:8080"],
+  ["robot", { grpc: true, webrtc: true }, { disableWebrtc: true }, "direct https://10.0.0.7:8080"],
+  // Whoever answers for a name of the cloud has to prove it, whatever the options say.
+  [
+    "r.a.viam.cloud",
+    { grpc: true, webrtc: true },
+    { insecure: true },
+    "webrtc https://10.0.0.7:8080 host r.a.viam.cloud",
+  ],
+  ["r.a.viam.cloud", { grpc: true, webrtc: false }, { insecure: true }, "direct https://10.0.0.7:8080"],
+];
+
+for (const [address, speaks, options, expected] of locals) {
+  test(`planLocalDial() ${address} ${JSON.stringify({ ...speaks, ...options })}`, () => {
+    const plan = planLocalDial(read(address), { address: "10.0.0.7", port: 8080, ...speaks }, {
+      insecure: false,
+      disableWebrtc: false,
+      ...options,
+    });
+    const text = plan.kind === "direct"
+      ? `direct ${urlOf(plan.target)}`
+      : `webrtc ${urlOf(plan.signaling)} host ${plan.host}`;
     assert.equal(text, expected);
   }, { pure: true });
 }

@@ -143,6 +143,15 @@ export async function openLab(): Promise<Lab> {
     await ip(to, "route", "add", "default", "via", gateway(address));
   }
 
+  /** The kernel takes up to a second to call a link up, and Bun lists no other. */
+  async function isUp(host: Host, device: string): Promise<void> {
+    const until = performance.now() + 5_000;
+    while (!/ UP /.test(await host.run("ip", "-brief", "link", "show", "dev", device))) {
+      if (performance.now() > until) throw new Error(`${device} of ${host.name} does not come up`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
   const gateway = (address: string) => address.replace(/\d+$/, "1");
   const full = (host: Host) => `${prefix}-${host.name}`;
   const port = (host: Host) => `to-${links.get(host.name)!.number}`;
@@ -241,6 +250,7 @@ export async function openLab(): Promise<Lab> {
           await ip(full(host), "address", "add", `192.168.${76 + lans}.${index + 2}/24`, "dev", `lan${lans}`);
           await ip(full(host), "link", "set", `lan${lans}`, "up");
         }
+        for (const host of hosts) await isUp(host, `lan${lans}`);
       },
       [Symbol.asyncDispose]: close,
     };

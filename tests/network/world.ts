@@ -18,7 +18,8 @@ const TURN_PASSWORD = "p:@=/?&#%+[] ü\"'\\$<>";
 
 /** The addresses of the lab, in the order in which hosts are made. */
 export const CLIENT = 1, MACHINE = 2, SIGNALING = 3, TURN = 4;
-export const ADDRESSES: readonly string[] = ["10.77.3.2", "10.77.4.2"];
+/** What the lab's certificate is for. */
+export const CERTIFIED: readonly string[] = ["10.77.3.2", "10.77.4.2", MACHINE_NAME];
 
 /** How a world is furnished. */
 export interface WorldOptions {
@@ -30,6 +31,10 @@ export interface WorldOptions {
   readonly turn?: boolean;
   /** Client and machine each sit behind an address translator. */
   readonly translated?: boolean;
+  /** Client and machine are on a local network, too; without a router they have nothing else. */
+  readonly lan?: "with a router" | "alone";
+  /** More options of the machine. */
+  readonly machineOptions?: object;
 }
 
 /** A furnished lab. */
@@ -45,7 +50,7 @@ export interface World extends AsyncDisposable {
   machineProgram: Program;
   signalingProgram: Program;
   /** Starts a client; it does nothing by itself. */
-  startClient(): Promise<Program>;
+  startClient(permissions?: readonly string[]): Promise<Program>;
   /** Starts the machine again, on another port. */
   restartMachine(): Promise<void>;
   startSignaling(): Promise<void>;
@@ -82,12 +87,15 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         hostname: "0.0.0.0",
         port: port++,
         auth: AUTH,
+        ...options.machineOptions,
         ...turnServer === undefined ? {} : { ownIceServers: [{ urls: [`stun:${turn.address}:3478`] }] },
-        signaling: {
-          address: `${signaling.address}:443`,
-          ca: certificates.ca,
-          hosts: [MACHINE_NAME],
-          credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
+        ...options.lan === "alone" ? {} : {
+          signaling: {
+            address: `${signaling.address}:443`,
+            ca: certificates.ca,
+            hosts: [MACHINE_NAME],
+            credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
+          },
         },
       });
       made.push(program);
@@ -103,8 +111,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       turnUrls,
       machineProgram: undefined as unknown as Program,
       signalingProgram: undefined as unknown as Program,
-      async startClient() {
-        const program = await startProgram(world.client, options.client, "client");
+      async startClient(permissions) {
+        const program = await startProgram(world.client, options.client, "client", {}, permissions);
         made.push(program);
         return program;
       },
@@ -130,7 +138,10 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       }),
       [Symbol.asyncDispose]: close,
     };
-    await world.startSignaling();
+    if (options.lan !== undefined) await lab.lan(client, machine);
+    if (options.lan === "alone") {
+      for (const host of [client, machine]) await host.run("ip", "link", "delete", "wan");
+    } else await world.startSignaling();
     await startMachine();
     return world;
   } catch (error) {

@@ -29,7 +29,16 @@ const TESTING_MAY_IMPORT: ReadonlySet<string> = new Set(
 
 const FILES: Record<string, readonly string[]> = {
   mod: ["mod.ts"],
-  dial: ["dial", "hedge", "direct_link", "webrtc_link", "dial_failure", "timeline_recorder"].map(inLibrary),
+  dial: [
+    "dial",
+    "hedge",
+    "head_start",
+    "local_link",
+    "direct_link",
+    "webrtc_link",
+    "dial_failure",
+    "timeline_recorder",
+  ].map(inLibrary),
   channel: ["channel", "event_queue"].map(inLibrary),
   reconnect: ["lib/reconnect.ts"],
   auth: ["lib/auth.ts"],

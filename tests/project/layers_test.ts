@@ -8,7 +8,7 @@ const IMPURE =
   /\b(?:Deno|Bun|process|performance|crypto|fetch|console|Promise|async|await|queueMicrotask|set(?:Timeout|Interval|Immediate)|Date\.now|Math\.random)\b|\bnew Date\(\s*\)/;
 
 const PACKAGES =
-  /^(?:@bufbuild\/protobuf|@connectrpc\/connect|@connectrpc\/connect-node|node-datachannel)(?:\/|$)/;
+  /^(?:@bufbuild\/protobuf|@connectrpc\/connect|@connectrpc\/connect-node|node-datachannel|multicast-dns)(?:\/|$)/;
 
 async function clientFiles(): Promise<string[]> {
   return ["mod.ts", ...await sourceFiles("lib")];
@@ -90,7 +90,7 @@ test("imports form no cycle", async () => {
   assert.equal(findCycle(await importGraph()), undefined);
 });
 
-test("the library imports only its four packages and node:", async () => {
+test("the library imports only its five packages and node:", async () => {
   const foreign = [...await importGraph()].flatMap(([path, imports]) =>
     imports.filter((target) => !/^(?:lib\/|proto\/|node:)/.test(target) && !PACKAGES.test(target))
       .map((target) => `${path} → ${target}`)
@@ -98,8 +98,9 @@ test("the library imports only its four packages and node:", async () => {
   assert.deepEqual(foreign, []);
 });
 
-test("node-datachannel has one importer, connect-node at most one", async () => {
+test("node-datachannel and multicast-dns have one importer each, connect-node at most one", async () => {
   assert.deepEqual(await importers("node-datachannel"), ["lib/webrtc/peer.ts"]);
+  assert.deepEqual(await importers("multicast-dns"), ["lib/direct/mdns.ts"]);
   assert.ok((await importers("@connectrpc/connect-node")).length <= 1);
 });
 

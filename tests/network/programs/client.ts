@@ -88,6 +88,7 @@ await answerCommands(
     async dial({ address, options }: { address: string; options: DialOptions }) {
       const began = performance.now();
       events = [];
+      channel = undefined;
       channel = await dial(address, {
         ...options,
         logger: quiet,
@@ -119,6 +120,7 @@ await answerCommands(
           name: (error as Error).name,
           message: (error as Error).message,
           phase: (error as { phase?: string }).phase,
+          timeline: (error as { timeline?: unknown }).timeline,
         };
       }
       throw new Error("the dial succeeded");
@@ -169,7 +171,7 @@ await answerCommands(
       const began = performance.now();
       await channel?.close();
       channel = undefined;
-      return { tookMs: performance.now() - began, ...usage() };
+      return { tookMs: performance.now() - began, peers: livePeers() };
     },
   },
   "ready",

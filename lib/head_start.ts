@@ -1,0 +1,68 @@
+/** Two ways to the same end, of which one is better where it is there at all. */
+export interface HeadStartOptions<T> {
+  /** The better way. Resolves with undefined when it is not there; `promise()` says that it may well be. */
+  readonly better: (signal: AbortSignal, promise: () => void) => Promise<T | undefined>;
+  /** The way that is always there. */
+  readonly other: (signal: AbortSignal) => Promise<T>;
+  /** How long the better way may take once it is promising, though the other one is there, in milliseconds. */
+  readonly headStartMs: number;
+  /** Frees what came too late. */
+  readonly discard: (late: T) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Tries both at once. The better way wins if it is there first, or soon after the other while it is promising; who
+ * loses is given up, and not waited for.
+ *
+ * @throws the error of the other way, when neither leads there
+ */
+export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T> {
+  const { signal, discard } = options;
+  const stopBetter = new AbortController(), stopOther = new AbortController();
+  let promisedAt: number | undefined;
+  const better = options.better(
+    AbortSignal.any([signal, stopBetter.signal]),
+    () => promisedAt ??= performance.now(),
+  );
+  const other = options.other(AbortSignal.any([signal, stopOther.signal]));
+  const drop = (late: Promise<T | undefined>) => {
+    late.then((value) => value === undefined ? undefined : discard(value)).catch(() => {});
+  };
+  const lost = () => new DOMException("another way was there first", "AbortError");
+  const takeBetter = (value: T): T => {
+    stopOther.abort(lost());
+    drop(other);
+    return value;
+  };
+  const takeOther = (value: T): T => {
+    stopBetter.abort(lost());
+    drop(better);
+    return value;
+  };
+
+  const absent = Symbol();
+  const betterOrAbsent = better.then((value) => value ?? absent, () => absent) as Promise<T | typeof absent>;
+  const otherOrError = other.then((value) => ({ value }), (error: unknown) => ({ error }));
+  const first = await Promise.race([
+    betterOrAbsent.then((value) => ({ better: value })),
+    otherOrError.then((outcome) => ({ outcome })),
+  ]);
+  if ("better" in first) {
+    if (first.better !== absent) return takeBetter(first.better as T);
+    return await other;
+  }
+  const { outcome } = first;
+  if ("error" in outcome) {
+    const value = await betterOrAbsent;
+    if (value !== absent) return takeBetter(value as T);
+    throw outcome.error;
+  }
+  const leftMs = promisedAt === undefined ? 0 : promisedAt + options.headStartMs - performance.now();
+  if (leftMs <= 0) return takeOther(outcome.value);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<typeof absent>((resolve) => timer = setTimeout(resolve, leftMs, absent));
+  const value = await Promise.race([betterOrAbsent, late]);
+  clearTimeout(timer);
+  return value === absent ? takeOther(outcome.value) : takeBetter(value as T);
+}

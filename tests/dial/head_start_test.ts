@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { withHeadStart } from "../../lib/head_start.ts";
+import { test } from "../harness.ts";
+
+/** Both ways, in the hands of the test. */
+function ways(headStartMs = 60_000) {
+  const better = Promise.withResolvers<string | undefined>(), other = Promise.withResolvers<string>();
+  const caller = new AbortController();
+  const discarded: string[] = [];
+  let promise = () => {};
+  const signals: AbortSignal[] = [];
+  const result = withHeadStart<string>({
+    better(signal, promising) {
+      signals[0] = signal;
+      promise = promising;
+      return better.promise;
+    },
+    other(signal) {
+      signals[1] = signal;
+      return other.promise;
+    },
+    headStartMs,
+    discard: (late) => {
+      discarded.push(late);
+      return Promise.resolve();
+    },
+    signal: caller.signal,
+  });
+  result.catch(() => {});
+  return { better, other, result, discarded, signals, caller, promise: () => promise() };
+}
+
+/** What a promise is now, after everything that was resolved has been heard. */
+async function now(promise: Promise<string>): Promise<string> {
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  return await Promise.race([promise, Promise.resolve("pending")]);
+}
+
+test("withHeadStart() takes the better way when it is there first, and frees the other that comes late", async () => {
+  const { better, other, result, discarded, signals } = ways();
+  better.resolve("better");
+  assert.equal(await result, "better");
+  assert.equal(signals[1]!.aborted, true);
+  assert.equal(signals[0]!.aborted, false);
+  other.resolve("other");
+  await now(result);
+  assert.deepEqual(discarded, ["other"]);
+});
+
+test("withHeadStart() takes the other way at once while the better one promises nothing", async () => {
+  const { better, other, result, discarded, signals } = ways();
+  other.resolve("other");
+  assert.equal(await result, "other");
+  assert.equal(signals[0]!.aborted, true);
+  better.resolve("better");
+  await now(result);
+  assert.deepEqual(discarded, ["better"]);
+});
+
+test("withHeadStart() waits for the better way that is promising", async () => {
+  const { better, other, result, discarded, promise } = ways();
+  promise();
+  other.resolve("other");
+  assert.equal(await now(result), "pending");
+  better.resolve("better");
+  assert.equal(await result, "better");
+  await now(result);
+  assert.deepEqual(discarded, ["other"]);
+});
+
+test("withHeadStart() waits no longer than the head start, from the promise on", async () => {
+  const { other, result, signals, promise } = ways(20);
+  promise();
+  await new Promise((resolve) => setTimeout(resolve, 25));
+  other.resolve("other");
+  assert.equal(await now(result), "other");
+  assert.equal(signals[0]!.aborted, true);
+  const again = ways(20);
+  again.promise();
+  again.other.resolve("other");
+  assert.equal(await again.result, "other");
+});
+
+test("withHeadStart() takes the other way when the better one is not there, or fails", async () => {
+  for (const end of ["absent", "failed"]) {
+    const { better, other, result, promise } = ways();
+    promise();
+    if (end === "absent") better.resolve(undefined);
+    else better.reject(new Error("it is stale"));
+    assert.equal(await now(result), "pending");
+    other.resolve("other");
+    assert.equal(await result, "other");
+  }
+});
+
+test("withHeadStart() waits for the better way when the other one fails, and throws its error when both do", async () => {
+  const first = ways();
+  first.other.reject(new Error("no internet"));
+  assert.equal(await now(first.result), "pending");
+  first.better.resolve("better");
+  assert.equal(await first.result, "better");
+
+  const second = ways();
+  second.better.reject(new Error("it is stale"));
+  second.other.reject(new Error("no internet"));
+  await assert.rejects(second.result, /no internet/);
+
+  const third = ways();
+  third.better.resolve(undefined);
+  third.other.reject(new Error("no internet"));
+  await assert.rejects(third.result, /no internet/);
+});
+
+test("withHeadStart() gives both ways up with the caller's signal", () => {
+  const { signals, caller, better, other } = ways();
+  better.promise.catch(() => {});
+  other.promise.catch(() => {});
+  caller.abort(new Error("enough"));
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+});
