@@ -56,9 +56,12 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
   let connecting: Promise<Session> | undefined;
   let closed = false;
 
-  /** On Deno GOAWAY frames must not reach the session, so the socket is ours. */
+  /**
+   * The socket is ours: a session that is given up while it connects goes on trying, for two minutes perhaps, and
+   * keeps the process alive. And on Deno GOAWAY frames must not reach the session.
+   */
   async function connect(): Promise<Session> {
-    return await start(options.runtime === "deno" ? await connectSocket() : undefined);
+    return await start(await connectSocket());
   }
 
   function connectSocket(): Promise<Socket> {
@@ -82,15 +85,12 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
     });
   }
 
-  function start(socket: Socket | undefined): Promise<Session> {
+  function start(socket: Socket): Promise<Session> {
     return new Promise((resolve, reject) => {
       const session: Session = {
         http2: http2.connect(originOf(endpoint), {
-          ...(socket !== undefined
-            ? { createConnection: () => withoutGoaway(socket, "server", goaway) }
-            : endpoint.unixPath !== undefined
-            ? { createConnection: () => net.connect(place) }
-            : tlsOptions ?? {}),
+          createConnection: () =>
+            options.runtime === "deno" ? withoutGoaway(socket, "server", goaway) : socket,
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
           maxSessionMemory: SESSION_MEMORY_MIB,
         }),
