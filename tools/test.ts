@@ -5,7 +5,13 @@
  * The last line is the sum over both runtimes.
  */
 
-import { buildGo, missing, pythonEnvironment, pythonStubs } from "../tests/interop/requirements.ts";
+import {
+  buildGo,
+  buildGrpcurl,
+  missing,
+  pythonEnvironment,
+  pythonStubs,
+} from "../tests/interop/requirements.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT, run } from "./commands.ts";
 import { readJunit, type Tally } from "./junit.ts";
 
@@ -44,7 +50,10 @@ function testFiles(paths: readonly string[]): string[] {
 /** Does now what would else count against the time of the first test that needs it. */
 async function prepareInterop(): Promise<void> {
   try {
-    if (missing("go") === undefined) await buildGo();
+    if (missing("go") === undefined) {
+      await buildGo();
+      await buildGrpcurl();
+    }
     if (missing("python3") === undefined) await pythonStubs(await pythonEnvironment());
   } catch (error) {
     console.error(`The interop tests will fail: ${error instanceof Error ? error.message : error}`);

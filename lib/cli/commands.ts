@@ -59,6 +59,22 @@ export const COMMANDS: readonly Command[] = [
     load: async () => (await import("./call.ts")).call,
   },
   {
+    name: "proxy",
+    summary: "make a machine a local gRPC and gRPC-Web port",
+    usage: "[ADDRESS]",
+    details:
+      "Whoever can reach the port calls the machine with your credentials: it is on the loopback only, " +
+      "unless --listen has a host, and pages of other origins than this computer's are refused, " +
+      "unless --allow-origin has them. Runs until interrupted.",
+    options: {
+      ...COMMON_OPTIONS,
+      "listen": { value: "[HOST:]PORT", short: "l", help: "where to listen; any free port by default" },
+      "allow-origin": { value: "ORIGIN", multiple: true, help: "pages that may call; * for all" },
+      ...DIAL_OPTIONS,
+    },
+    load: async () => (await import("./proxy.ts")).proxy,
+  },
+  {
     name: "serve",
     summary: "run a machine to dial, for tests",
     usage: "",

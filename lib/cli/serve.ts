@@ -1,9 +1,9 @@
-import { isLoopback } from "../core/address.ts";
 import { type MachineOptions, startMachine } from "../testing/mod.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { readText, VARIABLES } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
+import { isOpenToOthers } from "./open_to_others.ts";
 import { untilInterrupted } from "./until_interrupted.ts";
 
 /** Runs a machine. */
@@ -41,7 +41,7 @@ export const serve: Run = async (args, terminal) => {
     lines.push(`  viam-dial ping${args.text("cert") === undefined ? " --insecure" : ""}`);
     await terminal.write(lines.map((line) => `${line}\n`).join(""));
   }
-  if (args.has("no-auth") && hostname !== undefined && !isLoopback(hostname)) {
+  if (args.has("no-auth") && hostname !== undefined && isOpenToOthers(hostname)) {
     terminal.warn("everybody who can reach this computer may call this machine\n");
   }
   await untilInterrupted(terminal);

@@ -47,6 +47,21 @@ export async function buildGo(): Promise<string> {
   });
 }
 
+/** The version of grpcurl that calls machines through the proxy. */
+const GRPCURL = "v1.9.4";
+
+/** Builds grpcurl, and returns its path. */
+export async function buildGrpcurl(): Promise<string> {
+  const version = await output("go", ["version"], { cwd: GO });
+  const key = await fingerprint([version, GRPCURL], []);
+  const folder = await madeOnce(join(GO, "bin", `grpcurl-${key}`), async (folder) => {
+    await output("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`], {
+      env: { ...process.env, GOBIN: folder, GOFLAGS: "-mod=mod" },
+    });
+  });
+  return join(folder, "grpcurl");
+}
+
 /** Makes a Python environment with the pinned requirements, and returns the path of its `python`. */
 export async function pythonEnvironment(): Promise<string> {
   const requirements = join(PYTHON, "requirements.txt");

@@ -30,8 +30,8 @@ import (
 const patience = 60 * time.Second
 
 type flags struct {
-	address, host, key, keyID, authority string
-	tls, webrtc                          bool
+	address, host, key, keyID, authority, wire string
+	tls, webrtc                                bool
 }
 
 func main() {
@@ -42,6 +42,7 @@ func main() {
 	flag.StringVar(&f.keyID, "api-key-id", "", "id of the API key")
 	flag.BoolVar(&f.tls, "tls", false, "use TLS")
 	flag.StringVar(&f.authority, "ca", "", "PEM file of the authority to trust")
+	flag.StringVar(&f.wire, "wire", rpc.WireGRPC, "how calls reach the machine, when a proxy is in between")
 	flag.BoolVar(&f.webrtc, "webrtc", false, "make the calls over a WebRTC data channel")
 	flag.Parse()
 	if f.host == "" {
@@ -77,7 +78,7 @@ func run(f flags) (passed []string, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, connection.Close()) }()
-	suite := check.Suite{Connection: connection, Wire: rpc.WireGRPC}
+	suite := check.Suite{Connection: connection, Wire: f.wire}
 
 	if f.key == "" {
 		_, err := rpcv1.NewAuthServiceClient(connection).Authenticate(ctx, new(rpcv1.AuthenticateRequest))

@@ -1,0 +1,60 @@
+import { Code } from "@connectrpc/connect";
+import { joinHostPort, parseAddress } from "../core/address.ts";
+import { UsageError } from "./arguments.ts";
+import type { Run } from "./command.ts";
+import { addressOf, dialMachine } from "./dial_command.ts";
+import { EXIT } from "./exit_code.ts";
+import { isOpenToOthers } from "./open_to_others.ts";
+import { startProxy } from "./proxy/server.ts";
+import { untilInterrupted } from "./until_interrupted.ts";
+
+/** Makes a machine a local port. */
+export const proxy: Run = async (args, terminal) => {
+  const [typed, extra] = args.positionals;
+  if (extra !== undefined) {
+    throw new UsageError(`proxy takes one address, not ${JSON.stringify(extra)} as well`);
+  }
+  const { hostname, port } = listenOn(args.text("listen") ?? "0");
+  const address = addressOf(typed, terminal);
+  await using channel = await dialMachine(address, args, terminal);
+  const listening = await startProxy(channel, {
+    hostname,
+    port,
+    allowedOrigins: args.texts("allow-origin"),
+    onCall(path, { error, sent, received }) {
+      if (!args.has("verbose")) return;
+      const status = error === undefined ? "OK" : `${Code[error.code]}: ${error.rawMessage}`;
+      terminal.warn(`${path}: ${sent} sent, ${received} received, ${status}\n`);
+    },
+  });
+  try {
+    const local = joinHostPort(hostname, listening.port);
+    await terminal.write(
+      args.has("json")
+        ? `${JSON.stringify({ type: "listening", address: local, machine: address, path: channel.path })}\n`
+        : `${address} is at ${local}, as gRPC over cleartext HTTP/2 and as gRPC-Web\n` +
+          `  grpcurl -plaintext ${local} list\n`,
+    );
+    if (isOpenToOthers(hostname)) {
+      terminal.warn(`whoever can reach ${local} calls ${address} with your credentials\n`);
+    }
+    const lost = await Promise.race([untilInterrupted(terminal).then(() => undefined), channel.closed]);
+    if (lost === undefined) return EXIT.ok;
+    terminal.warn(`viam-dial: the connection to ${address} is lost for good: ${lost.message}\n`);
+    return EXIT.unreachable;
+  } finally {
+    await listening.close();
+  }
+};
+
+/** Reads `PORT`, `HOST:PORT` and `[v6]:PORT`. */
+export function listenOn(text: string): { readonly hostname: string; readonly port: number } {
+  const [, host = "127.0.0.1", digits] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  // As an address, whose port is never 0.
+  const parsed = parseAddress(`${host}:1`);
+  if (digits === undefined || port > 65_535 || "problem" in parsed || parsed.scheme !== undefined) {
+    throw new UsageError(`--listen is ${JSON.stringify(text)}; it takes PORT or HOST:PORT`);
+  }
+  return { hostname: parsed.hostname, port };
+}

@@ -1,0 +1,192 @@
+import type { ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { create, type DescMethodStreaming } from "@bufbuild/protobuf";
+import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/envelope.ts";
+import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
+import {
+  answerHeaders,
+  answerTrailers,
+  parseTimeout,
+  requestMetadata,
+  type ServedProtocol,
+  trailersFrame,
+} from "./wire.ts";
+
+/** A call to forward. */
+export interface ForwardedCall {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly protocol: ServedProtocol;
+  /** As `rawMethod` makes it. */
+  readonly method: DescMethodStreaming;
+}
+
+/** How a forwarded call went. */
+export interface ForwardedEnd {
+  /** Undefined for OK. */
+  readonly error: ConnectError | undefined;
+  readonly sent: number;
+  readonly received: number;
+}
+
+/**
+ * Forwards a call as it comes: messages unread, metadata, trailers, status, deadline and cancellation both ways. It
+ * reads on from either side only when the other has taken what there was.
+ */
+export async function forwardCall(
+  { request, response, protocol, method }: ForwardedCall,
+  transport: Transport,
+): Promise<ForwardedEnd> {
+  const counts = { sent: 0, received: 0 };
+  const caller = new AbortController();
+  let over = false;
+  response.on("close", () => {
+    if (!over) caller.abort(new ConnectError("the caller is gone", Code.Canceled));
+  });
+  let trailers: Headers | undefined;
+  let error: ConnectError | undefined;
+  let inputError: ConnectError | undefined;
+
+  async function* messages(): AsyncGenerator<BytesValue> {
+    try {
+      for await (const value of readMessages(request)) {
+        counts.sent++;
+        yield create(BytesValueSchema, { value });
+      }
+    } catch (reason) {
+      inputError = ConnectError.from(reason);
+      throw inputError;
+    }
+  }
+
+  const open = (headers: Headers) => {
+    response.writeHead(200, { ...answerHeaders(headers), "content-type": `application/${protocol}+proto` });
+    response.flushHeaders();
+  };
+  try {
+    refuseCompression(request);
+    const timeoutMs = parseTimeout(headerOf(request, "grpc-timeout"));
+    const metadata = requestMetadata(rawHeadersOf(request));
+    const answer = await transport.stream(method, caller.signal, timeoutMs, metadata, messages());
+    // Filled when the call ends, whichever way.
+    trailers = answer.trailer;
+    open(answer.header);
+    for await (const message of answer.message) {
+      counts.received++;
+      await writeMessage(response, (message as BytesValue).value, caller.signal);
+    }
+  } catch (reason) {
+    error = inputError ?? ConnectError.from(reason);
+    trailers ??= error.metadata;
+  }
+  over = true;
+  if (caller.signal.aborted) {
+    response.destroy();
+    return { error, ...counts };
+  }
+  if (!response.headersSent) open(new Headers());
+  finish(response, protocol, answerTrailers(error, trailers ?? new Headers()));
+  // What the caller still sends would hold up the connection.
+  request.resume();
+  return { error, ...counts };
+}
+
+/** Ends an answer with trailers. */
+function finish(
+  response: ServerResponse,
+  protocol: ServedProtocol,
+  trailers: Readonly<Record<string, string[]>>,
+): void {
+  if (protocol === "grpc-web") {
+    response.end(trailersFrame(trailers));
+    return;
+  }
+  // Types that have lists in headers have none in trailers, where they mean the same.
+  response.addTrailers(trailers as unknown as Record<string, string>);
+  response.end();
+}
+
+/** Messages are passed unread, so what they are compressed with would have to be known at the other end. */
+function refuseCompression(request: IncomingMessage): void {
+  const encoding = headerOf(request, "grpc-encoding");
+  if (encoding === undefined || encoding === "identity") return;
+  throw new ConnectError(
+    `compression with ${JSON.stringify(encoding)} is not supported`,
+    Code.Unimplemented,
+    { "grpc-accept-encoding": "identity" },
+  );
+}
+
+async function* readMessages(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const reader = new EnvelopeReader(MAX_MESSAGE_BYTES);
+  // Who stops reading must not destroy the request, and with it the way to discard the rest.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+    const whole: Uint8Array[] = [];
+    let compressed = false;
+    const problem = reader.push(chunk, (flags, data) => {
+      compressed ||= (flags & COMPRESSED) !== 0;
+      whole.push(data);
+      return true;
+    });
+    yield* whole;
+    if (compressed) throw new ConnectError("a compressed message without grpc-encoding", Code.Internal);
+    if (problem !== undefined) {
+      throw new ConnectError(
+        `a message of ${problem.oversized} bytes is over the limit of ${MAX_MESSAGE_BYTES} bytes`,
+        Code.ResourceExhausted,
+      );
+    }
+  }
+  if (!reader.atBoundary) {
+    throw new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
+  }
+}
+
+/** Messages up to so many bytes are copied, which costs less than a write of their own. */
+const COPIED_BYTES = 16_384;
+
+/** Writes a message, and waits until there is room for more. */
+function writeMessage(
+  response: ServerResponse,
+  message: Uint8Array,
+  signal: AbortSignal,
+): Promise<void> | undefined {
+  if (message.length <= COPIED_BYTES) return write(response, encodeEnvelope(message), signal);
+  const head = new Uint8Array(5);
+  new DataView(head.buffer).setUint32(1, message.length);
+  response.write(head);
+  return write(response, message, signal);
+}
+
+/** Writes, and waits until there is room for more. */
+function write(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> | undefined {
+  signal.throwIfAborted();
+  if (response.write(bytes)) return undefined;
+  return new Promise((resolve, reject) => {
+    const drained = () => {
+      signal.removeEventListener("abort", aborted);
+      resolve();
+    };
+    const aborted = () => {
+      response.off("drain", drained);
+      reject(signal.reason);
+    };
+    response.once("drain", drained);
+    signal.addEventListener("abort", aborted, { once: true });
+  });
+}
+
+function headerOf(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** Names and values in turn, repeated ones one by one. */
+function rawHeadersOf(request: IncomingMessage): readonly string[] {
+  if (request.rawHeaders.length > 0) return request.rawHeaders;
+  return Object.entries(request.headers).flatMap(([name, values]) =>
+    (Array.isArray(values) ? values : [values ?? ""]).flatMap((value) => [name, value])
+  );
+}

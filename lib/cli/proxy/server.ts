@@ -1,0 +1,100 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescMethodStreaming } from "@bufbuild/protobuf";
+import type { ViamChannel } from "../../channel.ts";
+import type { StreamKind } from "../../core/stream_kind.ts";
+import { rawMethod } from "../../rpc/raw_method.ts";
+import { RUNTIME } from "../../runtime.ts";
+import { answerPreflight } from "../../testing/http_answers.ts";
+import type { HttpHandler } from "../../testing/http_handler.ts";
+import { listenOnOnePort, type OnePort } from "../../testing/one_port.ts";
+import { forwardCall, type ForwardedEnd } from "./forward.ts";
+import { mayCall, servedProtocol } from "./wire.ts";
+
+/** How a proxy listens. */
+export interface ProxyOptions {
+  readonly hostname: string;
+  /** 0 for any. */
+  readonly port: number;
+  /** Origins of pages that may call, besides those of this computer; "*" for all. */
+  readonly allowedOrigins: readonly string[];
+  /** Told of every call when it is over. */
+  readonly onCall?: (path: string, end: ForwardedEnd) => void;
+}
+
+/** Methods that are remembered. */
+const MAX_METHODS = 1_000;
+
+/** Serves a channel's machine on a port, as gRPC over cleartext HTTP/2 and as gRPC-Web. */
+export async function startProxy(channel: ViamChannel, options: ProxyOptions): Promise<OnePort> {
+  const methods = new Map<string, Promise<DescMethodStreaming>>();
+
+  /** On a data channel all calls are alike; over HTTP how a call goes depends on what it streams. */
+  async function kindOf(path: string): Promise<StreamKind> {
+    if (channel.kind === "webrtc") return "bidi_streaming";
+    const reflection = await channel.reflect().catch(() => undefined);
+    const kind = reflection?.getMethod(path)?.methodKind ?? "bidi_streaming";
+    return kind === "unary" ? "server_streaming" : kind;
+  }
+
+  function methodOf(path: string): Promise<DescMethodStreaming> {
+    let method = methods.get(path);
+    if (method === undefined) {
+      if (methods.size >= MAX_METHODS) methods.clear();
+      method = kindOf(path).then((kind) => rawMethod(path, kind) as DescMethodStreaming);
+      methods.set(path, method);
+    }
+    return method;
+  }
+
+  async function serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    const protocol = servedProtocol(request.headers["content-type"]);
+    if (protocol === undefined || request.method !== "POST") {
+      response.writeHead(request.method === "GET" && path === "/" ? 200 : 415, {
+        "content-type": "text/plain",
+      });
+      response.end("This is viam-dial's proxy: it speaks gRPC over cleartext HTTP/2, and gRPC-Web.\n");
+      return;
+    }
+    // Without a name that is one, the machine would be asked for something else than the caller has.
+    if (!/^\/[^/]+\/[^/]+$/.test(path)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const method = await methodOf(path);
+    const end = await forwardCall({ request, response, protocol, method }, channel);
+    options.onCall?.(path, end);
+  }
+
+  const handler: HttpHandler = (given, answering) => {
+    // The two servers' types differ in overloads that do not matter here.
+    const request = given as IncomingMessage;
+    const response = answering as ServerResponse;
+    request.on("error", () => {});
+    response.on("error", () => {});
+    const { origin } = request.headers;
+    const path = request.url?.split("?", 1)[0] ?? "";
+    if (!mayCall(origin, options.allowedOrigins)) {
+      request.resume();
+      response.writeHead(403, { "content-type": "text/plain" });
+      response.end(
+        "Pages of this origin may not call this machine; viam-dial proxy --allow-origin lets them.\n",
+      );
+      return;
+    }
+    if (request.method === "OPTIONS") return answerPreflight(request, response);
+    if (origin !== undefined) {
+      response.setHeader("access-control-allow-origin", origin);
+      response.setHeader("access-control-expose-headers", "*");
+      response.setHeader("vary", "origin");
+    }
+    serve(request, response, path).catch(() => response.destroy());
+  };
+
+  return await listenOnOnePort({
+    hostname: options.hostname,
+    port: options.port,
+    handler,
+    runtime: RUNTIME,
+    silent: () => false,
+  });
+}

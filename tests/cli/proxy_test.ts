@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import net from "node:net";
+import { listenOn } from "../../lib/cli/proxy.ts";
+import { startProxy } from "../../lib/cli/proxy/server.ts";
+import {
+  answerTrailers,
+  mayCall,
+  parseTimeout,
+  requestMetadata,
+  servedProtocol,
+  trailersFrame,
+} from "../../lib/cli/proxy/wire.ts";
+import { Metadata } from "../../lib/core/metadata.ts";
+import { startMachine } from "../../lib/testing/mod.ts";
+import { dial, dialDirect, DialOptions } from "../../mod.ts";
+import { ConnectError } from "@connectrpc/connect";
+import { test } from "../harness.ts";
+import { type Opened, testTransport } from "../transport/suite.ts";
+import { environmentOf, interrupt, startCommand } from "./command_line.ts";
+
+async function open(far: DialOptions, near: DialOptions): Promise<Opened> {
+  const machine = await startMachine();
+  const opened: { close(): Promise<void> }[] = [machine];
+  const close = async () => {
+    for (const each of opened.toReversed()) await each.close();
+  };
+  try {
+    const channel = await dial(machine.address, {
+      ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId),
+      insecure: true,
+      ...far,
+    });
+    opened.push(channel);
+    const proxy = await startProxy(channel, { hostname: "127.0.0.1", port: 0, allowedOrigins: [] });
+    opened.push(proxy);
+    const transport = await dialDirect(`127.0.0.1:${proxy.port}`, { insecure: true, ...near });
+    opened.push(transport);
+    return { transport, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+testTransport({
+  name: "through the proxy, native gRPC to WebRTC",
+  paths: ["webrtc"],
+  keepsLists: false,
+  open: () => open({}, { protocol: "grpc" }),
+});
+
+testTransport({
+  name: "through the proxy, gRPC-Web to WebRTC",
+  paths: ["webrtc"],
+  keepsLists: false,
+  open: () => open({}, {}),
+});
+
+testTransport({
+  name: "through the proxy, native gRPC to gRPC-Web",
+  paths: ["grpc-web", "grpc"],
+  keepsLists: false,
+  open: () => open({ disableWebrtc: true }, { protocol: "grpc" }),
+});
+
+test("servedProtocol() knows gRPC and gRPC-Web by their content types", () => {
+  const table: readonly (readonly [type: string | undefined, protocol: string | undefined])[] = [
+    ["application/grpc", "grpc"],
+    ["application/grpc+proto", "grpc"],
+    ["Application/gRPC+proto; charset=utf-8", "grpc"],
+    ["application/grpc-web", "grpc-web"],
+    ["application/grpc-web+proto", "grpc-web"],
+    ["application/grpc-web-text", undefined],
+    ["application/json", undefined],
+    [undefined, undefined],
+  ];
+  for (const [type, protocol] of table) assert.equal(servedProtocol(type), protocol, type);
+}, { pure: true });
+
+test("parseTimeout() reads every unit, and refuses what is none", () => {
+  const table: readonly (readonly [value: string, ms: number])[] = [
+    ["2H", 7_200_000],
+    ["3M", 180_000],
+    ["4S", 4_000],
+    ["5m", 5],
+    ["2500u", 2.5],
+    ["99999999n", 99.999999],
+    ["1n", 1],
+    ["0m", 1],
+  ];
+  for (const [value, ms] of table) assert.ok(Math.abs(parseTimeout(value)! - ms) < 1e-6, value);
+  assert.equal(parseTimeout(undefined), undefined);
+  for (const value of ["", "5", "m", "123456789m", "-1m", "1.5S", "1s"]) {
+    assert.throws(() => parseTimeout(value), ConnectError, value);
+  }
+}, { pure: true });
+
+test("requestMetadata() keeps what is the call's, each value by itself", () => {
+  const metadata = requestMetadata([
+    ...[":method", "POST", "Content-Type", "application/grpc", "te", "trailers", "grpc-timeout", "1S"],
+    ...["X-List", "a, b", "x-list", "c", "x-raw-bin", "AAE=", "user-agent", "it", "sec-fetch-mode", "cors"],
+    ...["authorization", "Bearer t", "origin", "http://localhost", "cookie", "a=b"],
+  ]);
+  assert.deepEqual([...metadata.lists()].map(([name, values]) => [name, [...values]]), [
+    ["authorization", ["Bearer t"]],
+    ["x-list", ["a, b", "c"]],
+    ["x-raw-bin", ["AAE="]],
+  ]);
+}, { pure: true });
+
+test("answerTrailers() has the status and the metadata, and trailersFrame() both as text", () => {
+  const trailers = answerTrailers(
+    new ConnectError("gö", 5),
+    new Metadata([["x-a", "1"], ["x-a", "2"], ["content-type", "x"], ["grpc-status", "0"]]),
+  );
+  assert.deepEqual(trailers, { "x-a": ["1", "2"], "grpc-status": ["5"], "grpc-message": ["g%C3%B6"] });
+  const frame = trailersFrame(trailers);
+  assert.equal(frame[0], 0x80);
+  assert.equal(
+    new TextDecoder().decode(frame.subarray(5)),
+    "x-a: 1\r\nx-a: 2\r\ngrpc-message: g%C3%B6\r\ngrpc-status: 5\r\n",
+  );
+  assert.equal(new DataView(frame.buffer).getUint32(1), frame.length - 5);
+  assert.deepEqual(answerTrailers(undefined, new Headers()), { "grpc-status": ["0"] });
+}, { pure: true });
+
+test("mayCall() lets programs and pages of this computer call, others only by name", () => {
+  const table: readonly (readonly [origin: string | undefined, allowed: readonly string[], may: boolean])[] =
+    [
+      [undefined, [], true],
+      ["http://localhost:5173", [], true],
+      ["https://app.localhost", [], true],
+      ["http://127.0.0.1:8000", [], true],
+      ["http://[::1]:8000", [], true],
+      ["https://evil.example", [], false],
+      ["http://127.0.0.1.evil.example", [], false],
+      ["http://localhost.evil.example", [], false],
+      ["null", [], false],
+      ["https://my.example", ["https://my.example"], true],
+      ["https://my.example:444", ["https://my.example"], false],
+      ["https://any.example", ["*"], true],
+    ];
+  for (const [origin, allowed, may] of table) assert.equal(mayCall(origin, allowed), may, origin);
+}, { pure: true });
+
+test("listenOn() reads ports and hosts with ports; a port alone is on the loopback", () => {
+  assert.deepEqual(listenOn("8080"), { hostname: "127.0.0.1", port: 8080 });
+  assert.deepEqual(listenOn("0.0.0.0:80"), { hostname: "0.0.0.0", port: 80 });
+  assert.deepEqual(listenOn("0.0.0.0:0"), { hostname: "0.0.0.0", port: 0 });
+  assert.deepEqual(listenOn("[::1]:80"), { hostname: "::1", port: 80 });
+  for (const text of ["", "x", "localhost", "70000", "http://localhost:80", "-1"]) {
+    assert.throws(() => listenOn(text), /--listen is/, text);
+  }
+}, { pure: true });
+
+test("the proxy answers pages of this computer, and refuses others before the machine hears of them", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const proxy = await startProxy(channel, {
+    hostname: "127.0.0.1",
+    port: 0,
+    allowedOrigins: ["https://my.example"],
+  });
+  try {
+    const url = `http://127.0.0.1:${proxy.port}/viam_dial.probe.v1.ProbeService/Echo`;
+    const ask = async (method: string, origin: string) => {
+      const response = await fetch(url, {
+        method,
+        headers: {
+          origin,
+          "content-type": "application/grpc-web+proto",
+          ...method === "OPTIONS" ? { "access-control-request-headers": "content-type,x-grpc-web" } : {},
+        },
+        ...method === "POST" ? { body: new Uint8Array(5) } : {},
+      });
+      const body = new Uint8Array(await response.arrayBuffer());
+      return { status: response.status, headers: response.headers, body };
+    };
+    for (const origin of ["http://localhost:5173", "https://my.example"]) {
+      const preflight = await ask("OPTIONS", origin);
+      assert.equal(preflight.status, 204);
+      assert.equal(preflight.headers.get("access-control-allow-headers"), "content-type,x-grpc-web");
+      const { status, headers, body } = await ask("POST", origin);
+      assert.deepEqual([status, headers.get("access-control-allow-origin")], [200, origin]);
+      assert.match(new TextDecoder().decode(body), /grpc-status: 0/);
+    }
+    const before = machine.calls.webrtc;
+    for (const method of ["OPTIONS", "POST"]) {
+      assert.equal((await ask(method, "https://evil.example")).status, 403);
+    }
+    assert.equal(machine.calls.webrtc, before);
+    const page = await fetch(`http://127.0.0.1:${proxy.port}/`);
+    assert.match(await page.text(), /gRPC-Web/);
+    assert.equal(
+      (await fetch(url, { method: "POST", body: "{}" }).then((r) => (r.body?.cancel(), r))).status,
+      415,
+    );
+  } finally {
+    await proxy.close();
+  }
+});
+
+test(
+  "viam-dial proxy runs until it is interrupted, on the loopback only, and says when it does not",
+  async () => {
+    await using machine = await startMachine();
+    const env = environmentOf(machine);
+    await using command = await startCommand(["proxy", "--insecure"], { env });
+    const first = await command.line();
+    const port = Number(/ is at 127\.0\.0\.1:(\d+), as gRPC/.exec(first)![1]);
+    const socket = net.connect(port, "127.0.0.1");
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+    socket.destroy();
+    const { code, stderr } = await interrupt(command);
+    assert.deepEqual([code, stderr], [0, ""]);
+
+    await using wide = await startCommand(["proxy", "--insecure", "--listen", "0.0.0.0:0", "--json"], {
+      env,
+    });
+    const { address } = JSON.parse(await wide.line());
+    assert.match(address, /^0\.0\.0\.0:\d+$/);
+    const ended = await interrupt(wide);
+    assert.match(ended.stderr, /^whoever can reach 0\.0\.0\.0:\d+ calls .* with your credentials\n$/);
+  },
+  { timeoutMs: 120_000 },
+);
