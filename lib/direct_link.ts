@@ -39,12 +39,14 @@ export interface ReachedServer {
  * leads to plaintext.
  *
  * @param tls Settings for this server.
+ * @param compression Of the messages to and from it; nothing that only helps to dial is compressed.
  */
 export async function reachServer(
   target: Target,
   tls: TlsOptions,
   dial: DialContext,
   signal: AbortSignal,
+  compression: "none" | "gzip" = "none",
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
   const endpoint = endpointOf(target, tls);
@@ -58,6 +60,7 @@ export async function reachServer(
       () =>
         openDirectCarrier(at, {
           protocol: options.protocol,
+          compression,
           maxMessageBytes: MAX_MESSAGE_BYTES,
           keepAliveMs: options.keepAliveMs === Infinity ? 0 : options.keepAliveMs,
           signal,
@@ -189,7 +192,8 @@ export async function connectDirectly(
   signal: AbortSignal,
   closed: AbortSignal,
 ): Promise<Link> {
-  const server = await reachServer(target, tlsOfMachine(target, dial.options), dial, signal);
+  const { options } = dial;
+  const server = await reachServer(target, tlsOfMachine(target, options), dial, signal, options.compression);
   try {
     const authorization = await authorize(server, entity, dial, signal, closed);
     return {

@@ -97,6 +97,11 @@ export interface DialOptions {
   readonly tls?: TlsOptions;
   /** What to speak on direct connections; by default what the server answers to. */
   readonly protocol?: "auto" | "grpc" | "grpc-web";
+  /**
+   * Compresses the messages of direct connections, both ways; nothing by default. The server must have gzip, and
+   * refuses the calls as `Unimplemented` if it has not.
+   */
+  readonly compression?: "none" | "gzip";
   /** Looks for the machine on the local network. True by default. */
   readonly mdns?: boolean;
   /** ICE servers and relaying; what the signaling server says by default. */

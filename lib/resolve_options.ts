@@ -53,6 +53,8 @@ export interface ResolvedDialOptions {
   readonly tls: TlsOptions;
   /** What to speak on direct connections. */
   readonly protocol: "auto" | "grpc" | "grpc-web";
+  /** How messages on direct connections are compressed. */
+  readonly compression: "none" | "gzip";
   /** Looks for the machine on the local network. */
   readonly mdns: boolean;
   /** Settings of WebRTC. */
@@ -188,6 +190,7 @@ const OPTIONS: Group["members"] = {
     },
   },
   protocol: isOneOf("auto", "grpc", "grpc-web"),
+  compression: isOneOf("none", "gzip"),
   mdns: isBoolean,
   webrtc: {
     members: {
@@ -293,6 +296,7 @@ function complete(options: DialOptions): ResolvedDialOptions {
     signal: options.signal,
     tls: Object.freeze(hideSecrets({ ...options.tls }, HIDDEN.tls)),
     protocol: options.protocol ?? "auto",
+    compression: options.compression ?? "none",
     mdns: options.mdns ?? true,
     webrtc: Object.freeze({ ...webrtc }),
     signalingAddress: webrtc.signalingAddress === undefined

@@ -20,6 +20,8 @@ const TESTS = "tests/conformance";
 
 /** Lanes at a time. */
 const PARALLEL = 2;
+/** Calls that the suite's client makes at a time. */
+const CALLS = 4;
 const LANE_TIMEOUT_MS = 300_000;
 
 interface Lane {
@@ -100,6 +102,8 @@ function runnerArguments(lane: Lane, runtime: Runtime): string[] {
   const features = runtime.name === "Bun" ? lane.bunFeatures ?? lane.features : lane.features;
   const args = ["--mode", lane.mode, "--conf", `${TESTS}/lanes/${features}`];
   const known = `${TESTS}/known_failing/${lane.name}_${runtime.name.toLowerCase()}.txt`;
+  // What the client has in flight, the client decides.
+  if (lane.mode === "server") args.push("--parallel", String(CALLS));
   if (exists(ROOT + known)) args.push("--known-failing", `@${known}`);
   if (lane.alsoSuites !== undefined) {
     const common = [...Deno.readDirSync(`${CACHE}/suites`)].map(({ name }) => name).filter((name) =>

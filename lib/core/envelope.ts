@@ -14,8 +14,10 @@ export interface Envelope {
 }
 
 /** A message in its frame. */
-export function encodeEnvelope(message: Uint8Array): Uint8Array<ArrayBuffer> {
-  return encodeEnvelopes([message]);
+export function encodeEnvelope(message: Uint8Array, flags = 0): Uint8Array<ArrayBuffer> {
+  const frame = encodeEnvelopes([message]);
+  frame[0] = flags;
+  return frame;
 }
 
 /** Several messages, each in its frame. */

@@ -123,6 +123,7 @@ export function refuseResponse(
   status: number,
   headers: Headers,
   protocol: "grpc" | "grpc-web",
+  compression?: string,
 ): ConnectError | undefined {
   if (status !== 200) {
     return new ConnectError(
@@ -140,7 +141,7 @@ export function refuseResponse(
     );
   }
   const encoding = headers.get("grpc-encoding");
-  if (encoding !== null && encoding !== "identity") {
+  if (encoding !== null && encoding !== "identity" && encoding !== compression) {
     return new ConnectError(
       `the server compresses with ${JSON.stringify(encoding)} unasked`,
       Code.Internal,

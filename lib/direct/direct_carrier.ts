@@ -6,6 +6,7 @@ import type { StreamKind } from "../core/stream_kind.ts";
 import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
 import type { Runtime } from "../runtime.ts";
+import { loadGzip } from "./compressor.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
 import { createHttp2Carrier } from "./http2_carrier.ts";
@@ -14,6 +15,7 @@ import { createHttp2Carrier } from "./http2_carrier.ts";
 export interface DirectCarrierOptions {
   /** What to speak; "auto" asks the server. */
   readonly protocol: "auto" | "grpc" | "grpc-web";
+  readonly compression: "none" | "gzip";
   readonly maxMessageBytes: number;
   /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
@@ -42,6 +44,12 @@ export async function openDirectCarrier(
   options: DirectCarrierOptions,
 ): Promise<DirectCarrier> {
   const { runtime, protocol } = options;
+  const shared = {
+    runtime,
+    maxMessageBytes: options.maxMessageBytes,
+    keepAliveMs: options.keepAliveMs,
+    compressor: options.compression === "gzip" ? await loadGzip() : undefined,
+  };
   const tls = endpoint.tls ?? {};
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
     tls.serverName !== undefined || tls.minVersion === "TLSv1.3" ||
@@ -60,8 +68,8 @@ export async function openDirectCarrier(
     let carrier = carriers.get(choice);
     if (carrier === undefined) {
       carrier = choice === "http2"
-        ? createHttp2Carrier(endpoint, options)
-        : createFetchCarrier(endpoint, { ...options, version: choice === "fetch" ? "any" : "http2" });
+        ? createHttp2Carrier(endpoint, shared)
+        : createFetchCarrier(endpoint, { ...shared, version: choice === "fetch" ? "any" : "http2" });
       carriers.set(choice, carrier);
     }
     return carrier;

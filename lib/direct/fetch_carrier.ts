@@ -1,18 +1,18 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectionError } from "../core/connection_error.ts";
-import { encodeEnvelope } from "../core/envelope.ts";
 import { formatTimeout } from "../core/grpc_status.ts";
 import type { Metadata } from "../core/metadata.ts";
-import type { Call, CallListener, CallRequest, Carrier, CarrierLimits, UnaryAnswer } from "../rpc/carrier.ts";
+import type { Call, CallListener, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
 import type { Runtime } from "../runtime.ts";
 import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
+import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
 import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
-import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
+import { createRuntimeFetch, type FetchVersion, isUnsent } from "./runtime_fetch.ts";
 
 /** What a fetch carrier is made with. */
-export interface FetchCarrierOptions extends CarrierLimits {
+export interface FetchCarrierOptions extends MessageOptions {
   readonly runtime: Runtime;
   readonly version: FetchVersion;
 }
@@ -22,11 +22,17 @@ const OVER = new DOMException("the call is over", "AbortError");
 
 const CLOSED = "the channel is closed";
 
+/** How often a call is tried that the runtime has not sent. */
+const MOST_TRIES = 3;
+
+type Body = Uint8Array<ArrayBuffer> | Upload;
+
 /**
  * Opens calls as gRPC-Web over `fetch`. No `fetch` shows trailers, so native gRPC is impossible on it
  * (grpc/doc/PROTOCOL-WEB.md puts them into the body).
  */
 export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOptions): Carrier {
+  const { compressor } = options;
   const origin = originOf(endpoint);
   const target = targetOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
@@ -42,26 +48,33 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       ...metadata,
       ["content-type", "application/grpc-web+proto"],
       ["x-grpc-web", "1"],
+      ...(compressor === undefined ? [] : compressionHeaders(compressor)),
     ];
     if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs)]);
     else if (constant === true) last = { metadata, headers };
     return headers;
   }
 
-  function post(
-    request: CallRequest,
-    body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    return runtimeFetch.fetch(origin + request.path, {
+  async function post(request: CallRequest, body: Body, signal: AbortSignal): Promise<Response> {
+    const init: RequestInit = {
       method: "POST",
       headers: headersOf(request),
-      body,
       signal,
       // Credentials go to the server that was dialed, wherever it points.
       redirect: "manual",
-      ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
-    });
+      ...(body instanceof Upload ? { duplex: "half" } : {}),
+    };
+    for (let tries = 1;; tries++) {
+      try {
+        init.body = body instanceof Upload ? body.open() : body;
+        const response = await runtimeFetch.fetch(origin + request.path, init);
+        if (body instanceof Upload) body.answered();
+        return response;
+      } catch (error) {
+        const again = !(body instanceof Upload) || body.repeatable;
+        if (!again || tries === MOST_TRIES || signal.aborted || !isUnsent(error)) throw error;
+      }
+    }
   }
 
   async function unary(
@@ -74,8 +87,8 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     // One signal serves all calls that nothing but closing can end.
     const call = signal === undefined ? undefined : linkSignals(signal, closing.signal);
     try {
-      const response = await post(request, encodeEnvelope(message), call?.signal ?? closing.signal);
-      return await readUnaryResponse(response, options.maxMessageBytes, deadline);
+      const response = await post(request, frameOf(message, compressor), call?.signal ?? closing.signal);
+      return await readUnaryResponse(response, options, deadline);
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
       if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
@@ -87,7 +100,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
 
   async function exchange(
     request: CallRequest,
-    body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
+    body: Body,
     listener: EndingListener,
     reading: Reading,
     abort: AbortController,
@@ -95,13 +108,13 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     let whole = false;
     try {
       const response = await post(request, body, abort.signal);
-      whole = await readResponse(response, listener, reading, options.maxMessageBytes);
+      whole = await readResponse(response, listener, reading, options);
     } catch (error) {
       if (!listener.over) listener.lose(connectionError(target, error));
     } finally {
       // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was leaves
       // its connection to the next call.
-      if (!whole || body instanceof ReadableStream) abort.abort(OVER);
+      if (!whole || body instanceof Upload) abort.abort(OVER);
     }
   }
 
@@ -124,7 +137,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         reading.resume();
         abort.abort(OVER);
       }
-      function start(body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): void {
+      function start(body: Body): void {
         if (started || listener.over) return;
         started = true;
         open.add(call);
@@ -137,9 +150,8 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       if (closed) {
         queueMicrotask(() => listener.fail(new ConnectError(CLOSED, Code.Unavailable)));
       } else if (request.kind === "client_streaming" || request.kind === "bidi_streaming") {
-        upload = new Upload();
-        const { stream } = upload;
-        queueMicrotask(() => start(stream));
+        const body = upload = new Upload((messages) => framesOf(messages, compressor));
+        queueMicrotask(() => start(body));
       }
       return {
         send(message, last) {
@@ -149,7 +161,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
             if (last) upload.close();
             return room;
           }
-          const frame = encodeEnvelope(message);
+          const frame = frameOf(message, compressor);
           single = single === undefined ? frame : concatenate(single, frame);
           if (last) start(single);
           return undefined;

@@ -1,11 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { COMPRESSED, EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/envelope.ts";
+import { EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/envelope.ts";
 import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc_status.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { CallEnd, UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
 import { RUNTIME } from "../runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
+import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
 
 /** A body that is read at once, whatever is in it. */
 const SHORT_BODY_BYTES = 65_536;
@@ -29,23 +30,23 @@ export class Reading {
 /** Reads the answer to a unary call. Rejects with the `ConnectError` that ended it. */
 export async function readUnaryResponse(
   response: Response,
-  maxMessageBytes: number,
+  options: MessageOptions,
   deadline: number,
 ): Promise<UnaryAnswer> {
   const { headers } = response;
   if (!isShort(headers) || !isPlainAnswer(response)) {
-    return await collect(response, maxMessageBytes, deadline);
+    return await collect(response, options, deadline);
   }
   const body = new Uint8Array(await response.arrayBuffer());
   // Nearly every answer: one message, and trailers that say OK and nothing else.
-  const single = readSingleAnswer(body, maxMessageBytes);
+  const single = readSingleAnswer(body, options.maxMessageBytes);
   if (single !== undefined && isPlainOk(single.trailers)) {
     return { headers, message: single.message, trailers: new Metadata() };
   }
   return await new Promise((resolve, reject) => {
     const listener = ending(new AnswerCollector(resolve, reject), deadline);
     listener.headers(new Metadata(headers));
-    const reader = new BodyReader(listener, maxMessageBytes);
+    const reader = new BodyReader(listener, headers, options);
     reader.read(body);
     reader.end();
   });
@@ -56,10 +57,10 @@ function isPlainAnswer({ status, headers }: Response): boolean {
   return headers.get("grpc-status") === null && refuseResponse(status, headers, "grpc-web") === undefined;
 }
 
-function collect(response: Response, maxMessageBytes: number, deadline: number): Promise<UnaryAnswer> {
+function collect(response: Response, options: MessageOptions, deadline: number): Promise<UnaryAnswer> {
   return new Promise((resolve, reject) => {
     const listener = ending(new AnswerCollector(resolve, reject), deadline);
-    readResponse(response, listener, new Reading(), maxMessageBytes)
+    readResponse(response, listener, new Reading(), options)
       // What is left of a body would keep its connection from the next call.
       .then((whole) => whole ? undefined : response.body?.cancel())
       .catch(reject);
@@ -75,10 +76,10 @@ export async function readResponse(
   response: Response,
   listener: EndingListener,
   reading: Reading,
-  maxMessageBytes: number,
+  options: MessageOptions,
 ): Promise<boolean> {
   const headers = new Metadata(response.headers);
-  const refusal = refuseResponse(response.status, headers, "grpc-web");
+  const refusal = refuseResponse(response.status, headers, "grpc-web", options.compressor?.name);
   // Trailers-only: the status is among the headers, and counts if there is no body.
   const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
   if (refusal !== undefined) {
@@ -89,7 +90,7 @@ export async function readResponse(
     return false;
   }
   if (immediate?.error === undefined) listener.headers(headers);
-  const body = new BodyReader(listener, maxMessageBytes, immediate && { ...immediate, headers });
+  const body = new BodyReader(listener, headers, options, immediate);
   // Both runtimes read a short body whole faster than chunk by chunk.
   if (isShort(response.headers)) {
     body.read(new Uint8Array(await response.arrayBuffer()));
@@ -158,18 +159,18 @@ class BodyReader {
   readonly #listener: EndingListener;
   readonly #envelopes: EnvelopeReader;
   readonly #maxMessageBytes: number;
+  readonly #headers: Headers;
+  readonly #compressor: Compressor | undefined;
   /** What the headers say of the call's end; nothing any more once there is a body. */
-  #immediate: (CallEnd & { readonly headers: Metadata }) | undefined;
+  #immediate: CallEnd | undefined;
 
-  constructor(
-    listener: EndingListener,
-    maxMessageBytes: number,
-    immediate?: CallEnd & { readonly headers: Metadata },
-  ) {
+  constructor(listener: EndingListener, headers: Headers, options: MessageOptions, immediate?: CallEnd) {
     this.#listener = listener;
+    this.#headers = headers;
+    this.#compressor = compressorOf(headers, options.compressor);
     this.#immediate = immediate;
-    this.#envelopes = new EnvelopeReader(maxMessageBytes, !REUSES_CHUNKS);
-    this.#maxMessageBytes = maxMessageBytes;
+    this.#envelopes = new EnvelopeReader(options.maxMessageBytes, !REUSES_CHUNKS);
+    this.#maxMessageBytes = options.maxMessageBytes;
   }
 
   read(chunk: Uint8Array): void {
@@ -196,16 +197,13 @@ class BodyReader {
   #take(flags: number, data: Uint8Array): boolean {
     const listener = this.#listener;
     if (this.#immediate !== undefined) {
-      if (this.#immediate.error !== undefined) listener.headers(this.#immediate.headers);
+      if (this.#immediate.error !== undefined) listener.headers(Metadata.from(this.#headers));
       this.#immediate = undefined;
     }
-    if ((flags & COMPRESSED) !== 0) {
-      listener.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
-    } else if ((flags & TRAILERS) !== 0) {
-      finish(parseTrailers(data), listener);
-    } else {
-      listener.message(data);
-    }
+    const content = contentOf(flags, data, this.#compressor, this.#maxMessageBytes);
+    if (content instanceof ConnectError) listener.fail(content);
+    else if ((flags & TRAILERS) !== 0) finish(parseTrailers(content), listener);
+    else listener.message(content);
     return !listener.over;
   }
 }

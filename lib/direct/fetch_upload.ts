@@ -1,39 +1,72 @@
-import { encodeEnvelopes } from "../core/envelope.ts";
-
 /** Bytes of request messages that may wait for the network, a call. */
 const UPLOAD_BUFFER_BYTES = 256 * 1024;
 
 /** Bytes that are handed over at a time, as far as more than one message waits. */
 const CHUNK_BYTES = 128 * 1024;
 
+/** Bytes that are kept for another try. */
+const KEPT_BYTES = 64 * 1024;
+
 /**
  * A request body that is written as messages come. What has come while the network took the last chunk goes into the
  * next one: a chunk costs the runtime as much as many a message.
  */
 export class Upload {
-  readonly stream: ReadableStream<Uint8Array>;
+  readonly #encode: (messages: readonly Uint8Array[]) => Uint8Array;
   /** Messages that wait, from `#first` on. */
   #messages: Uint8Array[] = [];
   #first = 0;
   #bytes = 0;
   #ended = false;
+  /** What was handed over, as long as it is not much and may have to be sent again. */
+  #kept: Uint8Array[] | undefined = [];
+  #keptBytes = 0;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** Set while the network waits for a chunk. */
   #pulled: PromiseWithResolvers<void> | undefined;
   #room: PromiseWithResolvers<void> | undefined;
 
-  constructor() {
-    this.stream = new ReadableStream<Uint8Array>({
+  /** @param encode Puts messages into one chunk. */
+  constructor(encode: (messages: readonly Uint8Array[]) => Uint8Array) {
+    this.#encode = encode;
+  }
+
+  /** Whether `open` can be called, again. */
+  get repeatable(): boolean {
+    return this.#kept !== undefined;
+  }
+
+  /** The body, from its beginning. One that was given before is dead. */
+  open(): ReadableStream<Uint8Array> {
+    const kept = this.#kept ?? [];
+    this.#messages = [...kept, ...this.#messages.slice(this.#first)];
+    this.#first = 0;
+    this.#bytes += this.#keptBytes;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    let own: ReadableStreamDefaultController<Uint8Array>;
+    return new ReadableStream<Uint8Array>({
       start: (controller) => {
-        this.#controller = controller;
+        own = this.#controller = controller;
       },
       pull: () => {
         if (this.#deliver()) return;
         this.#pulled = Promise.withResolvers();
         return this.#pulled.promise;
       },
-      cancel: () => this.stop(),
+      cancel: () => {
+        if (this.#controller !== own) return;
+        // Before there is an answer, there may be another try.
+        if (this.#kept === undefined) return this.stop();
+        this.#controller = undefined;
+        this.#pulled = undefined;
+      },
     }, { highWaterMark: 0 });
+  }
+
+  /** The server has answered: the body will not be sent again. */
+  answered(): void {
+    this.#kept = undefined;
   }
 
   /** Undefined while there is room. */
@@ -56,6 +89,7 @@ export class Upload {
   /** Takes no more, and lets nobody wait. */
   stop(): void {
     this.#ended = true;
+    this.#kept = undefined;
     this.#messages = [];
     this.#first = 0;
     this.#bytes = 0;
@@ -99,7 +133,10 @@ export class Upload {
       this.#first = 0;
     }
     this.#bytes -= bytes;
-    controller.enqueue(encodeEnvelopes(batch));
+    this.#keptBytes += bytes;
+    if (this.#keptBytes > KEPT_BYTES) this.#kept = undefined;
+    this.#kept?.push(...batch);
+    controller.enqueue(this.#encode(batch));
     if (this.#bytes <= UPLOAD_BUFFER_BYTES) this.#wake();
     return true;
   }

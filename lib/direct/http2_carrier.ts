@@ -1,16 +1,24 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { connectionError } from "../core/connection_error.ts";
-import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../core/envelope.ts";
+import { EnvelopeReader } from "../core/envelope.ts";
 import { endOf, formatTimeout, refuseResponse } from "../core/grpc_status.ts";
 import { Metadata } from "../core/metadata.ts";
-import type { Call, CallEnd, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import type { Call, CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { deadlineOf, ending, type EndingListener } from "./call_ending.ts";
+import {
+  compressionHeaders,
+  type Compressor,
+  compressorOf,
+  contentOf,
+  frameOf,
+  type MessageOptions,
+} from "./compressor.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createSessionPool, type Session, type SessionOptions, type SessionPool } from "./http2_session.ts";
 
 /** What an HTTP/2 carrier is made with. */
-export interface Http2CarrierOptions extends CarrierLimits, SessionOptions {}
+export interface Http2CarrierOptions extends MessageOptions, SessionOptions {}
 
 const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
 
@@ -43,7 +51,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
         request,
         ending(callListener, deadlineOf(request.timeoutMs)),
         targetOf(endpoint),
-        options.maxMessageBytes,
+        options,
         () => {
           open.delete(call);
         },
@@ -100,20 +108,22 @@ class Http2Call implements Call {
   #answered = false;
   /** Trailers-only: the status is among the headers, and counts if neither a body nor trailers follow. */
   #immediate: (CallEnd & { readonly headers: Metadata }) | undefined;
-  readonly #maxMessageBytes: number;
+  readonly #options: MessageOptions;
+  /** What the answer is compressed with. */
+  #compressor: Compressor | undefined;
 
   constructor(
     request: CallRequest,
     listener: EndingListener,
     target: string,
-    maxMessageBytes: number,
+    options: MessageOptions,
     onOver: () => void,
   ) {
     this.#request = request;
     this.#listener = listener;
     this.#target = target;
-    this.#maxMessageBytes = maxMessageBytes;
-    this.#envelopes = new EnvelopeReader(maxMessageBytes);
+    this.#options = options;
+    this.#envelopes = new EnvelopeReader(options.maxMessageBytes);
     this.#onOver = onOver;
   }
 
@@ -124,7 +134,7 @@ class Http2Call implements Call {
     let refused = false;
     let stream: ClientHttp2Stream;
     try {
-      stream = session.http2.request(requestHeaders(this.#request));
+      stream = session.http2.request(requestHeaders(this.#request, this.#options.compressor));
     } catch (error) {
       release();
       if (!this.#isRefused(session, error)) throw error;
@@ -188,7 +198,7 @@ class Http2Call implements Call {
 
   send(message: Uint8Array, last: boolean): Promise<void> | undefined {
     if (this.#listener.over || this.#halfClosed) return undefined;
-    const frame = encodeEnvelope(message);
+    const frame = frameOf(message, this.#options.compressor);
     this.#halfClosed = last;
     const stream = this.#stream;
     this.#waiting += frame.length;
@@ -260,7 +270,7 @@ class Http2Call implements Call {
     this.#kept = undefined;
     const metadata = fromNodeHeaders(headers);
     const status = Number(headers[":status"]);
-    const refusal = refuseResponse(status, metadata, "grpc");
+    const refusal = refuseResponse(status, metadata, "grpc", this.#options.compressor?.name);
     const immediate = metadata.has("grpc-status") ? endOf(metadata) : undefined;
     if (refusal !== undefined) {
       if (immediate?.error === undefined) {
@@ -273,6 +283,7 @@ class Http2Call implements Call {
       return this.#discard(stream);
     }
     this.#answered = true;
+    this.#compressor = compressorOf(metadata, this.#options.compressor);
     if (immediate !== undefined) this.#immediate = { ...immediate, headers: metadata };
     if (immediate?.error === undefined) this.#listener.headers(metadata);
     // Only now: Deno may give data before the response to a listener that is there too early.
@@ -284,20 +295,22 @@ class Http2Call implements Call {
   #data(chunk: Uint8Array): void {
     if (this.#listener.over) return;
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const { maxMessageBytes } = this.#options;
     const problem = this.#envelopes.push(bytes, (flags, data) => {
       this.#moreThanHeaders();
-      if ((flags & COMPRESSED) !== 0) {
-        this.fail(new ConnectError("the server sent a compressed message unasked", Code.Internal));
+      const content = contentOf(flags, data, this.#compressor, maxMessageBytes);
+      if (content instanceof ConnectError) {
+        this.fail(content);
         this.cancel();
       } else {
-        this.#listener.message(data);
+        this.#listener.message(content);
       }
       return !this.#listener.over;
     });
     if (problem === undefined) return;
     this.fail(
       new ConnectError(
-        `the server sent a message of ${problem.oversized} bytes, over the limit of ${this.#maxMessageBytes}`,
+        `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
         Code.ResourceExhausted,
       ),
     );
@@ -402,7 +415,7 @@ function codeFromReset(rstCode: number): Code {
   }
 }
 
-function requestHeaders(request: CallRequest): OutgoingHttpHeaders {
+function requestHeaders(request: CallRequest, compressor: Compressor | undefined): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const [name, values] of request.metadata.lists()) {
     headers[name] = values.length === 1 ? values[0]! : [...values];
@@ -411,6 +424,7 @@ function requestHeaders(request: CallRequest): OutgoingHttpHeaders {
   headers[":path"] = request.path;
   headers["content-type"] = "application/grpc+proto";
   headers["te"] = "trailers";
+  if (compressor !== undefined) Object.assign(headers, Object.fromEntries(compressionHeaders(compressor)));
   if (request.timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(request.timeoutMs);
   return headers;
 }

@@ -71,3 +71,14 @@ function bunTls(tls: TlsSettings): Record<string, unknown> {
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
 }
+
+/**
+ * Whether a request is certain not to have left. On Deno several requests wait for one connection to be made, and
+ * when the one that makes it is aborted, the others fail.
+ */
+export function isUnsent(error: unknown): boolean {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    if (cause.message.includes("client error (Connect): request was canceled")) return true;
+  }
+  return false;
+}

@@ -66,7 +66,7 @@ async function read(pieces: readonly Uint8Array[], lengthKnown: boolean): Promis
       heard.ends.push(error);
     },
   });
-  await readResponse(response, listener, new Reading(), MAX_MESSAGE_BYTES);
+  await readResponse(response, listener, new Reading(), { maxMessageBytes: MAX_MESSAGE_BYTES });
   return heard;
 }
 

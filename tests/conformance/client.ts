@@ -12,7 +12,7 @@ import {
 } from "./protocol.ts";
 
 /** Calls at once. */
-const PARALLEL = 16;
+const PARALLEL = 8;
 
 const transports = new Transports(process.argv[2] as Lane);
 const running = new Set<Promise<void>>();

@@ -2,6 +2,7 @@
 
 import type { Transport } from "@connectrpc/connect";
 import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
+import { loadGzip } from "../../lib/direct/compressor.ts";
 import type { Endpoint } from "../../lib/direct/endpoint.ts";
 import { createFetchCarrier } from "../../lib/direct/fetch_carrier.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
@@ -9,7 +10,7 @@ import type { Carrier } from "../../lib/rpc/carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
 import { RUNTIME } from "../../lib/runtime.ts";
 import { dial } from "../../mod.ts";
-import { type ClientCompatRequest, HTTPVersion } from "./protocol.ts";
+import { type ClientCompatRequest, Compression, HTTPVersion } from "./protocol.ts";
 
 /** Where a transport comes from. */
 export type Lane = "fetch" | "http2" | "webrtc";
@@ -42,7 +43,7 @@ export class Transports {
     ]);
     let making = this.#made.get(key);
     if (making === undefined) {
-      making = this.#lane === "webrtc" ? dialed(request) : Promise.resolve(direct(this.#lane, request));
+      making = this.#lane === "webrtc" ? dialed(request) : direct(this.#lane, request);
       this.#made.set(key, making);
     }
     return (await making).transport;
@@ -60,10 +61,13 @@ async function dialed({ host, port }: ClientCompatRequest) {
   return { transport: channel, close: () => channel.close() };
 }
 
-function direct(lane: "fetch" | "http2", request: ClientCompatRequest) {
+async function direct(lane: "fetch" | "http2", request: ClientCompatRequest) {
   const endpoint = endpointOf(request);
-  const { httpVersion, messageReceiveLimit } = request;
-  const limits = { maxMessageBytes: messageReceiveLimit === 0 ? MAX_MESSAGE_BYTES : messageReceiveLimit };
+  const { httpVersion, compression, messageReceiveLimit } = request;
+  const limits = {
+    maxMessageBytes: messageReceiveLimit === 0 ? MAX_MESSAGE_BYTES : messageReceiveLimit,
+    compressor: compression === Compression.GZIP ? await loadGzip() : undefined,
+  };
   const carrier: Carrier = lane === "http2"
     ? createHttp2Carrier(endpoint, { ...limits, keepAliveMs: 0, runtime: RUNTIME })
     : createFetchCarrier(endpoint, {

@@ -23,7 +23,12 @@ import {
 export function conformanceRoutes(router: ConnectRouter): void {
   router.service(ConformanceService, {
     unary: async (request, context) => ({
-      payload: await answer(request.responseDefinition, packed(UnaryRequestSchema, [request]), context),
+      payload: await answer(
+        request.responseDefinition,
+        packed(UnaryRequestSchema, [request]),
+        context,
+        context.timeoutMs(),
+      ),
     }),
 
     idempotentUnary: async (request, context) => ({
@@ -31,10 +36,13 @@ export function conformanceRoutes(router: ConnectRouter): void {
         request.responseDefinition,
         packed(IdempotentUnaryRequestSchema, [request]),
         context,
+        context.timeoutMs(),
       ),
     }),
 
     async clientStream(requests, context) {
+      // At once: it is the time left.
+      const timeoutMs = context.timeoutMs();
       const received = [];
       for await (const request of requests) received.push(request);
       return {
@@ -42,12 +50,13 @@ export function conformanceRoutes(router: ConnectRouter): void {
           received[0]?.responseDefinition,
           packed(ClientStreamRequestSchema, received),
           context,
+          timeoutMs,
         ),
       };
     },
 
     async *serverStream(request, context) {
-      const info = infoOf(packed(ServerStreamRequestSchema, [request]), context);
+      const info = infoOf(packed(ServerStreamRequestSchema, [request]), context, context.timeoutMs());
       const { responseDefinition: definition } = request;
       if (definition === undefined) return;
       appendTo(context.responseHeader, definition.responseHeaders);
@@ -62,6 +71,7 @@ export function conformanceRoutes(router: ConnectRouter): void {
     },
 
     async *bidiStream(requests, context) {
+      const timeoutMs = context.timeoutMs();
       const received = [];
       let first = true;
       let sent = 0;
@@ -78,7 +88,7 @@ export function conformanceRoutes(router: ConnectRouter): void {
         await wait(responseDefinition!.responseDelayMs, context.signal);
         const echoed = packed(BidiStreamRequestSchema, [request]);
         const info = first
-          ? infoOf(echoed, context)
+          ? infoOf(echoed, context, timeoutMs)
           : create(ConformancePayload_RequestInfoSchema, { requests: echoed });
         yield { payload: payloadOf(data, info) };
         first = false;
@@ -86,7 +96,7 @@ export function conformanceRoutes(router: ConnectRouter): void {
       }
       const definition = received[0]?.responseDefinition;
       if (definition === undefined) return;
-      const info = infoOf(packed(BidiStreamRequestSchema, received), context);
+      const info = infoOf(packed(BidiStreamRequestSchema, received), context, timeoutMs);
       for (const data of definition.responseData.slice(sent)) {
         await wait(definition.responseDelayMs, context.signal);
         yield { payload: payloadOf(data, first ? info : undefined) };
@@ -101,8 +111,9 @@ async function answer(
   definition: UnaryResponseDefinition | undefined,
   requests: Any[],
   context: HandlerContext,
+  timeoutMs: number | undefined,
 ): Promise<ConformancePayload> {
-  const info = infoOf(requests, context);
+  const info = infoOf(requests, context, timeoutMs);
   if (definition === undefined) return payloadOf(new Uint8Array(0), info);
   appendTo(context.responseHeader, definition.responseHeaders);
   appendTo(context.responseTrailer, definition.responseTrailers);
@@ -120,8 +131,11 @@ function pack(info: ConformancePayload_RequestInfo): Any {
   return anyPack(ConformancePayload_RequestInfoSchema, info);
 }
 
-function infoOf(requests: Any[], context: HandlerContext): ConformancePayload_RequestInfo {
-  const timeoutMs = context.timeoutMs();
+function infoOf(
+  requests: Any[],
+  context: HandlerContext,
+  timeoutMs: number | undefined,
+): ConformancePayload_RequestInfo {
   return create(ConformancePayload_RequestInfoSchema, {
     requests,
     requestHeaders: toHeaders(context.requestHeader),

@@ -9,7 +9,7 @@ import { test } from "../harness.ts";
 const NAMES = [
   ...["disableWebrtc", "authEntity", "credentials", "accessToken", "externalAuth", "insecure"],
   ...["allowInsecureDowngrade", "allowInsecureWithCredsDowngrade", "maxReconnectAttempts", "initialAttempts"],
-  ...["timeoutMs", "signal", "tls", "protocol", "mdns", "webrtc", "interceptors", "headers"],
+  ...["timeoutMs", "signal", "tls", "protocol", "compression", "mdns", "webrtc", "interceptors", "headers"],
   ...["maxBufferedBytes", "keepAliveMs", "logger", "onEvent", "address", "type", "payload", "toEntity"],
   ...["ca", "cert", "key", "serverName", "rejectUnauthorized", "minVersion", "signalingAddress"],
   ...["signalingInsecure", "iceServers", "forceRelay", "forceP2P", "turnUri", "turnScheme", "turnPort"],

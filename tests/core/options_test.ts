@@ -128,6 +128,7 @@ test("resolveDialOptions() fills in the defaults, frozen, and leaves the caller'
     signal: undefined,
     tls: {},
     protocol: "auto",
+    compression: "none",
     mdns: true,
     webrtc: {},
     signalingAddress: undefined,

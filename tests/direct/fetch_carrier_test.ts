@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import net from "node:net";
+import { createClient } from "@connectrpc/connect";
+import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
+import { createFetchCarrier } from "../../lib/direct/fetch_carrier.ts";
+import { createCarrierTransport } from "../../lib/rpc/transport.ts";
+import { RUNTIME } from "../../lib/runtime.ts";
+import { startMachine } from "../../lib/testing/mod.ts";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { makeCertificates } from "../certificates.ts";
+import { test } from "../harness.ts";
+
+/** A way to a port that connections get through only once it is opened. */
+async function startGate(port: number) {
+  const opened = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    arrived.resolve();
+    void opened.promise.then(() => {
+      const inner = net.connect(port, "127.0.0.1");
+      sockets.add(inner);
+      inner.on("error", () => {});
+      socket.on("close", () => inner.destroy());
+      inner.on("close", () => socket.destroy());
+      socket.pipe(inner).pipe(socket);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    /** A connection has been asked for. */
+    arrived: arrived.promise,
+    open: opened.resolve,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+test("fetch carrier: a call that is cancelled while the connection is made takes no other with it", async () => {
+  const { ca, cert, key, remove } = await makeCertificates();
+  const machine = await startMachine({ auth: "none", webrtc: false, tls: { cert, key } });
+  const gate = await startGate(machine.port);
+  const carrier = createFetchCarrier({ secure: true, hostname: "127.0.0.1", port: gate.port, tls: { ca } }, {
+    runtime: RUNTIME,
+    version: "http2",
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+  });
+  try {
+    const probe = createClient(
+      ProbeService,
+      createCarrierTransport({ carrier: () => carrier, baseUrl: machine.url, maxBufferedBytes: 1 << 26 }),
+    );
+    const cancel = new AbortController();
+    const first = assert.rejects(probe.echo({}, { signal: cancel.signal }));
+    await gate.arrived;
+    const data = Uint8Array.of(1, 2, 3);
+    const unary = probe.echo({ data });
+    const upload = probe.upload((async function* () {
+      yield { data };
+      yield { data };
+    })());
+    // Each of them has to wait for the connection by now.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    cancel.abort();
+    await first;
+    gate.open();
+    assert.deepEqual(new Uint8Array((await unary).data), data);
+    assert.deepEqual((await upload).bytes, 6n);
+  } finally {
+    await carrier.close();
+    await gate.close();
+    await machine.close();
+    await remove();
+  }
+});
