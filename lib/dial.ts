@@ -14,6 +14,7 @@ import { pause } from "./pause.ts";
 import { keepLink, type Link } from "./reconnect.ts";
 import { type ResolvedDialOptions, resolveDial } from "./resolve_options.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
+import { type DialTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline_recorder.ts";
 import { withHeadStart } from "./head_start.ts";
 import { findLocally, LOCAL_HEAD_START_MS, looksLocally } from "./local_link.ts";
@@ -105,21 +106,23 @@ async function openChannel(
   const closed = new AbortController();
   const entity = options.authEntity ?? parsed.authority;
   emit({ type: "connecting", address });
-  const timeline = createTimeline(options.logger, (event) => emit(event));
+  const telemetry = findTelemetry(parsed);
+  const trace = telemetry?.startDial(false);
+  const timeline = createTimeline(options.logger, emit, trace);
   const context: DialContext = { address, options, timeline };
 
   const ways: Ways = { plan, address: parsed, entity, closed: closed.signal };
-  const { link: first, reconnect } = await attemptDial(ways, context);
+  const { link: first, reconnect } = await traced(trace, attemptDial(ways, context), ({ link }) => link.kind);
   const kept = keepLink(first, {
     maxAttempts: options.maxReconnectAttempts,
     timeoutMs: options.timeoutMs,
     signal: options.signal,
     onEvent: emit,
-    connect: (signal) =>
-      reconnect(
-        { address, options, timeline: createTimeline(options.logger, (event) => emit(event)) },
-        signal,
-      ),
+    connect(signal) {
+      const again = telemetry?.startDial(true);
+      const timeline = createTimeline(options.logger, emit, again);
+      return traced(again, reconnect({ address, options, timeline }, signal), ({ kind }) => kind);
+    },
   });
   emit({ type: "connected", kind: first.kind });
 
@@ -131,7 +134,7 @@ async function openChannel(
     transport: createCarrierTransport({
       carrier: () => kept.carrier(),
       baseUrl: first.baseUrl,
-      interceptors: options.interceptors,
+      interceptors: [...telemetry === undefined ? [] : [telemetry.interceptor], ...options.interceptors],
       headers,
       authorization: first.authorization,
       maxBufferedBytes: options.maxBufferedBytes,
@@ -154,6 +157,23 @@ async function openChannel(
       closing.catch((error) => options.logger.error("cannot close it", { address, error: String(error) }));
     },
   };
+}
+
+/** Ends the spans of a dial with the dial. */
+async function traced<T>(
+  trace: DialTrace | undefined,
+  dialing: Promise<T>,
+  kindOf: (dialed: T) => string,
+): Promise<T> {
+  if (trace === undefined) return await dialing;
+  try {
+    const dialed = await dialing;
+    trace.end({ kind: kindOf(dialed) });
+    return dialed;
+  } catch (error) {
+    trace.end({ error });
+    throw error;
+  }
 }
 
 /** Where a dial may lead. */

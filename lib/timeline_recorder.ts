@@ -1,6 +1,7 @@
 import type { DialPhase, TimelineEntry } from "./core/timeline.ts";
 import type { DialEvent } from "./events.ts";
 import { callQuietly, type Logger } from "./logger.ts";
+import type { DialTrace } from "./telemetry.ts";
 
 /** Writes down what a dial does, and tells whoever wants to know. */
 export interface TimelineRecorder {
@@ -17,6 +18,7 @@ export interface TimelineRecorder {
 export function createTimeline(
   logger: Logger,
   onEvent: ((event: DialEvent) => void) | undefined,
+  trace?: DialTrace,
 ): TimelineRecorder {
   const start = performance.now();
   const entries: TimelineEntry[] = [];
@@ -40,7 +42,7 @@ export function createTimeline(
       const began = performance.now();
       const times = () => ({ atMs: began - start, durationMs: performance.now() - began });
       try {
-        const result = await run();
+        const result = await (trace === undefined ? run() : trace.phase(name, run));
         add({ phase: name, ...times(), detail: describe(result), ok: true });
         return result;
       } catch (error) {
@@ -57,6 +59,7 @@ export function createTimeline(
       }
     },
     remark(name, detail, ok = true) {
+      trace?.remark(name, detail);
       add({ phase: name, atMs: performance.now() - start, detail, ok });
     },
   };

@@ -37,6 +37,7 @@ const FILES: Record<string, readonly string[]> = {
     "direct_link",
     "webrtc_link",
     "dial_failure",
+    "telemetry",
     "timeline_recorder",
   ].map(inLibrary),
   channel: ["channel", "event_queue"].map(inLibrary),
