@@ -96,7 +96,10 @@ export async function dialMachine(
     return await dial(address, {
       ...options,
       onEvent(event) {
-        if (event.type === "progress") progress.now(`dialing ${address}: ${event.entry.phase} done`);
+        if (event.type === "progress") {
+          const { phase, ok } = event.entry;
+          progress.now(`dialing ${address}: ${phase}${ok ? "" : " failed"}`);
+        }
         if (args.has("verbose")) terminal.warn(`${describeEvent(event)}\n`);
       },
     });

@@ -6,6 +6,7 @@ import { readArguments, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { describeError, EXIT, exitCodeOf } from "./exit_code.ts";
+import { inCommandWords } from "./command_words.ts";
 import { commandHelp, generalHelp } from "./help.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -40,7 +41,10 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
     const see = error instanceof UsageError
       ? `; see viam-dial ${command === undefined ? "help" : `${command.name} --help`}`
       : "";
-    terminal.warn(`viam-dial: ${describeError(error)}${see}\n`);
+    terminal.warn(`viam-dial: ${inCommandWords(describeError(error))}${see}\n`);
+    if (error instanceof DialError) {
+      terminal.warn(`  viam-dial doctor ${error.address} looks at each step, with the same options\n`);
+    }
     if (error instanceof DialError && typed.some((text) => text === "--verbose" || text === "-v")) {
       terminal.warn(`${formatTimeline(error.timeline)}\n`);
     }

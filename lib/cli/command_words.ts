@@ -1,0 +1,21 @@
+/*
+ * Errors name the options of the module. Whoever types a command knows them by other names.
+ */
+
+const WORDS: readonly (readonly [text: RegExp, word: string])[] = [
+  [/\bsuch as DialOptions\.withApiKey\(key, id\)/, "by VIAM_API_KEY and VIAM_API_KEY_ID"],
+  [/\ballowInsecureWithCredsDowngrade\b/g, "--allow-insecure-with-creds-downgrade"],
+  [/\ballowInsecureDowngrade\b/g, "--allow-insecure-downgrade"],
+  [/\bdisableWebrtc\b/g, "--direct"],
+  [/\btimeoutMs\b/g, "--timeout"],
+  [/\bauthEntity\b/g, "--entity"],
+  [/\bwebrtc\.signalingAddress\b/g, "--signaling"],
+  [/\btls\.serverName\b/g, "--server-name"],
+  [/\btls\.ca\b/g, "--ca"],
+  [/(\b(?:set|combined with) )insecure\b/g, "$1--insecure"],
+];
+
+/** An error's message in the words of the command line. */
+export function inCommandWords(message: string): string {
+  return WORDS.reduce((text, [pattern, word]) => text.replace(pattern, word), message);
+}
