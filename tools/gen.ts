@@ -1,6 +1,6 @@
 /**
- * Generates TypeScript from every folder of .proto files: `proto`, and each `proto` under `tests`. The code goes to
- * `gen` inside the folder. With `--check`, writes nothing and fails when that is not up to date.
+ * Generates TypeScript from every folder of .proto files: `proto`, and each `proto` under `examples` and `tests`. The
+ * code goes to `gen` inside the folder. With `--check`, writes nothing and fails when that is not up to date.
  */
 
 import { ROOT } from "./commands.ts";
@@ -18,6 +18,7 @@ function protoFolders(): string[] {
       else walk(`${folder}/${name}`);
     }
   };
+  walk("examples");
   walk("tests");
   return found;
 }

@@ -1,0 +1,19 @@
+/** Shows what a lost connection looks like: the channel stays, the connection under it is replaced. */
+import { createClient } from "@connectrpc/connect";
+import { dial } from "@viam-dial/dial";
+import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
+import { findRobot } from "./robot.ts";
+
+await using robot = await findRobot();
+await using machine = await dial(robot.address, { ...robot.options, maxReconnectAttempts: 10 });
+const sensors = createClient(SensorService, machine); // before and after
+
+machine.addEventListener("disconnected", () => console.log("lost"));
+machine.addEventListener("reconnecting", ({ detail }) => console.log(`attempt ${detail.attempt}`));
+machine.addEventListener("connected", ({ detail }) => console.log(`back, by ${detail.kind}`));
+
+console.log("before", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);
+const back = new Promise((resolve) => machine.addEventListener("connected", resolve, { once: true }));
+robot.cut(); // with a machine of your own, pull its network cable now
+await back;
+console.log("after", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);

@@ -1,0 +1,81 @@
+/**
+ * The machine that the examples dial: the one that VIAM_ADDRESS, VIAM_API_KEY and VIAM_API_KEY_ID name or, without
+ * them, one in this process, with a sensor, a motor, a board and a shell.
+ */
+import { createHash } from "node:crypto";
+import process from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
+import { DialOptions } from "@viam-dial/dial";
+import { type Routes, startMachine } from "@viam-dial/dial/testing";
+import { BoardService } from "./proto/gen/viam/component/board/v1/board_pb.ts";
+import { MotorService } from "./proto/gen/viam/component/motor/v1/motor_pb.ts";
+import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
+import { ShellService } from "./proto/gen/viam/service/shell/v1/shell_pb.ts";
+
+/** What to dial, and how. */
+export interface Robot extends AsyncDisposable {
+  readonly address: string;
+  readonly options: DialOptions;
+  /** Cuts every connection, where the machine is in this process. */
+  readonly cut: () => void;
+}
+
+/** Finds the machine that the environment names, or starts one. */
+export async function findRobot(): Promise<Robot> {
+  const { VIAM_ADDRESS: address, VIAM_API_KEY: key, VIAM_API_KEY_ID: id } = process.env;
+  if (address !== undefined) {
+    const insecure = /^(localhost|127\.)/.test(address);
+    const options = key === undefined ? { insecure } : DialOptions.withApiKey(key, id ?? "", { insecure });
+    return { address, options, cut: () => {}, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const machine = await startMachine({ routes: robotRoutes });
+  return {
+    address: machine.address,
+    options: DialOptions.withApiKey(machine.apiKey, machine.apiKeyId, { insecure: true }),
+    cut: () => machine.dropConnections(),
+    [Symbol.asyncDispose]: () => machine.close(),
+  };
+}
+
+/** A thermometer, a wheel that counts its turns, a board with a pin that ticks, and a shell that takes files. */
+export const robotRoutes: Routes = (router) => {
+  let position = 0;
+  router.service(SensorService, {
+    getReadings: () => ({ readings: { celsius: { kind: { case: "numberValue", value: 21.5 } } } }),
+  });
+  router.service(MotorService, {
+    setPower: () => ({}),
+    getPosition: () => ({ position }),
+    stop: () => ({}),
+    async goFor({ rpm, revolutions }, { signal }) {
+      // A wheel that is told to stop, by the caller or by a deadline, stays where it is by then.
+      const started = Date.now(), from = position, turns = (ms: number) => Math.abs(rpm) * ms / 60_000;
+      const wanted = Math.abs(revolutions) / Math.abs(rpm) * 60_000;
+      await wait(wanted, undefined, { signal }).catch(() => {});
+      position = from + Math.sign(rpm) * Math.min(Math.abs(revolutions), turns(Date.now() - started));
+      return {};
+    },
+  });
+  router.service(BoardService, {
+    async *streamTicks({ pinNames }, { signal }) {
+      for (let tick = 0, time = 0; !signal.aborted; tick++) {
+        await wait(5);
+        time += 10 + 6 * Math.sin(tick / 4); // a wheel that turns faster and slower
+        yield { pinName: pinNames[0]!, high: tick % 2 === 0, time: BigInt(Math.round(time * 1e6)) };
+      }
+    },
+  });
+  router.service(ShellService, {
+    async *copyFilesToMachine(requests) {
+      let hash = createHash("sha256");
+      for await (const { request } of requests) {
+        if (request.case !== "fileData") continue;
+        hash.update(request.value.data);
+        if (!request.value.eof) continue;
+        console.log(`machine: ${request.value.name} arrived, sha256 ${hash.digest("hex").slice(0, 16)}`);
+        hash = createHash("sha256");
+        yield { ackLastFile: true };
+      }
+    },
+  });
+};
