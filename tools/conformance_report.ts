@@ -48,7 +48,7 @@ lane. It needs \`go\`, which installs the suite to \`.cache\`, where the code of
 | --- | --- | --- |
 | fetch | the transport over \`fetch\`, in the clear and over TLS, with client certificates | the suite's two reference servers, connect-go and grpc-go |
 | http2 | the transport over \`node:http2\`, in the clear and over TLS, with client certificates | the same |
-| webrtc | \`dial\`, and the transport over a data channel | the embedded machine, which is under test as well |
+| webrtc | \`dial\`, signaling in the clear and over TLS, with client certificates, and the transport over a data channel | the embedded machine, which is under test as well |
 | machine | the embedded machine, in the clear and over TLS, with client certificates | the suite's two reference clients |
 
 Every case that a lane's features allow is on: calls of each kind, bidirectional ones in half and in full duplex, the

@@ -55,8 +55,13 @@ export class Transports {
   }
 }
 
-async function dialed({ host, port }: ClientCompatRequest) {
-  const channel = await dial(`${host}:${port}`, { insecure: true, maxReconnectAttempts: 0 });
+async function dialed(request: ClientCompatRequest) {
+  const { secure, tls } = endpointOf(request);
+  const channel = await dial(`${request.host}:${request.port}`, {
+    insecure: !secure,
+    maxReconnectAttempts: 0,
+    ...(tls === undefined ? {} : { tls }),
+  });
   if (channel.path.protocol !== "webrtc") throw new Error(`dialed by ${channel.path.protocol}, not WebRTC`);
   return { transport: channel, close: () => channel.close() };
 }

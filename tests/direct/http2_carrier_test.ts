@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import http2 from "node:http2";
+import net from "node:net";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { withoutGoaway } from "../../lib/direct/goaway_filter.ts";
+import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
+import { createCarrierTransport } from "../../lib/rpc/transport.ts";
+import { RUNTIME } from "../../lib/runtime.ts";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { test } from "../harness.ts";
+
+/** A server that allows one call at a time, and does with it what it is told. */
+async function startServer(answer: (stream: http2.ServerHttp2Stream) => void) {
+  const sockets = new Set<net.Socket>();
+  let sessions = 0;
+  const multiplexed = http2.createServer({ settings: { maxConcurrentStreams: 1 } });
+  multiplexed.on("session", (session) => {
+    sessions++;
+    session.on("error", () => {});
+  });
+  multiplexed.on("sessionError", () => {});
+  multiplexed.on("stream", (stream) => {
+    stream.on("error", () => {});
+    answer(stream);
+  });
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    multiplexed.emit("connection", RUNTIME === "deno" ? withoutGoaway(socket, "client") : socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    get sessions() {
+      return sessions;
+    },
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+test("http2 carrier: an answer that is refused unread gives its place on the session back", async () => {
+  const server = await startServer((stream) => {
+    stream.respond({ ":status": 200, "content-type": "text/html" });
+    stream.end("x".repeat(200_000));
+  });
+  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
+    runtime: RUNTIME,
+    maxMessageBytes: 1_000_000,
+    keepAliveMs: 0,
+  });
+  try {
+    const client = createClient(
+      ProbeService,
+      createCarrierTransport({
+        carrier: () => carrier,
+        baseUrl: "http://127.0.0.1",
+        maxBufferedBytes: 1_000_000,
+      }),
+    );
+    const calls = 20;
+    for (let call = 0; call < calls; call++) {
+      await assert.rejects(
+        client.echo({}),
+        (error) => error instanceof ConnectError && error.code === Code.Unknown,
+      );
+    }
+    // A call may come before the place of the last one is free again, but not before that of each one.
+    assert.ok(server.sessions < calls / 2, `${server.sessions} sessions`);
+  } finally {
+    await carrier.close();
+    await server.close();
+  }
+});
