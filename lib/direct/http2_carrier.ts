@@ -141,7 +141,7 @@ class Http2Call implements Call {
       return again();
     }
     this.#stream = stream;
-    session.streams.add(stream);
+    session.opened(stream);
     stream.on("response", (headers) => this.#response(headers));
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
       this.#trailers = fromNodeHeaders(trailers);

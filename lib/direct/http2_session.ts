@@ -2,9 +2,12 @@ import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { connectionError } from "../core/connection_error.ts";
+import { Http2FrameFilter } from "../core/http2_frame_filter.ts";
+import { goawayFilter } from "../core/http2_goaway.ts";
+import { InitialWindow, SETTINGS } from "../core/http2_initial_window.ts";
 import type { Runtime } from "../runtime.ts";
 import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
-import { withoutGoaway } from "./goaway_filter.ts";
+import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 
 /** A session that can take calls. */
 export interface Session {
@@ -15,6 +18,8 @@ export interface Session {
   draining: boolean;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
+  /** Takes note of a stream that has been opened. */
+  opened(stream: ClientHttp2Stream): void;
 }
 
 /** Keeps as many sessions as the calls need. */
@@ -58,7 +63,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
 
   /**
    * The socket is ours: a session that is given up while it connects goes on trying, for two minutes perhaps, and
-   * keeps the process alive. And on Deno GOAWAY frames must not reach the session.
+   * keeps the process alive. And on Deno and on Bun some frames must not reach the session.
    */
   async function connect(): Promise<Session> {
     return await start(await connectSocket());
@@ -87,18 +92,33 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
 
   function start(socket: Socket): Promise<Session> {
     return new Promise((resolve, reject) => {
+      let filtered: FilteredSocket | undefined;
+      const window = options.runtime === "bun" ? new InitialWindow(openStreams) : undefined;
       const session: Session = {
         http2: http2.connect(originOf(endpoint), {
           createConnection: () =>
-            options.runtime === "deno" ? withoutGoaway(socket, "server", goaway) : socket,
+            options.runtime === "node" ? socket : filtered = filteredSocket(socket, filterOf()),
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
           maxSessionMemory: SESSION_MEMORY_MIB,
         }),
         open: 0,
         draining: false,
         streams: new Set(),
+        opened(stream) {
+          session.streams.add(stream);
+          const update = stream.id === undefined ? undefined : window?.opened(stream.id);
+          if (update !== undefined) filtered?.insert(update);
+        },
       };
       sessions.add(session);
+      function filterOf(): Http2FrameFilter {
+        return window === undefined
+          ? goawayFilter("server", goaway)
+          : new Http2FrameFilter("server", SETTINGS, (frame) => window.replace(frame));
+      }
+      function* openStreams(): Generator<number> {
+        for (const { id } of session.streams) if (id !== undefined) yield id;
+      }
       let pinging: ReturnType<typeof setInterval> | undefined;
       const gone = () => {
         session.draining = true;

@@ -2,7 +2,8 @@ import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
-import { withoutGoaway } from "../direct/goaway_filter.ts";
+import { goawayFilter } from "../core/http2_goaway.ts";
+import { filteredSocket } from "../direct/filtered_socket.ts";
 import type { Runtime } from "../runtime.ts";
 import type { HttpHandler } from "./http_handler.ts";
 import { settlesWithin } from "./wait.ts";
@@ -86,7 +87,8 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     const simple = withoutTimeouts(http.createServer(handler));
     return options.runtime === "deno"
       ? {
-        multiplexed: (socket) => void multiplexed.emit("connection", withoutGoaway(socket, "client")),
+        multiplexed: (socket) =>
+          void multiplexed.emit("connection", filteredSocket(socket, goawayFilter("client"))),
         simple: await pipeTo(simple),
       }
       : {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { AuthenticationError, dial, DialOptions } from "../../mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
-import { runtime, test } from "../harness.ts";
+import { test } from "../harness.ts";
 import { type Opened, testTransport } from "../transport/suite.ts";
 import { startGoMachine } from "./go_machine.ts";
 import { missing } from "./requirements.ts";
@@ -56,15 +56,8 @@ testTransport({
   open: () => open([], { insecure: true, disableWebrtc: true, protocol: "grpc" }),
 });
 
-/**
- * grpc-go widens the windows of open streams with a SETTINGS frame once it has measured the link (RFC 9113, section
- * 6.9.2). Bun's node:http2 widens those of later streams only, and the upload stands still.
- */
-const BUN_WINDOWS = "Bun's node:http2 ignores a changed initial window on open streams";
-
 testTransport({
   name: "Go peer that speaks native gRPC only",
-  broken: runtime === "bun" ? { "one megabyte goes through each kind of stream": BUN_WINDOWS } : {},
   paths: ["grpc"],
   keepsLists: true,
   skip,

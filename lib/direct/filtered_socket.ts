@@ -1,0 +1,42 @@
+import type net from "node:net";
+import { Duplex } from "node:stream";
+import type { Http2FrameFilter } from "../core/http2_frame_filter.ts";
+
+/** A socket for an HTTP/2 session, which gets what comes in through a filter. */
+export interface FilteredSocket extends Duplex {
+  /** Gives the session a frame, as if it had just come in. */
+  insert(frame: Uint8Array): void;
+}
+
+/**
+ * Puts a filter between a socket and an HTTP/2 session: for frames of which a runtime's node:http2 makes nothing good.
+ * Deno's aborts the process over some GOAWAY frames (nghttp2: assertion in `find_stream_on_goaway_func`;
+ * https://github.com/denoland/deno/issues/36788), Bun's does not hear that windows have become wider.
+ */
+export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): FilteredSocket {
+  const filtered = new Duplex({
+    read: () => void socket.resume(),
+    write: (chunk, _encoding, done) => void socket.write(chunk, (error) => done(error)),
+    final(done) {
+      socket.end(() => done());
+    },
+    destroy(_error, done) {
+      socket.destroy();
+      done(null); // a connection that breaks is its calls' business
+    },
+  });
+  socket.on("data", (chunk: Uint8Array) => {
+    let room = true;
+    for (const part of filter.push(chunk)) room = filtered.push(part);
+    if (!room) socket.pause();
+  });
+  socket.on("end", () => filtered.push(null));
+  socket.on("close", () => filtered.destroy());
+  filtered.on("error", () => {});
+  return Object.assign(filtered, {
+    insert: (frame: Uint8Array) => void filtered.push(frame),
+    // An HTTP/2 session hands these on to its socket.
+    ref: () => void socket.ref(),
+    unref: () => void socket.unref(),
+  });
+}

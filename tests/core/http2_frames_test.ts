@@ -1,0 +1,158 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { goawayFilter } from "../../lib/core/http2_goaway.ts";
+import { Http2FrameFilter } from "../../lib/core/http2_frame_filter.ts";
+import { InitialWindow, SETTINGS as SETTINGS_TYPE } from "../../lib/core/http2_initial_window.ts";
+import { test } from "../harness.ts";
+
+/** What a client sends before its first frame; a server begins with a frame. */
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+function frame(type: number, payload: number): Buffer {
+  const header = Buffer.alloc(9);
+  header.writeUIntBE(payload, 0, 3);
+  header[3] = type;
+  return Buffer.concat([header, Buffer.alloc(payload, type)]);
+}
+
+function goaway(lastStreamId: number, debugBytes = 0): Buffer {
+  const whole = frame(7, 8 + debugBytes);
+  whole.writeUInt32BE(lastStreamId, 9);
+  return whole;
+}
+
+const SETTINGS = frame(4, 12);
+const HEADERS = frame(1, 40);
+const DATA = frame(0, 300);
+const EMPTY = frame(0, 0);
+
+for (
+  const [name, side, sent, wanted, last] of [
+    ["without a GOAWAY everything passes", "client", [PREFACE, SETTINGS, HEADERS, DATA], [
+      PREFACE,
+      SETTINGS,
+      HEADERS,
+      DATA,
+    ], []],
+    ["a client's GOAWAY at the end is left out", "client", [PREFACE, SETTINGS, DATA, goaway(0)], [
+      PREFACE,
+      SETTINGS,
+      DATA,
+    ], [0]],
+    ["those between frames are left out", "client", [PREFACE, goaway(5), EMPTY, goaway(3, 20), DATA], [
+      PREFACE,
+      EMPTY,
+      DATA,
+    ], [5, 3]],
+    [
+      "a server's are left out, both of a graceful shutdown",
+      "server",
+      [
+        SETTINGS,
+        goaway(0x7fffffff, 17),
+        DATA,
+        goaway(131),
+      ],
+      [SETTINGS, DATA],
+      [0x7fffffff, 131],
+    ],
+  ] as const
+) {
+  test(`GOAWAY filter: ${name}, however it is cut`, () => {
+    const input = Buffer.concat(sent);
+    for (const size of [1, 2, 5, 9, 13, 64, input.length]) {
+      const told: number[] = [];
+      const filter = goawayFilter(side, (lastStreamId) => void told.push(lastStreamId));
+      const passed: Uint8Array[] = [];
+      for (let at = 0; at < input.length; at += size) {
+        passed.push(...filter.push(input.subarray(at, at + size)));
+      }
+      assert.deepEqual(Buffer.concat(passed), Buffer.concat(wanted), `chunks of ${size}`);
+      assert.deepEqual(told, last, `chunks of ${size}`);
+    }
+  }, { pure: true });
+}
+
+function settings(...pairs: readonly (readonly [id: number, value: number])[]): Buffer {
+  const payload = Buffer.alloc(pairs.length * 6);
+  pairs.forEach(([id, value], index) => {
+    payload.writeUInt16BE(id, index * 6);
+    payload.writeUInt32BE(value, index * 6 + 2);
+  });
+  const whole = frame(4, payload.length);
+  payload.copy(whole, 9);
+  return whole;
+}
+
+function windowUpdate(stream: number, bytes: number): Buffer {
+  const whole = frame(8, 4);
+  whole.writeUInt32BE(stream, 5);
+  whole.writeUInt32BE(bytes, 9);
+  return whole;
+}
+
+const INITIAL_WINDOW_SIZE = 4, MAX_FRAME_SIZE = 5;
+const ACKNOWLEDGED = settings();
+ACKNOWLEDGED[4] = 1;
+
+for (
+  const [name, sent, wanted, opened] of [
+    [
+      "the first settings pass",
+      [settings([MAX_FRAME_SIZE, 16_384])],
+      [settings([MAX_FRAME_SIZE, 16_384])],
+      0,
+    ],
+    [
+      "wider windows are told stream by stream, the other settings as they are",
+      [
+        settings([INITIAL_WINDOW_SIZE, 100]),
+        ACKNOWLEDGED,
+        settings([INITIAL_WINDOW_SIZE, 150], [MAX_FRAME_SIZE, 20_000]),
+      ],
+      [
+        settings([INITIAL_WINDOW_SIZE, 100]),
+        ACKNOWLEDGED,
+        settings([MAX_FRAME_SIZE, 20_000]),
+        windowUpdate(1, 50),
+        windowUpdate(3, 50),
+      ],
+      50,
+    ],
+    [
+      "windows count from 65,535 where the first settings do not say",
+      [settings(), settings([INITIAL_WINDOW_SIZE, 65_536]), settings([INITIAL_WINDOW_SIZE, 65_540])],
+      [
+        settings(),
+        settings(),
+        windowUpdate(1, 1),
+        windowUpdate(3, 1),
+        settings(),
+        windowUpdate(1, 4),
+        windowUpdate(3, 4),
+      ],
+      5,
+    ],
+    [
+      "narrower windows pass",
+      [settings([INITIAL_WINDOW_SIZE, 100]), settings([INITIAL_WINDOW_SIZE, 60])],
+      [settings([INITIAL_WINDOW_SIZE, 100]), settings([INITIAL_WINDOW_SIZE, 60])],
+      0,
+    ],
+  ] as const
+) {
+  test(`InitialWindow: ${name}, however it is cut`, () => {
+    const input = Buffer.concat(sent);
+    for (const size of [1, 4, 9, 15, input.length]) {
+      const window = new InitialWindow(() => [1, 3]);
+      const filter = new Http2FrameFilter("server", SETTINGS_TYPE, (frame) => window.replace(frame));
+      const passed: Uint8Array[] = [];
+      for (let at = 0; at < input.length; at += size) {
+        passed.push(...filter.push(input.subarray(at, at + size)));
+      }
+      assert.deepEqual(Buffer.concat(passed), Buffer.concat(wanted), `chunks of ${size}`);
+      const told = window.opened(5);
+      assert.deepEqual(told && Buffer.from(told), opened === 0 ? undefined : windowUpdate(5, opened));
+    }
+  }, { pure: true });
+}
