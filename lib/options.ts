@@ -89,7 +89,10 @@ export interface DialOptions {
   readonly maxReconnectAttempts?: number;
   /** How often the whole dial is tried. 1 by default. */
   readonly initialAttempts?: number;
-  /** Bounds the whole dial, and each reconnect; 0 or `Infinity` is no bound. 20,000 by default. */
+  /**
+   * Bounds the whole dial, and each reconnect; 0 or `Infinity` is no bound. 20,000 by default: signaling servers
+   * end an offer after 10 s, so that two of them fit.
+   */
   readonly timeoutMs?: number;
   /** Aborts the dial, and later reconnects; the dial rejects with its reason. */
   readonly signal?: AbortSignal;

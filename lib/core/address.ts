@@ -18,13 +18,14 @@ export interface AddressProblem {
 }
 
 /**
- * Reads `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]` and `unix:/path`. A path, query, fragment or user
- * in a URL is a problem: they would silently get lost.
+ * Reads `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]`, `unix:/path` and `/path`, a Unix socket, too. A path,
+ * query, fragment or user in a URL is a problem: they would silently get lost.
  */
 export function parseAddress(typed: string): Address | AddressProblem {
   if (typed.trim() === "") return { problem: "is empty; give a host, host:port or URL" };
   if (typed !== typed.trim() || /\s/.test(typed)) return { problem: "contains white space" };
   if (typed.startsWith("unix:")) return parseUnix(typed);
+  if (typed.startsWith("/")) return parseUnix(`unix:${typed}`);
   const match = /^(?:([A-Za-z][A-Za-z0-9+.-]*):\/\/)?(.*)$/.exec(typed)!;
   const scheme = match[1]?.toLowerCase();
   if (scheme !== undefined && scheme !== "http" && scheme !== "https") {
