@@ -119,9 +119,13 @@ export class ClientStreams {
     return this.#queue.has(id);
   }
 
-  /** The next frame to write, or undefined. */
-  next(): Uint8Array | undefined {
-    return this.#queue.next();
+  /**
+   * The next frame to write, or undefined.
+   *
+   * @param into Where it may be put together; it is good until the next call then.
+   */
+  next(into?: Uint8Array): Uint8Array | undefined {
+    return this.#queue.next(into);
   }
 
   /** Takes a frame from the server. Never throws on account of the frame. */

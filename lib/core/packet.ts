@@ -105,17 +105,22 @@ function keptOpening(path: string, metadata: Metadata): Uint8Array {
   return opening;
 }
 
-/** A slice of a request message. With `endOfStream` the client half-closes. */
+/**
+ * A slice of a request message. With `endOfStream` the client half-closes.
+ *
+ * @param into Where to write it, if it fits there; the frame is then a view of this.
+ */
 export function encodeRequestPacket(
   stream: number,
   data: Uint8Array,
   endOfMessage: boolean,
   endOfStream: boolean,
+  into?: Uint8Array,
 ): Uint8Array {
   const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const packetSize = packetBodySize(data.length, endOfMessage);
   const messageSize = 2 + 1 + varintSize(packetSize) + packetSize + (endOfStream ? 2 : 0);
-  const frame = new Uint8Array(2 + idSize + 1 + varintSize(messageSize) + messageSize);
+  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
   let at = writeStream(frame, stream, idSize);
   frame[at++] = 0x1a; // Request.message
   at = writeVarint(frame, at, messageSize);
@@ -158,12 +163,21 @@ export function encodeResponseHeaders(stream: number, metadata: Metadata): Uint8
   );
 }
 
-/** A slice of a response message. */
-export function encodeResponsePacket(stream: number, data: Uint8Array, endOfMessage: boolean): Uint8Array {
+/**
+ * A slice of a response message.
+ *
+ * @param into Where to write it, if it fits there; the frame is then a view of this.
+ */
+export function encodeResponsePacket(
+  stream: number,
+  data: Uint8Array,
+  endOfMessage: boolean,
+  into?: Uint8Array,
+): Uint8Array {
   const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const packetSize = packetBodySize(data.length, endOfMessage);
   const messageSize = 1 + varintSize(packetSize) + packetSize;
-  const frame = new Uint8Array(2 + idSize + 1 + varintSize(messageSize) + messageSize);
+  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
   let at = writeStream(frame, stream, idSize);
   frame[at++] = 0x1a; // Response.message
   at = writeVarint(frame, at, messageSize);
@@ -360,6 +374,10 @@ function readLength(bytes: Uint8Array, at: number): number {
     }
   }
   return -1;
+}
+
+function room(size: number, into: Uint8Array | undefined): Uint8Array {
+  return into !== undefined && size <= into.length ? into.subarray(0, size) : new Uint8Array(size);
 }
 
 function varintSize(value: number): number {

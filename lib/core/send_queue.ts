@@ -4,6 +4,7 @@ export type EncodePacket = (
   data: Uint8Array,
   endOfMessage: boolean,
   endOfStream: boolean,
+  into: Uint8Array | undefined,
 ) => Uint8Array;
 
 interface QueuedMessage {
@@ -75,8 +76,12 @@ export class SendQueue {
     this.#lanes.delete(stream);
   }
 
-  /** The next frame to write, or undefined. */
-  next(): Uint8Array | undefined {
+  /**
+   * The next frame to write, or undefined.
+   *
+   * @param into Where a packet may be put together; it is good until the next call then.
+   */
+  next(into?: Uint8Array): Uint8Array | undefined {
     if (this.#control.length > 0) return this.#control.shift();
     for (;;) {
       const lane = this.#turns[this.#turn];
@@ -88,7 +93,7 @@ export class SendQueue {
       this.#turn++;
       const item = lane.items[0];
       if (item === undefined) continue; // dropped while it waited
-      const frame = this.#frameOf(lane, item);
+      const frame = this.#frameOf(lane, item, into);
       if (lane.items.length > 0) this.#turns.push(lane);
       else this.#lanes.delete(lane.stream);
       // The line is an array with a moving start; cut it off now and then so that it stays short.
@@ -100,7 +105,7 @@ export class SendQueue {
     }
   }
 
-  #frameOf(lane: Lane, item: Lane["items"][number]): Uint8Array {
+  #frameOf(lane: Lane, item: Lane["items"][number], into: Uint8Array | undefined): Uint8Array {
     if ("frame" in item) {
       lane.items.shift();
       return item.frame;
@@ -110,7 +115,7 @@ export class SendQueue {
     const data = item.sent === 0 && last ? item.bytes : item.bytes.subarray(item.sent, end);
     item.sent = end;
     if (last) lane.items.shift();
-    return this.#encode(lane.stream, data, last, last && item.endOfStream);
+    return this.#encode(lane.stream, data, last, last && item.endOfStream, into);
   }
 
   #lane(stream: number): Lane {

@@ -56,7 +56,8 @@ export class ServerStreams {
   constructor(options: ServerStreamsOptions) {
     this.#options = options;
     this.#queue = new SendQueue(
-      (stream, data, endOfMessage) => encodeResponsePacket(stream, data, endOfMessage),
+      (stream, data, endOfMessage, _endOfStream, into) =>
+        encodeResponsePacket(stream, data, endOfMessage, into),
       options.packetBytes ?? MAX_PACKET_BYTES,
     );
   }
@@ -98,9 +99,13 @@ export class ServerStreams {
     return this.#queue.has(id);
   }
 
-  /** The next frame to write, or undefined. */
-  next(): Uint8Array | undefined {
-    return this.#queue.next();
+  /**
+   * The next frame to write, or undefined.
+   *
+   * @param into Where it may be put together; it is good until the next call then.
+   */
+  next(into?: Uint8Array): Uint8Array | undefined {
+    return this.#queue.next(into);
   }
 
   /** Takes a frame from the client. Never throws on account of the frame. */

@@ -53,7 +53,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   });
   const writer = createFrameWriter(
     peer,
-    () => streams.next(),
+    (into) => streams.next(into),
     () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
   );
 

@@ -50,8 +50,11 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 const TLS_HANDSHAKE_RECORD = 0x16;
 
+/** Flow-control windows. With HTTP's 64 KiB, an upload in messages of that size waits 40 ms for each. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
+
 /** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
-const SESSION = { maxSessionMemory: 256 };
+const SESSION = { maxSessionMemory: 256, settings: { initialWindowSize: WINDOW_BYTES } };
 
 /**
  * What the other protocol gets for an answer. The Viam Python SDK greets every server with TLS first, so this is
@@ -144,6 +147,8 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   function trackSessions<S extends http2.Http2Server | http2.Http2SecureServer>(server: S): S {
     server.on("session", (session: http2.ServerHttp2Session) => {
       sessions.add(session);
+      // On Bun uploads then stand still.
+      if (options.runtime !== "bun") session.setLocalWindowSize?.(WINDOW_BYTES);
       session.on("close", () => sessions.delete(session));
       session.on("error", () => {});
     });

@@ -31,7 +31,7 @@ export function createChannelCarrier(peer: Peer, limits: CarrierLimits): Channel
   let closing: Promise<void> | undefined;
   const writer = createFrameWriter(
     peer,
-    () => streams.next(),
+    (into) => streams.next(into),
     () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
   );
 

@@ -1,3 +1,4 @@
+import { MAX_FRAME_BYTES } from "../core/limits.ts";
 import { MIN_WINDOW_BYTES, SendWindow } from "../core/send_window.ts";
 import { ENGINE_SEND_BYTES, type Peer } from "./peer.ts";
 
@@ -16,10 +17,12 @@ export interface FrameWriter {
  */
 export function createFrameWriter(
   peer: Peer,
-  next: () => Uint8Array | undefined,
+  next: (into: Uint8Array) => Uint8Array | undefined,
   refused: () => void,
 ): FrameWriter {
   const window = new SendWindow(ENGINE_SEND_BYTES);
+  // The engine copies what it is given: one buffer for all frames, instead of a fresh one each.
+  const buffer = new Uint8Array(MAX_FRAME_BYTES);
   /** The most that the channel's buffer can hold: what it held when asked, and what was written since. */
   let atMost = 0;
   return {
@@ -31,7 +34,7 @@ export function createFrameWriter(
           if (atMost > 0) window.observe(performance.now(), atMost);
           if (atMost > window.limit) return false;
         }
-        const frame = next();
+        const frame = next(buffer);
         if (frame === undefined) return true;
         atMost += frame.length;
         window.wrote(frame.length);
