@@ -83,11 +83,19 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   async function watch(current: Link): Promise<void> {
     const error = await current.lost;
     if (state === "closed" || link !== current) return;
-    options.onEvent({ type: "disconnected", error });
-    if (options.maxAttempts === 0) return end(error);
-    state = "reconnecting";
-    pending = reconnect(current, error);
-    pending.catch(() => {}); // there may be no call that waits
+    if (options.maxAttempts > 0) {
+      state = "reconnecting";
+      const outcome = Promise.withResolvers<Carrier>();
+      pending = outcome.promise;
+      pending.catch(() => {}); // there may be no call that waits
+      // Whoever is told may call at once, and waits like the others, or may close.
+      options.onEvent({ type: "disconnected", error });
+      if (stop.signal.aborted) outcome.reject(unavailable(failure));
+      else outcome.resolve(reconnect(current, error));
+    } else {
+      options.onEvent({ type: "disconnected", error });
+      end(error);
+    }
   }
 
   async function reconnect(before: Link, lost: Error): Promise<Carrier> {

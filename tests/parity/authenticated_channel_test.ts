@@ -197,18 +197,17 @@ test("row 40: methodKind says which of the two a method wants: unary() or stream
     new Set(["unary", "server_streaming", "client_streaming", "bidi_streaming"]),
   );
   await overBoth(async (channel) => {
-    for (
-      const method of [ProbeService.method.download, ProbeService.method.exchange, ProbeService.method.upload]
-    ) {
-      const { message } = await channel.stream(
-        method,
-        undefined,
-        undefined,
-        undefined,
-        items({ size: 1, count: 1 }),
-      );
-      assert.equal((await Array.fromAsync(message)).length, 1, method.methodKind);
+    const { download, upload, exchange } = ProbeService.method;
+    const answers = [
+      channel.stream(download, undefined, undefined, undefined, items({ size: 1, count: 1 })),
+      channel.stream(upload, undefined, undefined, undefined, items({})),
+      channel.stream(exchange, undefined, undefined, undefined, items({})),
+    ];
+    for (const { message } of await Promise.all<{ readonly message: AsyncIterable<unknown> }>(answers)) {
+      assert.equal((await Array.fromAsync(message)).length, 1);
     }
+    const { message } = await channel.unary(ProbeService.method.echo, undefined, undefined, undefined, {});
+    assert.equal(message.data.length, 0);
   });
 });
 
