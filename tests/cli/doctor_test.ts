@@ -106,9 +106,9 @@ test("doctor: a port that says nothing, with TLS and without", async () => {
   await using machine = await startMachine({ auth: "none", faults: { silent: true } });
   const sentence = `${machine.address} accepts connections and says nothing; ` +
     "check the port, and if it is right, start the machine anew.";
-  assertIll(await examine([machine.address, "--timeout", "1000"]), "TLS", sentence);
+  assertIll(await examine([machine.address, "--timeout", "2000"]), "TLS", sentence);
   assertIll(
-    await examine([machine.address, "--insecure", "--direct", "--timeout", "1000"]),
+    await examine([machine.address, "--insecure", "--direct", "--timeout", "2000"]),
     "protocol",
     sentence,
   );
@@ -224,7 +224,7 @@ test("doctor: a machine that refuses the offer, and peers that do not find each 
     /does not answer the offer \(.*error from answerer: no\); check that viam-server runs there\.$/,
   );
   machine.faults = { signaling: { noCandidates: true } };
-  const lost = await examine([machine.address, "--insecure", "--timeout", "3000"]);
+  const lost = await examine([machine.address, "--insecure", "--timeout", "6000"]);
   assertIll(
     lost,
     "data channel",
