@@ -246,14 +246,15 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     return this.#core.close();
   }
 
-  async #use<T>(result: Promise<T>): Promise<T> {
+  #use<T>(result: Promise<T>): Promise<T> {
     this.#uses++;
-    try {
-      return await result;
-    } finally {
-      this.#uses--;
-    }
+    result.then(this.#unuse, this.#unuse);
+    return result;
   }
+
+  readonly #unuse = () => {
+    this.#uses--;
+  };
 
   /** Closes the channel at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {

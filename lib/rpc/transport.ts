@@ -24,7 +24,7 @@ import { addHeaders } from "./add_headers.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
 import { type Opener, openerWithToken } from "./authorized_call.ts";
-import type { Call, CallRequest, Carrier } from "./carrier.ts";
+import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { unaryCall } from "./unary_call.ts";
@@ -137,7 +137,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   ): Promise<UnaryResponse<I, O>> {
     const bytes = serialize(method, message);
     const path = pathOf(method);
-    const open = async (token: string | undefined) => {
+    const open = (token: string | undefined): Promise<UnaryAnswer> => {
       const carrier = currentCarrier(options, signal);
       const request: CallRequest = {
         path,
@@ -146,9 +146,15 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         constant,
         timeoutMs: deadline.left(),
       };
-      return await unaryCall(carrier instanceof Promise ? await carrier : carrier, request, bytes, signal);
+      return carrier instanceof Promise
+        ? carrier.then((ready) => unaryCall(ready, request, bytes, signal))
+        : unaryCall(carrier, request, bytes, signal);
     };
-    const answer = await authorized(options.authorization, method, signal, open);
+    const { authorization } = options;
+    const answer =
+      await (authorization === undefined || isExempt(method)
+        ? open(undefined)
+        : authorized(authorization, signal, open));
     return {
       stream: false,
       service: method.parent,
@@ -289,12 +295,10 @@ function isExempt(method: DescMethodUnary | DescMethodStreaming): boolean {
 
 /** Runs a unary call with the channel's token, and once more with a new one if the server refuses that. */
 async function authorized<T>(
-  authorization: Authorization | undefined,
-  method: DescMethodUnary | DescMethodStreaming,
+  authorization: Authorization,
   signal: AbortSignal | undefined,
   open: (token: string | undefined) => Promise<T>,
 ): Promise<T> {
-  if (authorization === undefined || isExempt(method)) return await open(undefined);
   const pending = authorization.token();
   const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
   try {

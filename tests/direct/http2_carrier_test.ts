@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { withoutGoaway } from "../../lib/direct/goaway_filter.ts";
+import { goawayFilter } from "../../lib/core/http2_goaway.ts";
+import { filteredSocket } from "../../lib/direct/filtered_socket.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
 import { RUNTIME } from "../../lib/runtime.ts";
@@ -26,7 +27,10 @@ async function startServer(answer: (stream: http2.ServerHttp2Stream) => void) {
   const server = net.createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
-    multiplexed.emit("connection", RUNTIME === "deno" ? withoutGoaway(socket, "client") : socket);
+    multiplexed.emit(
+      "connection",
+      RUNTIME === "deno" ? filteredSocket(socket, goawayFilter("client")) : socket,
+    );
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
