@@ -14,13 +14,18 @@ import {
 } from "../tests/interop/requirements.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT, run } from "./commands.ts";
 import { readJunit, type Tally } from "./junit.ts";
+import { parityProblems, readParityTable } from "./parity.ts";
 
 const FILE_TIMEOUT_MS = 600_000;
+
+const PARITY_TABLE = "docs/python-parity.md", PARITY_TESTS = "tests/parity";
 
 interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** Titles of the tests that passed. */
+  readonly titles: Set<string>;
 }
 
 interface Runtime {
@@ -78,11 +83,12 @@ async function runFile(runtime: Runtime, file: string): Promise<Tally> {
 
 async function runAll(runtime: Runtime, files: readonly string[]): Promise<Counts> {
   const started = performance.now();
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0, titles: new Set() };
   const notes: string[] = [];
   for (const file of files) {
     const tally = await runFile(runtime, file);
     counts.passed += tally.passed.length;
+    for (const title of tally.passed) counts.titles.add(title);
     counts.failed += tally.failed.length;
     counts.skipped += tally.skipped.length;
     for (const name of tally.failed) notes.push(`  failed: ${file}: ${name}`);
@@ -93,8 +99,14 @@ async function runAll(runtime: Runtime, files: readonly string[]): Promise<Count
   return counts;
 }
 
-function describe({ passed, failed, skipped }: Counts): string {
+function describe({ passed, failed, skipped }: Omit<Counts, "titles">): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+}
+
+/** What the table of Python's names wants of the tests, if all of its tests have been run. */
+async function checkParity(titles: ReadonlyMap<string, ReadonlySet<string>>): Promise<string[]> {
+  if (testFiles([PARITY_TESTS]).some((file) => !files.includes(file))) return [];
+  return parityProblems(readParityTable(await Deno.readTextFile(ROOT + PARITY_TABLE)), titles);
 }
 
 const summaries: string[] = [];
@@ -122,6 +134,8 @@ const total = {
   failed: onDeno.failed + onBun.failed,
   skipped: onDeno.skipped + onBun.skipped,
 };
+const unkept = await checkParity(new Map([["Deno", onDeno.titles], ["Bun", onBun.titles]]));
+summaries.push(...unkept.map((problem) => `${PARITY_TABLE}: ${problem}`));
 console.log(`\n${summaries.join("\n")}\n`);
 console.log(describe(total));
-if (total.failed > 0 || onDeno.passed === 0 || onBun.passed === 0) Deno.exit(1);
+if (total.failed > 0 || unkept.length > 0 || onDeno.passed === 0 || onBun.passed === 0) Deno.exit(1);

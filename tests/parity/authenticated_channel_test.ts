@@ -13,7 +13,7 @@ import {
   dial,
   dialDirect,
   DialError,
-  DialOptions,
+  type DialOptions,
   Metadata,
 } from "../../mod.ts";
 import { test } from "../harness.ts";

@@ -8,7 +8,7 @@ import {
   dial,
   dialDirect,
   DialError,
-  DialOptions,
+  type DialOptions,
   DialOptionsError,
   DialPermissionError,
   DialTimeoutError,

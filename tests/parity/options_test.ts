@@ -116,7 +116,7 @@ test(
       assert.equal((await closed(dial(plain.address, { ...way, insecure: true }))).kind, kind);
       assert.equal((await closed(dial(secure.address, { ...way, tls: { ca } }))).kind, kind);
       assert.ok(await failureOf(dial(plain.address, way)) instanceof InsecureConnectionError);
-      const upgraded = await failureOf(dial(secure.address, { ...way, insecure: true, timeoutMs: 3_000 }));
+      const upgraded = await failureOf(dial(secure.address, { ...way, insecure: true, timeoutMs: 1_000 }));
       assert.ok(upgraded instanceof DialError);
       for (const [options, port] of [[{ insecure: true }, 80], [{}, 443]] as const) {
         // A loopback address that nobody listens on.
