@@ -6,7 +6,21 @@ const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 type Inspect = (value: unknown, options?: object) => string;
 
-/** An option, an address or an argument that cannot be used. Thrown before anything is sent. */
+/**
+ * An option, an address or an argument that cannot be used. Thrown before anything is sent.
+ *
+ * @example
+ * ```ts
+ * import { DialOptions, DialOptionsError } from "@viam-dial/dial";
+ *
+ * try {
+ *   DialOptions.withApiKey("the-key", "no UUID");
+ * } catch (error) {
+ *   if (!(error instanceof DialOptionsError)) throw error;
+ *   for (const { option, message } of error.problems) console.error(option, message);
+ * }
+ * ```
+ */
 export class DialOptionsError extends TypeError {
   /** The name of the class. */
   declare readonly name: string;
@@ -107,7 +121,23 @@ export class DialError extends Error {
   }
 }
 
-/** The dial took longer than `timeoutMs`. */
+/**
+ * The dial took longer than `timeoutMs`.
+ *
+ * @example
+ * ```ts
+ * import { dial, DialTimeoutError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine({ faults: { silent: true } });
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true, timeoutMs: 200 });
+ * } catch (error) {
+ *   if (!(error instanceof DialTimeoutError)) throw error;
+ *   console.error(error.phase, error.timeline.at(-1)); // what it waited for, and since when
+ * }
+ * ```
+ */
 export class DialTimeoutError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_TIMEOUT";
@@ -116,7 +146,23 @@ export class DialTimeoutError extends DialError {
   }
 }
 
-/** The server refused the credentials, or wants some. */
+/**
+ * The server refused the credentials, or wants some.
+ *
+ * @example
+ * ```ts
+ * import { dial, AuthenticationError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine();
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true });
+ * } catch (error) {
+ *   if (!(error instanceof AuthenticationError)) throw error;
+ *   console.error(error.message, error.cause); // the cause is the server's ConnectError
+ * }
+ * ```
+ */
 export class AuthenticationError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_AUTHENTICATION";
@@ -125,7 +171,23 @@ export class AuthenticationError extends DialError {
   }
 }
 
-/** The server speaks no TLS, and the options do not permit to go on without. Nothing was sent to it. */
+/**
+ * The server speaks no TLS, and the options do not permit to go on without. Nothing was sent to it.
+ *
+ * @example
+ * ```ts
+ * import { dial, InsecureConnectionError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine();
+ * try {
+ *   await using machine = await dial(robot.address, {});
+ * } catch (error) {
+ *   if (!(error instanceof InsecureConnectionError)) throw error;
+ *   console.error(error.message, error.authenticated);
+ * }
+ * ```
+ */
 export class InsecureConnectionError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_INSECURE";
@@ -142,7 +204,23 @@ export class InsecureConnectionError extends DialError {
   }
 }
 
-/** The signaling server knows the machine, and the machine is not there. */
+/**
+ * The signaling server knows the machine, and the machine is not there.
+ *
+ * @example
+ * ```ts
+ * import { dial, HostOfflineError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine({ auth: "none", faults: { signaling: { offline: true } } });
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true });
+ * } catch (error) {
+ *   if (!(error instanceof HostOfflineError)) throw error;
+ *   console.error(error.message); // and look again later
+ * }
+ * ```
+ */
 export class HostOfflineError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_HOST_OFFLINE";
@@ -151,7 +229,23 @@ export class HostOfflineError extends DialError {
   }
 }
 
-/** The signaling server refused, failed or broke the protocol. */
+/**
+ * The signaling server refused, failed or broke the protocol.
+ *
+ * @example
+ * ```ts
+ * import { dial, SignalingError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine({ auth: "none", faults: { signaling: { rejectOffers: "busy" } } });
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true });
+ * } catch (error) {
+ *   if (!(error instanceof SignalingError)) throw error;
+ *   console.error(error.phase, error.message);
+ * }
+ * ```
+ */
 export class SignalingError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_SIGNALING";
@@ -160,7 +254,23 @@ export class SignalingError extends DialError {
   }
 }
 
-/** The runtime does not permit what the dial needs; the message says how to permit it. */
+/**
+ * The runtime does not permit what the dial needs; the message says how to permit it.
+ *
+ * @example
+ * ```ts
+ * import { dial, DialPermissionError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine({ auth: "none" });
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true });
+ * } catch (error) {
+ *   if (!(error instanceof DialPermissionError)) throw error;
+ *   console.error(`start Deno with ${error.flag}`);
+ * }
+ * ```
+ */
 export class DialPermissionError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_PERMISSION";

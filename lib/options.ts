@@ -147,7 +147,22 @@ export const DialOptions: {
   ): DialOptions;
 } = { withApiKey };
 
-/** The same as `DialOptions.withApiKey`. */
+/**
+ * The same as `DialOptions.withApiKey`.
+ *
+ * @param apiKey The key itself.
+ * @param apiKeyId The key's id, a UUID.
+ * @param rest Any other options.
+ * @returns Frozen options; printing them shows no key.
+ * @throws {DialOptionsError} if the key is empty or the id is no UUID
+ *
+ * @example
+ * ```ts
+ * import { withApiKey } from "@viam-dial/dial";
+ *
+ * const options = withApiKey("the-key", "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c", { timeoutMs: 5_000 });
+ * ```
+ */
 export function withApiKey(
   apiKey: string,
   apiKeyId: string,

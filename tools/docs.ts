@@ -1,13 +1,27 @@
 /**
- * Checks the documentation of what is public: every name is documented and names public types only, and the examples
- * in README.md and in documentation comments are well typed. Both need a configuration of their own.
+ * Checks the documentation: every public name is documented and names public types only, has an example where it can
+ * be used, and every example, there and in README.md and docs, is well typed and runs on Deno and on Bun, against a
+ * machine whose address and key stand in for the reader's. `deno test --doc` cannot do that: it gives each example an
+ * isolate of its own in one process, and a native add-on does not survive its second; nor does it know of Bun.
  */
 
 import manifest from "../deno.json" with { type: "json" };
+import { robotRoutes } from "../examples/robot.ts";
+import { startMachine } from "../lib/testing/mod.ts";
+import { makeCertificates } from "../tests/certificates.ts";
 import { importsOf, readSource, sourceFiles } from "../tests/project/source.ts";
-import { ROOT, run } from "./commands.ts";
+import { bunPath, installPackages, output, ROOT, run } from "./commands.ts";
+import { commentExamples, type Documentation, undocumented } from "./documented_symbols.ts";
+import { type Example, exampleProgram, markdownExamples, type Replacements, testsFor } from "./examples.ts";
 
 const ENTRIES = Object.values(manifest.exports);
+
+/** Within the project, so that Bun finds the packages; not committed. */
+const FOLDER = ".cache/examples";
+
+const PARALLEL = 2;
+const EXAMPLE_TIMEOUT_MS = 120_000;
+const PERMISSIONS = ["--allow-net", "--allow-ffi", "--allow-read", "--allow-env"];
 
 /**
  * Deno asks that public types name public types only. What the API takes from elsewhere is left out of that: every
@@ -19,34 +33,135 @@ async function lint(): Promise<boolean> {
   const specifiers = (await Promise.all((await sourceFiles("lib")).map(readSource))).flatMap(importsOf);
   const packages = specifiers.filter((specifier) => !/^(?:\.|node:)/.test(specifier));
   const imports = Object.fromEntries([...generated, ...packages].map((specifier) => [specifier, nothing]));
-  return await denoWith({ imports }, (file) => ["doc", "--lint", "--import-map", file, ...ENTRIES]);
-}
-
-/** Deno puts every export of the file in front of an example, which is more than the example uses. */
-async function checkExamples(): Promise<boolean> {
-  const self = Object.entries(manifest.exports).map((
-    [path, file],
-  ) => [manifest.name + path.slice(1), ROOT + file]);
-  const configuration = {
-    imports: { ...manifest.imports, ...Object.fromEntries(self) },
-    compilerOptions: { ...manifest.compilerOptions, noUnusedLocals: false, noUnusedParameters: false },
-  };
-  return await denoWith(
-    configuration,
-    (file) => ["check", "--doc-only", "--no-lock", "--config", file, "mod.ts", "lib", "README.md"],
-  );
-}
-
-async function denoWith(configuration: object, args: (file: string) => string[]): Promise<boolean> {
   const file = await Deno.makeTempFile({ suffix: ".json" });
   try {
-    await Deno.writeTextFile(file, JSON.stringify(configuration));
-    return (await run(Deno.execPath(), args(file))).ok;
+    await Deno.writeTextFile(file, JSON.stringify({ imports }));
+    return (await run(Deno.execPath(), ["doc", "--lint", "--import-map", file, ...ENTRIES])).ok;
   } finally {
     await Deno.remove(file);
   }
 }
 
+async function documentation(): Promise<Documentation> {
+  return JSON.parse(await output(Deno.execPath(), ["doc", "--json", ...ENTRIES]));
+}
+
+async function pages(): Promise<Example[]> {
+  const names = [...Deno.readDirSync(`${ROOT}docs`)].map(({ name }) => `docs/${name}`).filter((name) =>
+    name.endsWith(".md")
+  );
+  const all = ["README.md", ...names.toSorted()];
+  return (await Promise.all(all.map(async (path) => markdownExamples(path, await readSource(path))))).flat();
+}
+
+interface Program {
+  readonly place: string;
+  readonly file: string;
+  readonly only: "Deno" | "Bun" | undefined;
+}
+
+async function write(examples: readonly Example[], replacements: Replacements): Promise<Program[]> {
+  await Deno.remove(ROOT + FOLDER, { recursive: true }).catch(() => {});
+  await Deno.mkdir(ROOT + FOLDER, { recursive: true });
+  return await Promise.all(examples.map(async ({ place, text }, index) => {
+    const only = testsFor(text);
+    const name = `${place.replaceAll(/\W+/g, "_")}_${index}${only === undefined ? "" : ".test"}.ts`;
+    // A module, also if it imports nothing.
+    await Deno.writeTextFile(
+      `${ROOT}${FOLDER}/${name}`,
+      `${exampleProgram(text, replacements)}\nexport {};\n`,
+    );
+    return { place, file: `${FOLDER}/${name}`, only };
+  }));
+}
+
+/** Deno's own leaves the folder out, and has rules for names that are not used, which an example need not keep. */
+async function writeConfiguration(): Promise<string> {
+  const self = Object.entries(manifest.exports).map((
+    [path, file],
+  ) => [manifest.name + path.slice(1), `file://${ROOT}${file}`]);
+  const file = `${ROOT}${FOLDER}/deno.json`;
+  await Deno.writeTextFile(
+    file,
+    JSON.stringify({
+      imports: { ...manifest.imports, ...Object.fromEntries(self) },
+      nodeModulesDir: "none",
+      compilerOptions: { ...manifest.compilerOptions, noUnusedLocals: false, noUnusedParameters: false },
+    }),
+  );
+  return file;
+}
+
+/** Runs a program on a runtime; returns what it printed if it failed. */
+async function failureOf(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<string | undefined> {
+  const expired = AbortSignal.timeout(EXAMPLE_TIMEOUT_MS);
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args: [...args],
+    cwd: ROOT,
+    env: { ...env, NO_COLOR: "1" },
+    stdin: "null",
+    signal: expired,
+  }).output();
+  if (success) return undefined;
+  const decoder = new TextDecoder();
+  const late = expired.aborted ? `not done after ${EXAMPLE_TIMEOUT_MS} ms\n` : "";
+  return `${late}${decoder.decode(stdout)}${decoder.decode(stderr)}`;
+}
+
+async function runExamples(examples: readonly Example[]): Promise<boolean> {
+  const certificates = await makeCertificates();
+  try {
+    await using machine = await startMachine({
+      routes: robotRoutes,
+      tls: { cert: certificates.cert, key: certificates.key },
+    });
+    const ca = `${certificates.folder}/ca.pem`;
+    const { address, apiKey, apiKeyId } = machine;
+    const generated = `${ROOT}examples/proto/gen`;
+    const programs = await write(examples, { address, apiKey, apiKeyId, ca, generated });
+    const configuration = ["--no-lock", "--config", await writeConfiguration()];
+    const files = programs.map(({ file }) => file);
+    if (!(await run(Deno.execPath(), ["check", "--quiet", ...configuration, ...files])).ok) return false;
+
+    const bun = await bunPath();
+    await installPackages(bun);
+    const env = { DENO_CERT: ca, NODE_EXTRA_CA_CERTS: ca };
+    const jobs = programs.flatMap(({ place, file, only }) => {
+      const deno = [only === undefined ? "run" : "test", "--quiet", "--no-check", "--no-prompt"];
+      return [
+        {
+          place,
+          name: "Deno",
+          command: Deno.execPath(),
+          args: [...deno, ...configuration, ...PERMISSIONS, file],
+        },
+        { place, name: "Bun", command: bun, args: only === undefined ? [file] : ["test", `./${file}`] },
+      ].filter(({ name }) => only === undefined || only === name);
+    });
+    let ok = true;
+    const queue = jobs.values();
+    await Promise.all(Array.from({ length: PARALLEL }, async () => {
+      for (const { place, name, command, args } of queue) {
+        const failure = await failureOf(command, args, env);
+        if (failure === undefined) continue;
+        ok = false;
+        console.error(`The example at ${place} fails on ${name}:\n${failure}`);
+      }
+    }));
+    console.log(`${examples.length} examples, ${jobs.length} runs`);
+    return ok;
+  } finally {
+    await certificates.remove();
+  }
+}
+
 const linted = await lint();
-const typed = await checkExamples();
-if (!linted || !typed) Deno.exitCode = 1;
+const names = await documentation();
+const missing = undocumented(names);
+for (const line of missing) console.error(line);
+const ran = await runExamples([...commentExamples(names), ...await pages()]);
+if (!linted || missing.length > 0 || !ran) Deno.exit(1);

@@ -13,7 +13,16 @@ import type { Terminal } from "./terminal.ts";
 /**
  * Runs one command line, without the name of the program.
  *
- * @returns the exit code
+ * @param typed What was typed, word by word.
+ * @param terminal Where it reads and writes.
+ * @returns The exit code; docs/command-line.md says what each means. Errors are written, not thrown.
+ *
+ * @example
+ * ```ts
+ * import { processTerminal, runCommandLine } from "@viam-dial/dial/cli";
+ *
+ * const exitCode = await runCommandLine(["help", "ping"], processTerminal());
+ * ```
  */
 export async function runCommandLine(typed: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...rest] = typed;

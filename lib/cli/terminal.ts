@@ -18,7 +18,16 @@ export interface Terminal {
   readonly signal: AbortSignal;
 }
 
-/** The terminal of this process. The second interrupt ends it at once. */
+/**
+ * The terminal of this process. The second interrupt ends it at once.
+ *
+ * @example
+ * ```ts
+ * import { processTerminal } from "@viam-dial/dial/cli";
+ *
+ * await processTerminal().write("hello\n");
+ * ```
+ */
 export function processTerminal(): Terminal {
   const interrupted = new AbortController();
   const interrupt = () => {

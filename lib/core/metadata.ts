@@ -90,5 +90,16 @@ function metadataClass(): MetadataConstructor {
   };
 }
 
-/** gRPC metadata. */
+/**
+ * gRPC metadata: `Headers` that keep the values of a repeated name apart.
+ *
+ * @example
+ * ```ts
+ * import { Metadata } from "@viam-dial/dial";
+ *
+ * const metadata = new Metadata([["x-tag", "a, b"], ["x-tag", "c"]]);
+ * console.log(metadata.get("x-tag")); // a, b, c
+ * console.log(metadata.listOf("x-tag")); // [ "a, b", "c" ]
+ * ```
+ */
 export const Metadata: MetadataConstructor = metadataClass();

@@ -33,7 +33,22 @@ const signers = new WeakMap<Machine, TokenSigner>();
  * Starts a machine in this process: one port with native gRPC, gRPC-Web, authentication and signaling, and WebRTC
  * with the same services on the data channel. It is what a real machine is to who dials it.
  *
+ * @param options All of them may be left out: then it listens on a free port of 127.0.0.1, without TLS, and has a
+ * random API key.
+ * @returns The machine, listening; `close()` it, or hold it with `await using`.
  * @throws TypeError when an option is unusable; the system's error when it cannot listen
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dial, DialOptions } from "@viam-dial/dial";
+ * import { RobotService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine();
+ * const options = DialOptions.withApiKey(robot.apiKey, robot.apiKeyId, { insecure: true });
+ * await using machine = await dial(robot.address, options);
+ * console.log((await createClient(RobotService, machine).getVersion({})).platform); // viam-dial
+ * ```
  */
 export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
   const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling, mdns = [] } =

@@ -259,6 +259,8 @@ export const WitnessResponseSchema: GenMessage<WitnessResponse> = /*@__PURE__*/
   messageDesc(file_viam_dial_probe_v1_probe, 10);
 
 /**
+ * Tries a connection: every kind of call, at any size, with any ending.
+ *
  * @generated from service viam_dial.probe.v1.ProbeService
  */
 export const ProbeService: GenService<{

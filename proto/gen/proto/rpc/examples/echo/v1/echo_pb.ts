@@ -115,6 +115,8 @@ export const EchoBiDiResponseSchema: GenMessage<EchoBiDiResponse> = /*@__PURE__*
   messageDesc(file_proto_rpc_examples_echo_v1_echo, 5);
 
 /**
+ * The service that goutils' examples and tests serve: it returns text.
+ *
  * @generated from service proto.rpc.examples.echo.v1.EchoService
  */
 export const EchoService: GenService<{

@@ -1,0 +1,93 @@
+/** Reads what `deno doc --json` says: which names are documented, and with which examples. */
+
+import { type Example, markdownExamples } from "./examples.ts";
+
+/** A documentation comment. */
+interface Comment {
+  readonly doc?: string;
+  readonly tags?: readonly { readonly kind: string; readonly doc?: string }[];
+}
+
+/** What is used of the output of `deno doc --json`. */
+export interface Documentation {
+  readonly nodes: Readonly<
+    Record<string, {
+      readonly module_doc?: Comment;
+      readonly symbols?: readonly {
+        readonly name: string;
+        readonly declarations: readonly {
+          readonly kind: string;
+          readonly location: { readonly filename: string };
+          readonly jsDoc?: Comment;
+        }[];
+      }[];
+    }>
+  >;
+}
+
+/** Kinds of symbol that a program calls or uses, rather than only names. */
+const USED = new Set(["function", "class", "variable"]);
+
+/**
+ * What is wrong: an entry without a summary or an example, an exported name without a summary, and an exported
+ * function, class or constant without an example. Of a name that is a type as well as a constant, and of an overloaded
+ * function, one example is enough; generated services are documented by their .proto files, and have none.
+ */
+export function undocumented({ nodes }: Documentation): string[] {
+  const found: string[] = [];
+  for (const [entry, { module_doc: moduleDoc, symbols = [] }] of Object.entries(nodes)) {
+    const file = entry.replace(/^.*?\/(?=mod\.ts$|lib\/)/, "");
+    if (!hasSummary(moduleDoc)) found.push(`${file}: the module has no summary`);
+    if (!hasExample(moduleDoc)) found.push(`${file}: the module has no example`);
+    for (const { name, declarations } of symbols) {
+      if (!declarations.some(({ jsDoc }) => hasSummary(jsDoc))) found.push(`${file}: ${name} has no summary`);
+      const generated = declarations.every(({ location }) => location.filename.includes("/proto/gen/"));
+      const used = declarations.some(({ kind }) => USED.has(kind));
+      if (used && !generated && !declarations.some(({ jsDoc }) => hasExample(jsDoc))) {
+        found.push(`${file}: ${name} has no example`);
+      }
+    }
+  }
+  return found;
+}
+
+function hasSummary(comment: Comment | undefined): boolean {
+  return (comment?.doc ?? "").trim() !== "";
+}
+
+function hasExample(comment: Comment | undefined): boolean {
+  return examplesOf("", comment).length > 0;
+}
+
+function examplesOf(place: string, comment: Comment | undefined): Example[] {
+  const examples = (comment?.tags ?? []).filter(({ kind }) => kind === "example");
+  return examples.flatMap(({ doc = "" }) => markdownExamples(place, `${doc}\n`))
+    .map(({ text }) => ({ place, text }));
+}
+
+/** Every example of a documentation comment, of members as well. */
+export function commentExamples(documentation: Documentation): Example[] {
+  const found = new Map<string, Example>();
+  const visit = (value: unknown, place: string): void => {
+    if (typeof value !== "object" || value === null) return;
+    const { name, jsDoc, module_doc: moduleDoc } = value as {
+      name?: unknown;
+      jsDoc?: Comment;
+      module_doc?: Comment;
+    };
+    const here = typeof name === "string" && jsDoc !== undefined ? `${place} ${name}`.trim() : place;
+    for (const example of [...examplesOf(here, jsDoc), ...examplesOf(here, moduleDoc)]) {
+      if (!found.has(example.text)) found.set(example.text, example);
+    }
+    for (const [key, child] of Object.entries(value)) {
+      visit(
+        child,
+        key === "symbols" ? here : typeof name === "string" && place === here ? `${here} ${name}` : here,
+      );
+    }
+  };
+  for (const [entry, node] of Object.entries(documentation.nodes)) {
+    visit(node, entry.replace(/^.*?\/(?=mod\.ts$|lib\/)/, ""));
+  }
+  return [...found.values()];
+}
