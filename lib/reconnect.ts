@@ -99,15 +99,16 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   }
 
   async function reconnect(before: Link, lost: Error): Promise<Carrier> {
-    void before.close();
+    before.close().catch(() => {}); // it is lost as it is
+    const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     let last = lost;
-    for (let attempt = 1; attempt <= options.maxAttempts; attempt++) {
+    for (let attempt = 1; attempt <= options.maxAttempts && !given.aborted; attempt++) {
       const delayMs = backoffMs(attempt, Math.random());
       options.onEvent({ type: "reconnecting", attempt, delayMs });
       const bound = new AbortController();
       let timer: ReturnType<typeof setTimeout> | undefined;
       try {
-        await pause(delayMs, stop.signal);
+        await pause(delayMs, given);
         if (options.timeoutMs !== Infinity) {
           timer = setTimeout(
             () =>
@@ -115,9 +116,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
             options.timeoutMs,
           );
         }
-        const signals = [stop.signal, bound.signal];
-        if (options.signal !== undefined) signals.push(options.signal);
-        const next = await options.connect(AbortSignal.any(signals));
+        const next = await options.connect(AbortSignal.any([given, bound.signal]));
         if (stop.signal.aborted) {
           await next.close();
           throw stop.signal.reason;
@@ -130,13 +129,13 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         return next.carrier;
       } catch (error) {
         if (stop.signal.aborted) throw stop.signal.reason;
-        last = error instanceof Error ? error : new Error(String(error), { cause: error });
+        last = errorOf(error);
         options.onEvent({ type: "reconnectfailed", attempt, error: last });
-        if (options.signal?.aborted === true) break;
       } finally {
         clearTimeout(timer);
       }
     }
+    if (given.aborted) last = errorOf(given.reason);
     end(last);
     throw unavailable(last);
   }
@@ -146,7 +145,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     state = "closed";
     failure = error;
     pending = undefined;
-    void link.close();
+    link.close().catch(() => {}); // `close()` tells of it
     options.onEvent({ type: "closed", error });
     closed.resolve(error);
   }
@@ -167,13 +166,20 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       closing ??= (async () => {
         stop.abort(new ConnectError("the channel is closed", Code.Unavailable));
         const last = link;
+        const attempts = pending;
         end(undefined);
         await last.close();
-        await pending?.catch(() => {});
+        // What an attempt has begun, it takes down.
+        await attempts?.catch(() => {});
       })();
       return closing;
     },
   };
+}
+
+/** An abort may have any reason. */
+function errorOf(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
 }
 
 function unavailable(cause: Error | undefined): ConnectError {

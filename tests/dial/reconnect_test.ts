@@ -1,0 +1,272 @@
+/** What becomes of a channel whose connection is lost. */
+
+import assert from "node:assert/strict";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
+import { livePeers } from "../../lib/webrtc/peer.ts";
+import { dial, type DialEvent, DialOptions, type ViamChannel } from "../../mod.ts";
+import { makeCertificates } from "../certificates.ts";
+import { test } from "../harness.ts";
+import { startProgram } from "../process/child.ts";
+import { eventually } from "./leaks.ts";
+
+async function echo(channel: ViamChannel): Promise<void> {
+  const { message } = await createClient(EchoService, channel).echo({ message: "hello" });
+  assert.equal(message, "hello");
+}
+
+async function assertUnavailable(call: Promise<unknown>): Promise<void> {
+  await assert.rejects(
+    call,
+    (error) => error instanceof ConnectError && error.code === Code.Unavailable,
+  );
+}
+
+/** Events, without those of the dial itself. */
+class Events {
+  readonly list: Exclude<DialEvent, { type: "progress" }>[] = [];
+
+  readonly onEvent = (event: DialEvent): void => {
+    if (event.type !== "progress") this.list.push(event);
+  };
+
+  get types(): string[] {
+    return this.list.map(({ type }) => type);
+  }
+
+  async until(type: DialEvent["type"], count = 1): Promise<void> {
+    const seen = () => this.types.filter((each) => each === type).length;
+    await eventually(() => seen() >= count, () => `${seen()} of ${count} "${type}" in ${this.types}`, 60_000);
+  }
+}
+
+async function open(options: DialOptions = {}) {
+  const machine = await startMachine();
+  const events = new Events();
+  const channel = await dial(machine.address, {
+    insecure: true,
+    ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId),
+    onEvent: events.onEvent,
+    ...options,
+  });
+  return {
+    machine,
+    events,
+    channel,
+    async [Symbol.asyncDispose]() {
+      await channel.close();
+      await machine.close();
+    },
+  };
+}
+
+test("a lost WebRTC connection is replaced under the same channel, and calls wait for that", async () => {
+  await using opened = await open();
+  const { channel, machine, events } = opened;
+  const inFlight = createClient(ProbeService, channel).hangUnary({});
+  const failed = assertUnavailable(inFlight);
+  await echo(channel);
+  assert.equal(channel.state, "connected");
+  machine.dropConnections();
+  await failed;
+  assert.equal(channel.state, "reconnecting");
+  await Promise.all([echo(channel), echo(channel)]);
+  assert.equal(channel.state, "connected");
+  assert.deepEqual(events.types, ["connecting", "connected", "disconnected", "reconnecting", "connected"]);
+  const [, , disconnected, reconnecting, connected] = events.list;
+  assert.ok(disconnected!.type === "disconnected" && disconnected!.error instanceof ConnectError);
+  assert.deepEqual(reconnecting, { type: "reconnecting", attempt: 1, delayMs: 0 });
+  assert.deepEqual(connected, { type: "connected", kind: "webrtc" });
+});
+
+test("maxReconnectAttempts counts anew after each success", async () => {
+  await using opened = await open({ maxReconnectAttempts: 1 });
+  const { channel, machine, events } = opened;
+  for (let outage = 1; outage <= 4; outage++) {
+    machine.dropConnections();
+    await events.until("connected", 1 + outage);
+    await echo(channel);
+  }
+  assert.ok(
+    events.list.every((event) => event.type !== "reconnecting" || event.attempt === 1),
+    JSON.stringify(events.list),
+  );
+});
+
+test("after maxReconnectAttempts the channel is closed, with the last error", async () => {
+  await using opened = await open();
+  const { channel, machine, events } = opened;
+  await machine.close();
+  const error = await channel.closed;
+  assert.ok(error instanceof Error);
+  assert.equal(channel.state, "closed");
+  const attempts = [1, 2, 3].flatMap(() => ["reconnecting", "reconnectfailed"]);
+  assert.deepEqual(events.types, ["connecting", "connected", "disconnected", ...attempts, "closed"]);
+  assert.deepEqual(
+    events.list.flatMap((event) => event.type === "reconnecting" ? [event.attempt] : []),
+    [1, 2, 3],
+  );
+  // Full jitter: anything from zero up to a bound that doubles.
+  for (const event of events.list) {
+    if (event.type !== "reconnecting") continue;
+    const bound = event.attempt === 1 ? 0 : 200 * 2 ** (event.attempt - 1);
+    assert.ok(event.delayMs >= 0 && event.delayMs <= bound, `${event.delayMs} ms`);
+  }
+  const last = events.list.at(-1)!;
+  assert.ok(last.type === "closed" && last.error === error);
+  const start = performance.now();
+  await assertUnavailable(echo(channel));
+  assert.ok(performance.now() - start < 1_000);
+});
+
+test("a call that waits for a reconnect fails with its outcome, or at its own deadline", async () => {
+  await using opened = await open({ timeoutMs: 1_500, maxReconnectAttempts: 1 });
+  const { channel, machine, events } = opened;
+  machine.faults = { silent: true };
+  machine.dropConnections();
+  await events.until("reconnecting");
+  const waiting = assertUnavailable(echo(channel));
+  await assert.rejects(
+    createClient(EchoService, channel).echo({}, { timeoutMs: 100 }),
+    (error) => error instanceof ConnectError && error.code === Code.DeadlineExceeded,
+  );
+  assert.equal(channel.state, "reconnecting");
+  await waiting;
+  assert.equal(channel.state, "closed");
+});
+
+test("maxReconnectAttempts 0 closes the channel at once", async () => {
+  await using opened = await open({ maxReconnectAttempts: 0 });
+  const { channel, machine, events } = opened;
+  machine.dropConnections();
+  assert.ok(await channel.closed instanceof Error);
+  assert.deepEqual(events.types, ["connecting", "connected", "disconnected", "closed"]);
+});
+
+test("timeoutMs bounds each attempt to reconnect", async () => {
+  await using opened = await open({ maxReconnectAttempts: 2, timeoutMs: 1_000 });
+  const { channel, machine, events } = opened;
+  machine.faults = { silent: true };
+  const start = performance.now();
+  machine.dropConnections();
+  assert.ok(await channel.closed instanceof Error);
+  const tookMs = performance.now() - start;
+  assert.ok(tookMs >= 1_900 && tookMs < 15_000, `it took ${tookMs} ms`);
+  for (const event of events.list) {
+    if (event.type === "reconnectfailed") assert.match(event.error.message, /1000 ms/);
+  }
+});
+
+test("close() stops an attempt to reconnect at once, and leaves nothing of it", async () => {
+  // Once within an attempt, once in the pause before the next.
+  for (const during of ["reconnecting", "reconnectfailed"] as const) {
+    await using opened = await open({ maxReconnectAttempts: 1_000 });
+    const { channel, machine, events } = opened;
+    if (during === "reconnecting") machine.faults = { silent: true };
+    machine.dropConnections();
+    if (during === "reconnectfailed") await machine.close();
+    await events.until(during);
+    const waiting = assertUnavailable(echo(channel));
+    const start = performance.now();
+    await channel.close();
+    assert.ok(performance.now() - start < 3_000, `close() took ${performance.now() - start} ms`);
+    await waiting;
+    const count = events.list.length;
+    assert.deepEqual(events.list.at(-1), { type: "closed", error: undefined });
+    assert.equal(await channel.closed, undefined);
+    await eventually(() => ownPeers(machine) === 0, () => `${livePeers()} peer connections`);
+    assert.equal(events.list.length, count);
+  }
+}, { timeoutMs: 60_000 });
+
+function ownPeers(machine: Machine): number {
+  return livePeers() - machine.connections;
+}
+
+test("signal stops an attempt to reconnect, and its reason closes the channel", async () => {
+  const abort = new AbortController();
+  await using opened = await open({ maxReconnectAttempts: 1_000, signal: abort.signal });
+  const { channel, machine, events } = opened;
+  machine.faults = { silent: true };
+  machine.dropConnections();
+  await events.until("reconnecting");
+  const reason = new Error("enough");
+  abort.abort(reason);
+  assert.equal(await channel.closed, reason);
+  assert.equal(channel.state, "closed");
+});
+
+test("a machine that was killed and is back is found again, by the silence of its connection", async () => {
+  const program = "tests/dial/programs/machine.ts";
+  await using first = startProgram(program, { args: ["0"] });
+  const address = await first.line();
+  const events = new Events();
+  await using channel = await dial(address, { insecure: true, onEvent: events.onEvent });
+  await echo(channel);
+  const inFlight = assertUnavailable(createClient(ProbeService, channel).hangUnary({}));
+  first.kill("SIGKILL");
+  await first.exit;
+  await using second = startProgram(program, { args: [address.split(":")[1]!] });
+  assert.equal(await second.line(), address);
+  await inFlight;
+  await echo(channel);
+  assert.ok(events.types.includes("disconnected"));
+  assert.equal(events.types.at(-1), "connected");
+}, { timeoutMs: 120_000 });
+
+for (
+  const [name, way] of [
+    ["gRPC-Web", {}],
+    ["native gRPC", { protocol: "grpc" }],
+  ] as const
+) {
+  for (const secure of [false, true]) {
+    const title = `${name}${secure ? " over TLS" : ""}`;
+
+    test(`a direct channel goes on when its server is back, ${title}`, async () => {
+      const certificates = secure ? await makeCertificates() : undefined;
+      await using _removed = { [Symbol.asyncDispose]: async () => await certificates?.remove() };
+      const auth = {
+        credentials: [{ type: "api-key", entity: crypto.randomUUID(), payload: "the-key" }],
+      };
+      const start = (port = 0) =>
+        startMachine({ port, auth, ...(certificates === undefined ? {} : { tls: certificates }) });
+      const first = await start();
+      await using channel = await dial(first.address, {
+        ...DialOptions.withApiKey(first.apiKey, first.apiKeyId),
+        ...way,
+        disableWebrtc: true,
+        ...(certificates === undefined ? { insecure: true } : { tls: { ca: certificates.ca } }),
+      });
+      await callEveryKind(channel);
+      const inFlight = assertUnavailable(createClient(ProbeService, channel).hangUnary({}));
+      await eventually(
+        () => total(first, `/${ProbeService.typeName}/HangUnary`) === 1,
+        () => "the call has not arrived",
+      );
+      await first.close();
+      await inFlight;
+      for (let call = 1; call <= 3; call++) await assertUnavailable(echo(channel));
+      // It knows nothing of the tokens of the one before.
+      await using second = await start(first.port);
+      await callEveryKind(channel);
+      assert.ok(total(second, `/${EchoService.typeName}/Echo`) >= 1);
+      assert.equal(channel.state, "connected");
+    }, { timeoutMs: 60_000 });
+  }
+}
+
+async function callEveryKind(channel: ViamChannel): Promise<void> {
+  await echo(channel);
+  const probe = createClient(ProbeService, channel);
+  for await (const _ of probe.download({ size: 1, count: 2 }));
+  for await (const _ of probe.exchange(one()));
+}
+
+async function* one() {
+  yield { data: Uint8Array.of(1) };
+}
+
+function total(machine: Machine, path: string): number {
+  return Object.values(machine.callsTo(path)).reduce((sum: number, count: number) => sum + count, 0);
+}
