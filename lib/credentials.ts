@@ -25,7 +25,7 @@ export interface Credentials {
   readonly type: CredentialType;
   /**
    * The secret itself. It appears in no message, log line or inspection of this module's; an object literal of your
-   * own shows it when you print that.
+   * own shows it when you print that, and JSON has it, so that options can be handed to another process.
    */
   readonly payload: string;
 }

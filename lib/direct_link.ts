@@ -14,6 +14,7 @@ import type { TlsOptions } from "./options.ts";
 import type { ResolvedDialOptions } from "./resolve_options.ts";
 import type { Link } from "./reconnect.ts";
 import type { Authorization } from "./rpc/authorization.ts";
+import { hideInErrors } from "./rpc/hide_in_errors.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { RUNTIME } from "./runtime.ts";
 import type { TimelineRecorder } from "./timeline_recorder.ts";
@@ -113,13 +114,16 @@ function endpointOf(target: Target, tls: TlsSettings): Endpoint {
   };
 }
 
-/** A transport to one server, for the dial's own calls or for a channel's. */
+/** A transport to one server, for the dial's own calls: no error of theirs has a secret of the options. */
 export function transportTo(
   server: ReachedServer,
   options: ResolvedDialOptions,
   authorization: Authorization | undefined,
   headers: readonly (readonly [string, string])[] = [],
 ): Transport {
+  const secrets = [options.credentials?.payload, options.accessToken].filter((secret) =>
+    secret !== undefined
+  );
   return createCarrierTransport({
     carrier: () => server.carrier,
     baseUrl: urlOf(server.target),
@@ -129,6 +133,7 @@ export function transportTo(
     ]),
     authorization,
     maxBufferedBytes: options.maxBufferedBytes,
+    interceptors: [hideInErrors(secrets)],
   });
 }
 

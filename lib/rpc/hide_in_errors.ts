@@ -1,0 +1,43 @@
+import { ConnectError, type Interceptor } from "@connectrpc/connect";
+import { Metadata } from "../core/metadata.ts";
+
+/** Shorter ones are parts of ordinary words, and nothing that a text could keep secret. */
+const MIN_LENGTH = 6;
+
+/**
+ * An interceptor that takes secrets out of errors: a server may say in its refusal what it was given.
+ *
+ * @param secrets What to take out.
+ */
+export function hideInErrors(secrets: readonly string[]): Interceptor {
+  const long = secrets.filter((secret) => secret.length >= MIN_LENGTH);
+  return (next) => async (request) => {
+    try {
+      const response = await next(request);
+      return response.stream ? { ...response, message: withHidden(response.message, long) } : response;
+    } catch (error) {
+      throw hidden(error, long);
+    }
+  };
+}
+
+async function* withHidden<T>(messages: AsyncIterable<T>, secrets: readonly string[]): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw hidden(error, secrets);
+  }
+}
+
+/** The error itself, or one without the secrets that are in it. */
+function hidden(error: unknown, secrets: readonly string[]): unknown {
+  if (!(error instanceof ConnectError)) return error;
+  const texts = [error.rawMessage, ...Array.from(error.metadata, ([, value]) => value)];
+  if (!secrets.some((secret) => texts.some((text) => text.includes(secret)))) return error;
+  const without = (text: string) =>
+    secrets.reduce((rest, secret) => rest.replaceAll(secret, "[redacted]"), text);
+  const metadata = new Metadata(
+    Array.from(error.metadata, ([name, value]): [string, string] => [name, without(value)]),
+  );
+  return new ConnectError(without(error.rawMessage), error.code, metadata);
+}
