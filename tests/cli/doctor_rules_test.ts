@@ -74,6 +74,9 @@ test("diagnose() ends in the sentence of the first step that failed, or says tha
   const path = { kind: "host", protocol: "webrtc", local: "a", remote: "b", roundTripMs: 1 } as const;
   const well = diagnose("robot", [rung("TCP", "ok"), rung("UDP", "note")], path, 1.23);
   assert.equal(well.sentence, "robot can be reached over WebRTC, and answers in 1.2 ms; look at UDP.");
+  const local = diagnose("robot", [rung("TCP", "failed"), rung("dial", "ok")], path, 1.23);
+  assert.deepEqual([local.verdict, local.exitCode], ["well", 0]);
+  assert.equal(local.sentence, "robot can be reached over WebRTC, and answers in 1.2 ms; look at TCP.");
   const ill = diagnose(
     "robot",
     [rung("UDP", "note"), rung("TCP", "failed", { sentence: "No.", exitCode: 4 }), rung("x", "failed")],

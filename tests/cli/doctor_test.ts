@@ -83,7 +83,7 @@ test("doctor writes a line for each step, what to do, and one sentence at the en
 
 test("doctor: a name that nobody knows", async () => {
   assertIll(
-    await examine(["no-such-machine.invalid"]),
+    await examine(["no-such-machine.invalid", "--no-mdns"]),
     "name",
     "The name no-such-machine.invalid cannot be resolved; check its spelling, and this computer's network.",
   );
@@ -264,6 +264,19 @@ test("doctor: UDP is blocked", async () => {
     "UDP is blocked on this computer, and WebRTC needs it; open it in the firewall, or dial with --direct.",
   );
   assert.equal(blocked.rungs.find(({ name }) => name === "UDP")?.verdict, "note");
+}, { ...LIMIT, skip: withoutNamespaces() });
+
+test("doctor: a machine that nobody but the local network knows is well", async () => {
+  const { stdout, stderr } = await runProgram("tests/cli/local_network_program.ts", { within: UNSHARE });
+  assert.equal(stderr, "");
+  const { verdict, rungs, sentence, exitCode }: Report = JSON.parse(stdout);
+  assert.deepEqual([verdict, exitCode], ["well", 0], stdout);
+  const found = rungs.find(({ name }) => name === "local network");
+  assert.match(found!.detail, /^the machine is at 10\.77\.0\.1:\d+, and is dialed there first$/);
+  assert.match(
+    sentence,
+    /^robot\.example can be reached over WebRTC, and answers in [\d.]+ ms; look at name\.$/,
+  );
 }, { ...LIMIT, skip: withoutNamespaces() });
 
 test("doctor: a permission that Deno has not been given", async () => {

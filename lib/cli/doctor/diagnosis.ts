@@ -23,7 +23,8 @@ export function diagnose(
   answerMs: number | undefined,
 ): Diagnosis {
   const broken = rungs.find(({ verdict }) => verdict === "failed");
-  if (broken !== undefined) {
+  // Where a way on the local network was found, what failed on the other does not matter.
+  if (broken !== undefined && answerMs === undefined) {
     return {
       verdict: "ill",
       sentence: broken.sentence ?? `${address} cannot be used: ${broken.name}: ${broken.detail}.`,
@@ -36,7 +37,9 @@ export function diagnose(
     ? ` directly, by ${path.protocol}`
     : " over WebRTC";
   const speed = answerMs === undefined ? "" : `, and answers in ${answerMs.toFixed(1)} ms`;
-  const notes = rungs.filter(({ verdict }) => verdict === "note").map(({ name }) => name);
+  const notes = rungs.filter(({ verdict }) => verdict === "note" || verdict === "failed").map(({ name }) =>
+    name
+  );
   const but = notes.length === 0 ? "" : `; look at ${notes.join(" and ")}`;
   return {
     verdict: "well",

@@ -1,10 +1,14 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../../channel.ts";
+import type { Address } from "../../core/address.ts";
+import { joinHostPort } from "../../core/address.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice.ts";
-import { describeTarget, type DialPlan, planDial, type Target } from "../../core/plan.ts";
+import { describeTarget, type DialPlan, localNameOf, planDial, type Target } from "../../core/plan.ts";
 import type { TimelineEntry } from "../../core/timeline.ts";
 import { dial } from "../../dial.ts";
+import { missingMdnsPermission } from "../../direct/mdns.ts";
+import { findOnLocalNetwork } from "../../direct/mdns_lookup.ts";
 import {
   authorize,
   type DialContext,
@@ -14,6 +18,7 @@ import {
   transportTo,
 } from "../../direct_link.ts";
 import { AuthenticationError, DialError, DialPermissionError, HostOfflineError } from "../../errors.ts";
+import { looksLocally } from "../../local_link.ts";
 import { quietLogger } from "../../logger.ts";
 import type { DialOptions, TlsOptions } from "../../options.ts";
 import { type ResolvedDialOptions, resolveDial } from "../../resolve_options.ts";
@@ -54,22 +59,23 @@ export const doctor: Run = async (args, terminal) => {
   });
   const json = args.has("json");
   let progress = showProgress(terminal, "looking");
-  const ladder = createLadder(
-    Math.min(STEP_TIMEOUT_MS, resolved.timeoutMs),
-    terminal.signal,
-    async (rung) => {
+  const rungs: Rung[] = [];
+  const start = () =>
+    createLadder(Math.min(STEP_TIMEOUT_MS, resolved.timeoutMs), terminal.signal, async (rung) => {
       progress.end();
+      rungs.push(rung);
       if (!json) await terminal.write(formatRung(rung));
       progress = showProgress(terminal, "looking on");
-    },
-  );
+    });
   const patient: Patient = {
     given,
+    address,
     entity: resolved.authEntity ?? address.authority,
     plan,
     options,
     resolved,
-    ladder,
+    ladder: start(),
+    anew: start,
     say: (text) => {
       if (args.has("verbose")) terminal.warn(text);
     },
@@ -81,10 +87,10 @@ export const doctor: Run = async (args, terminal) => {
   } finally {
     progress.end();
   }
-  const diagnosis = diagnose(given, ladder.rungs, examined.path, examined.answerMs);
+  const diagnosis = diagnose(given, rungs, examined.path, examined.answerMs);
   await terminal.write(
     json
-      ? `${JSON.stringify({ address: given, plan: describePlan(plan), rungs: ladder.rungs, ...diagnosis })}\n`
+      ? `${JSON.stringify({ address: given, plan: describePlan(plan), rungs, ...diagnosis })}\n`
       : `\n${diagnosis.sentence}\n`,
   );
   return diagnosis.exitCode;
@@ -92,11 +98,14 @@ export const doctor: Run = async (args, terminal) => {
 
 interface Patient {
   readonly given: string;
+  readonly address: Address;
   readonly entity: string;
   readonly plan: DialPlan;
   readonly options: DialOptions;
   readonly resolved: ResolvedDialOptions;
   readonly ladder: Ladder;
+  /** Another ladder, for what goes on although a step has failed. */
+  readonly anew: () => Ladder;
   readonly say: (text: string) => void;
 }
 
@@ -124,6 +133,8 @@ function describePlan(plan: DialPlan): string {
 async function examine(patient: Patient, terminal: Terminal): Promise<Examined> {
   const { plan, ladder, resolved } = patient;
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan.kind === "webrtc")));
+  const local = looksLocally(patient.address, resolved) &&
+    await ladder.climb("local network", (signal) => checkLocalNetwork(patient.address, signal)) === true;
   const target = plan.kind === "direct" ? plan.target : plan.signaling;
   const tls = plan.kind === "direct" || plan.ownSignaling ? tlsOfMachine(target, resolved) : resolved.tls;
   const server = await reach(patient, target, tls);
@@ -136,18 +147,18 @@ async function examine(patient: Patient, terminal: Terminal): Promise<Examined> 
         (signal) => checkAuthentication(patient, server, signal, closed.signal),
       );
     }
-    if (plan.kind === "direct") return await tryDial(patient, terminal, undefined);
+    if (plan.kind === "direct") return await tryDial(patient, terminal, local, undefined);
     const ice = await ladder.climb(
       "signaling",
       (signal) => checkSignaling(patient, plan, server!, authorization, signal),
     );
-    if (ice === undefined) return await tryDial(patient, terminal, undefined);
+    if (ice === undefined) return await tryDial(patient, terminal, local, undefined);
     const udp = await ladder.climb("UDP", checkUdp);
     const stun = await ladder.climb("STUN", (signal) => checkStun(ice.endpoints, signal));
     const turn = await ladder.climb("TURN", (signal) => checkTurn(ice.endpoints, resolved.tls, signal));
     const total = (count: (found: ServersFound) => number) =>
       [stun, turn].reduce((sum, found) => sum + (found === undefined ? 0 : count(found)), 0);
-    return await tryDial(patient, terminal, {
+    return await tryDial(patient, terminal, local, {
       host: plan.host,
       udp,
       asked: total(({ asked }) => asked),
@@ -159,10 +170,30 @@ async function examine(patient: Patient, terminal: Terminal): Promise<Examined> 
   }
 }
 
+/** Looks whether the machine answers on the local network, where dials go first. */
+async function checkLocalNetwork(address: Address, signal: AbortSignal): Promise<Step<boolean>> {
+  const flag = missingMdnsPermission();
+  if (flag !== undefined) {
+    return { verdict: "skipped", detail: `Deno does not permit to look: it takes ${flag}`, result: false };
+  }
+  try {
+    const machine = await findOnLocalNetwork(localNameOf(address)!, signal);
+    return machine === undefined ? { verdict: "ok", detail: "the machine is not on it", result: false } : {
+      verdict: "ok",
+      detail: `the machine is at ${joinHostPort(machine.address, machine.port)}, and is dialed there first`,
+      result: true,
+    };
+  } catch (error) {
+    return { verdict: "note", detail: `cannot be searched: ${messageOf(error)}`, result: false };
+  }
+}
+
 /** From the name to what the port speaks. */
 async function reach(patient: Patient, target: Target, tls: TlsOptions): Promise<ReachedServer | undefined> {
   const { ladder, resolved } = patient;
-  if (target.unixPath === undefined) await ladder.climb("name", () => resolveName(target.hostname));
+  if (target.unixPath === undefined) {
+    await ladder.climb("name", (signal) => resolveName(target.hostname, signal));
+  }
   await ladder.climb("TCP", (signal) => connectTcp(target, signal));
   const authenticated = resolved.credentials !== undefined || resolved.accessToken !== undefined;
   const downgrade = authenticated
@@ -310,9 +341,12 @@ async function checkSignaling(
 async function tryDial(
   patient: Patient,
   terminal: Terminal,
+  local: boolean,
   evidence: ChannelEvidence | undefined,
 ): Promise<Examined> {
-  const { given, options, ladder, say } = patient;
+  const { given, options, say } = patient;
+  // On the local network a machine can be reached although the way to its signaling server is not open.
+  const ladder = local && patient.ladder.broken !== undefined ? patient.anew() : patient.ladder;
   if (ladder.broken !== undefined) {
     await ladder.climb("dial", () => Promise.resolve({ verdict: "skipped", detail: "" }));
     return {};
@@ -335,10 +369,11 @@ async function tryDial(
   }
   await using _closing = channel;
   const dialMs = performance.now() - began;
-  if (evidence !== undefined) {
+  const overWebrtc = channel === undefined || channel.kind === "webrtc";
+  if (evidence !== undefined && overWebrtc) {
     await ladder.climb("machine", () => Promise.resolve(judgeAnswer(entries, failure, evidence.host)));
   }
-  if (evidence !== undefined && ladder.broken === undefined) {
+  if (evidence !== undefined && overWebrtc && ladder.broken === undefined) {
     await ladder.climb("data channel", () => Promise.resolve(judgeChannel(entries, failure, evidence)));
   }
   if (ladder.broken === undefined) {
@@ -363,6 +398,7 @@ function judgeAnswer(entries: readonly TimelineEntry[], failure: unknown, host: 
       result: true,
     };
   }
+  if (failure === undefined) return { verdict: "ok", detail: "is online", result: true };
   if (failure instanceof HostOfflineError) {
     return {
       verdict: "failed",
@@ -382,7 +418,7 @@ function judgeAnswer(entries: readonly TimelineEntry[], failure: unknown, host: 
       }); check that viam-server runs there.`,
     };
   }
-  return judgeFailure(failure, "no offer was made");
+  return judgeFailure(failure);
 }
 
 /** Whether ICE found a way. */
@@ -402,6 +438,7 @@ function judgeChannel(
       result: true,
     };
   }
+  if (failure === undefined) return { verdict: "ok", detail: "open", result: true };
   if (failure instanceof DialError && failure.phase === "channel") {
     const tried = entries.findLast(({ phase, detail }) =>
       phase === "channel" && detail.startsWith("candidates")
@@ -413,11 +450,11 @@ function judgeChannel(
       sentence: explainChannel(evidence),
     };
   }
-  return judgeFailure(failure, "the data channel did not open");
+  return judgeFailure(failure);
 }
 
 function judgeDial(failure: unknown, channel: ViamChannel | undefined, dialMs: number): Step<true> {
-  if (channel === undefined) return judgeFailure(failure, "the dial failed");
+  if (channel === undefined) return judgeFailure(failure);
   return {
     verdict: "ok",
     detail: describePath(channel.path),
@@ -426,8 +463,8 @@ function judgeDial(failure: unknown, channel: ViamChannel | undefined, dialMs: n
   };
 }
 
-function judgeFailure(failure: unknown, otherwise: string): Step<true> {
-  const text = failure === undefined ? otherwise : messageOf(failure);
+function judgeFailure(failure: unknown): Step<true> {
+  const text = messageOf(failure);
   return {
     verdict: "failed",
     detail: text,

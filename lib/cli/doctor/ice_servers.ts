@@ -14,6 +14,7 @@ import {
   type StunAnswer,
   type StunRequest,
 } from "./stun_message.ts";
+import { abortable } from "../../rpc/abortable.ts";
 import type { Step } from "./ladder.ts";
 
 /** When a request is repeated over UDP, which may lose it, in milliseconds. */
@@ -183,7 +184,7 @@ function createWay(
 
 async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Promise<Way> {
   const { lookup } = await import("node:dns/promises");
-  const { address, family } = await lookup(hostname).catch(() => {
+  const { address, family } = await abortable(lookup(hostname), signal).catch(() => {
     throw new Error("its name cannot be resolved");
   });
   if (signal.aborted) throw new Error("no answer");

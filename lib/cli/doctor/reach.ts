@@ -6,6 +6,7 @@ import tls from "node:tls";
 import { connectionReason } from "../../core/connection_error.ts";
 import { describeTarget, type Target } from "../../core/plan.ts";
 import type { TlsSettings } from "../../direct/endpoint.ts";
+import { abortable } from "../../rpc/abortable.ts";
 import { probeTls } from "../../direct/tls_probe.ts";
 import { judgeCertificate } from "./certificate.ts";
 import type { Step } from "./ladder.ts";
@@ -15,10 +16,11 @@ import type { Step } from "./ladder.ts";
  */
 
 /** Finds the addresses of a name. */
-export async function resolveName(hostname: string): Promise<Step<readonly string[]>> {
+export async function resolveName(hostname: string, signal: AbortSignal): Promise<Step<readonly string[]>> {
   if (net.isIP(hostname) !== 0) return { verdict: "ok", detail: "is an address", result: [hostname] };
   try {
-    const addresses = (await lookup(hostname, { all: true })).map(({ address }) => address);
+    const found = await abortable(lookup(hostname, { all: true }), signal);
+    const addresses = found.map(({ address }) => address);
     if (addresses.length > 0) return { verdict: "ok", detail: addresses.join(", "), result: addresses };
   } catch {
     // As if there were no address.
