@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { describeCandidate } from "../../lib/core/session_description.ts";
+import { test } from "../harness.ts";
+
+test("describeCandidate() has type, transport and place, and leaves alone what it cannot read", () => {
+  const table: readonly (readonly [candidate: string, described: string])[] = [
+    ["candidate:1 1 UDP 2114977791 192.0.2.1 50000 typ host", "host udp 192.0.2.1:50000"],
+    ["candidate:2 1 udp 1 2001:db8::1 9 typ srflx raddr 0.0.0.0 rport 0", "srflx udp [2001:db8::1]:9"],
+    ["candidate:3 1 tcp 1 192.0.2.1 9 typ host tcptype active", "host tcp 192.0.2.1:9"],
+    ["candidate:4 1 udp 1 9b2f.local 5353 typ host", "host udp 9b2f.local:5353"],
+    ["end-of-candidates", "end-of-candidates"],
+    ["", ""],
+  ];
+  for (const [candidate, described] of table) assert.equal(describeCandidate(candidate), described);
+}, { pure: true });
