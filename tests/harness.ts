@@ -1,7 +1,9 @@
-/** One test file, two runtimes: `test` is `Deno.test` on Deno and `bun:test` on Bun. */
+/** One test file, three runtimes: `test` is `Deno.test` on Deno, `bun:test` on Bun and `node:test` on Node. */
+
+import { RUNTIME } from "../lib/runtime.ts";
 
 /** Which runtime runs this. */
-export const runtime: "deno" | "bun" = "Deno" in globalThis ? "deno" : "bun";
+export const runtime: "deno" | "bun" | "node" = RUNTIME;
 
 /** How a test runs. */
 export interface TestOptions {
@@ -21,6 +23,16 @@ const bunTest: BunTest | undefined = runtime === "bun"
   ? (await import(["bun", "test"].join(":"))).test as BunTest
   : undefined;
 
+type NodeTest = (
+  name: string,
+  options: { readonly skip: boolean; readonly timeout: number },
+  fn: () => Promise<void>,
+) => void;
+
+const nodeTest: NodeTest | undefined = runtime === "node"
+  ? (await import(["node", "test"].join(":"))).test as NodeTest
+  : undefined;
+
 /** Registers a test. */
 export function test(name: string, fn: () => void | Promise<void>, options: TestOptions = {}): void {
   const { pure = false, timeoutMs = 30_000, skip } = options;
@@ -29,6 +41,8 @@ export function test(name: string, fn: () => void | Promise<void>, options: Test
   if (bunTest !== undefined) {
     if (skip !== undefined) bunTest.skip(title, () => {});
     else bunTest(title, bounded, timeoutMs + 5_000);
+  } else if (nodeTest !== undefined) {
+    nodeTest(title, { skip: skip !== undefined, timeout: timeoutMs + 5_000 }, bounded);
   } else {
     Deno.test({
       name: title,

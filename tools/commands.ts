@@ -74,6 +74,14 @@ export async function bunPath(): Promise<string> {
   return (await output("npx", ["-y", `bun@${BUN_VERSION}`, "-e", "console.log(process.execPath)"])).trim();
 }
 
+/** The version of Node that the project is tested with. */
+export const NODE_VERSION = "24.21.0";
+
+/** The path of Node, in that version; `npx` fetches it when needed. */
+export async function nodePath(): Promise<string> {
+  return (await output("npx", ["-y", `node@${NODE_VERSION}`, "-p", "process.execPath"])).trim();
+}
+
 /** Installs `node_modules` as `bun.lock` says; quick when it is up to date. */
 export async function installPackages(bun: string): Promise<void> {
   await output(bun, ["install", "--frozen-lockfile"]);

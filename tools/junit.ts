@@ -1,4 +1,4 @@
-/** What a JUnit report of `deno test` or `bun test` says. */
+/** What a JUnit report of `deno test`, `bun test` or `node --test` says. */
 
 /** How the tests of one file went. Each name is the title of a test. */
 export interface Tally {
@@ -9,7 +9,7 @@ export interface Tally {
 
 const ENTITIES: Record<string, string> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
 
-/** Reads a report. Both runtimes escape every name and message, so that an element's name is never text. */
+/** Reads a report. All runtimes escape every name and message, so that an element's name is never text. */
 export function readJunit(report: string): Tally {
   const passed: string[] = [], failed: string[] = [], skipped: string[] = [];
   for (const testcase of report.split("<testcase ").slice(1)) {

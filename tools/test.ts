@@ -1,8 +1,9 @@
 /**
- * Runs the tests on Deno and on Bun: `deno task test [path ...]`, where a path is a folder or a file under `tests`.
+ * Runs the tests on Deno and on Bun, and some on Node: `deno task test [--node] [path ...]`, where a path is a folder
+ * or a file under `tests`; with `--node`, all of them on Node as well.
  * Each file runs in a process of its own: a native add-on does not survive its second isolate in one process
  * ("attempt to access Handle hosted by disposed Isolate"), and a crash must not hide the files after it.
- * The last line is the sum over both runtimes.
+ * The last line is the sum over all runtimes.
  */
 
 import {
@@ -12,13 +13,33 @@ import {
   pythonEnvironment,
   pythonStubs,
 } from "../tests/interop/requirements.ts";
-import { BUN_VERSION, bunPath, installPackages, ROOT, run } from "./commands.ts";
+import { BUN_VERSION, bunPath, installPackages, NODE_VERSION, nodePath, ROOT, run } from "./commands.ts";
 import { readJunit, type Tally } from "./junit.ts";
 import { parityProblems, readParityTable } from "./parity.ts";
 
 const FILE_TIMEOUT_MS = 600_000;
 
 const PARITY_TABLE = "docs/python-parity.md", PARITY_TESTS = "tests/parity";
+
+/**
+ * What runs on Node by default. Its node: modules are what Deno's and Bun's are made after, so what differs is few:
+ * fetch, the engine's add-on, how a process ends, the package. These are every rule of the protocol, every kind of call on
+ * every way, authentication and TLS, whole programs and the installed package.
+ */
+const ON_NODE = [
+  "tests/channel/channel_test.ts",
+  "tests/core",
+  "tests/dial/authentication_test.ts",
+  "tests/dial/tls_test.ts",
+  "tests/errors",
+  "tests/examples",
+  "tests/package",
+  "tests/process/demo_test.ts",
+  "tests/transport/embedded_test.ts",
+];
+
+/** Random input says nothing new of another runtime, and takes long. */
+const NOT_ON_NODE = ["tests/core/fuzz_test.ts"];
 
 interface Counts {
   passed: number;
@@ -46,10 +67,11 @@ function testFiles(paths: readonly string[]): string[] {
   };
   walk("tests");
   const wanted = paths.map((path) => path.replace(/^\.\//, "").replace(/\/$/, ""));
-  const chosen = wanted.length === 0
-    ? found
-    : found.filter((file) => wanted.some((path) => file === path || file.startsWith(`${path}/`)));
-  return chosen.toSorted();
+  return (wanted.length === 0 ? found : found.filter((file) => isWithin(file, wanted))).toSorted();
+}
+
+function isWithin(file: string, paths: readonly string[]): boolean {
+  return paths.some((path) => file === path || file.startsWith(`${path}/`));
 }
 
 /** Does now what would else count against the time of the first test that needs it. */
@@ -110,9 +132,10 @@ async function checkParity(titles: ReadonlyMap<string, ReadonlySet<string>>): Pr
 }
 
 const summaries: string[] = [];
-const files = testFiles(Deno.args);
+const paths = Deno.args.filter((argument) => argument !== "--node");
+const files = testFiles(paths);
 if (files.length === 0) {
-  console.error(`No test file under tests matches ${Deno.args.join(" ")}`);
+  console.error(`No test file under tests matches ${paths.join(" ")}`);
   Deno.exit(1);
 }
 const bun = await bunPath();
@@ -129,10 +152,18 @@ const onBun = await runAll({
   command: bun,
   args: (file, report) => ["test", "--reporter=junit", `--reporter-outfile=${report}`, `./${file}`],
 }, files);
+const nodeFiles = Deno.args.includes("--node")
+  ? files
+  : files.filter((file) => isWithin(file, ON_NODE) && !isWithin(file, NOT_ON_NODE));
+const onNode = nodeFiles.length === 0 ? { passed: 0, failed: 0, skipped: 0 } : await runAll({
+  name: `Node ${NODE_VERSION}`,
+  command: await nodePath(),
+  args: (file, report) => ["--test", "--test-reporter=junit", `--test-reporter-destination=${report}`, file],
+}, nodeFiles);
 const total = {
-  passed: onDeno.passed + onBun.passed,
-  failed: onDeno.failed + onBun.failed,
-  skipped: onDeno.skipped + onBun.skipped,
+  passed: onDeno.passed + onBun.passed + onNode.passed,
+  failed: onDeno.failed + onBun.failed + onNode.failed,
+  skipped: onDeno.skipped + onBun.skipped + onNode.skipped,
 };
 const unkept = await checkParity(new Map([["Deno", onDeno.titles], ["Bun", onBun.titles]]));
 summaries.push(...unkept.map((problem) => `${PARITY_TABLE}: ${problem}`));

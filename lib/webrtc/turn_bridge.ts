@@ -14,7 +14,11 @@ export type FromWorker =
   | { readonly kind: "event"; readonly id: number; readonly event: TurnRelayEvent }
   | { readonly kind: "closed"; readonly id: number };
 
-const THREAD = new URL("./turn_bridge_worker.ts", import.meta.url);
+/** In the package for npm's clients the files are JavaScript. */
+const THREAD = new URL(
+  import.meta.url.endsWith(".js") ? "./turn_bridge_worker.js" : "./turn_bridge_worker.ts",
+  import.meta.url,
+);
 
 /** How long the thread may take to start and to answer, in milliseconds; a relay runs in this one otherwise. */
 const START_TIMEOUT_MS = 5_000;

@@ -38,6 +38,23 @@ const BUN_REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 </testsuites>
 `;
 
+const NODE_REPORT = `<?xml version="1.0" encoding="utf-8"?>
+<testsuites>
+\t<testcase name="ok" time="0.001539" classname="test" file="/m_test.ts"/>
+\t<testcase name="not here &amp; &lt;now>" time="0.000111" classname="test" file="/m_test.ts">
+\t\t<skipped type="skipped" message="true"/>
+\t</testcase>
+\t<testcase name="bad" time="0.000175" classname="test" file="/m_test.ts" failure="x &lt;skipped">
+\t\t<failure type="testCodeFailure" message="x &lt;skipped">
+[Error [ERR_TEST_FAILURE]: x &lt;skipped] {
+  code: 'ERR_TEST_FAILURE'
+}
+\t\t</failure>
+\t</testcase>
+\t<!-- tests 3 -->
+</testsuites>
+`;
+
 test("readJunit() reads what Deno writes", () => {
   const tally = { passed: ["ok"], skipped: ["not here & <now>"], failed: ["bad", "leak"] };
   assert.deepEqual(readJunit(DENO_REPORT), tally);
@@ -45,6 +62,14 @@ test("readJunit() reads what Deno writes", () => {
 
 test("readJunit() reads what Bun writes", () => {
   assert.deepEqual(readJunit(BUN_REPORT), { passed: ["ok"], skipped: ["not here & <now>"], failed: ["bad"] });
+}, { pure: true });
+
+test("readJunit() reads what Node writes", () => {
+  assert.deepEqual(readJunit(NODE_REPORT), {
+    passed: ["ok"],
+    skipped: ["not here & <now>"],
+    failed: ["bad"],
+  });
 }, { pure: true });
 
 test("readJunit() finds nothing in a report cut short before the first test", () => {
