@@ -242,12 +242,19 @@ interface Deadline {
   left(): number | undefined;
 }
 
+/**
+ * The longest timeout, in milliseconds: what a timer of JavaScript holds, in whole seconds. A longer one would fire
+ * at once, here and on servers in JavaScript.
+ */
+const MAX_TIMEOUT_MS = 2_147_483_000;
+
 const NO_DEADLINE: Deadline = { option: {}, left: () => undefined };
 
 function deadlineOf(timeoutMs: number | undefined): Deadline {
   if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NO_DEADLINE;
-  const end = performance.now() + timeoutMs;
-  return { option: { timeoutMs }, left: () => Math.max(1, end - performance.now()) };
+  const bounded = Math.min(timeoutMs, MAX_TIMEOUT_MS);
+  const end = performance.now() + bounded;
+  return { option: { timeoutMs: bounded }, left: () => Math.max(1, end - performance.now()) };
 }
 
 /** What can end a call before the server does: the caller's signal, and the deadline. Undefined when nothing can. */

@@ -189,7 +189,8 @@ function contextOf(
     protocolName: "webrtc",
     requestMethod: "POST",
     url: `https://webrtc${call.path}`,
-    ...(call.timeoutMs === undefined ? {} : { timeoutMs: call.timeoutMs }),
+    // Longer than a timer holds is none: it would fire at once.
+    ...(call.timeoutMs === undefined || call.timeoutMs >= 2 ** 31 ? {} : { timeoutMs: call.timeoutMs }),
     requestSignal,
     contextValues: createContextValues(),
   });
