@@ -76,6 +76,12 @@ async function prepare(): Promise<void> {
   const stamp = `${MODULE}@${VERSION} ${GENERATOR}\n`;
   const written = await Deno.readTextFile(`${CACHE}/version`).catch(() => "");
   if (written === stamp) return;
+  try {
+    await output("go", ["version"]);
+  } catch {
+    console.error("The conformance suite needs `go` 1.26 or newer on the PATH");
+    Deno.exit(1);
+  }
   await Deno.remove(CACHE, { recursive: true }).catch(() => {});
   await Deno.mkdir(`${CACHE}/suites`, { recursive: true });
   const install = new Deno.Command("go", {
