@@ -6,6 +6,7 @@ import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
 import { describeTarget, type DialPlan } from "./core/plan.ts";
 import { describeCandidate } from "./core/session_description.ts";
 import { hedge } from "./hedge.ts";
+import { callQuietly } from "./logger.ts";
 import type { ChannelPath, Link } from "./reconnect.ts";
 import { abortable } from "./rpc/abortable.ts";
 import { type Candidate, loadEngine, type Peer } from "./webrtc/peer.ts";
@@ -114,10 +115,10 @@ export async function connectByWebrtc(
       ({ result }) => describePath(pathOf(result.peer)),
       () => connecting,
     ).catch((error) => {
-      const { local, remote } = candidates;
-      timeline.remark("channel", `candidates here: ${list(local)}; of the machine: ${list(remote)}`, false);
+      timeline.remark("channel", describeCandidates(candidates), false);
       throw error;
     });
+    callQuietly(() => options.logger.debug?.(describeCandidates(candidates)));
     kept = true;
     const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
     return {
@@ -163,8 +164,12 @@ function pathOf(peer: Peer): ChannelPath {
   };
 }
 
-function list(candidates: ReadonlySet<string>): string {
-  return candidates.size === 0 ? "none" : [...candidates].join(", ");
+/** What the two ends could try with each other. */
+function describeCandidates(
+  { local, remote }: { readonly local: ReadonlySet<string>; readonly remote: ReadonlySet<string> },
+): string {
+  const list = (candidates: ReadonlySet<string>) => [...candidates].join(", ") || "none";
+  return `candidates here: ${list(local)}; of the machine: ${list(remote)}`;
 }
 
 function describePath(path: ChannelPath): string {

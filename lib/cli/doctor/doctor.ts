@@ -352,12 +352,19 @@ async function tryDial(
     return {};
   }
   const entries: TimelineEntry[] = [];
+  /** What the two ends could try with each other, when they found a way. */
+  let candidates = "";
   let channel: ViamChannel | undefined;
   let failure: unknown;
   const began = performance.now();
   try {
     channel = await dial(given, {
       ...options,
+      logger: {
+        debug(message) {
+          if (message.startsWith("candidates")) candidates = `; ${message}`;
+        },
+      },
       onEvent(event) {
         if (event.type === "progress") entries.push(event.entry);
         say(`${describeEvent(event)}\n`);
@@ -374,7 +381,10 @@ async function tryDial(
     await ladder.climb("machine", () => Promise.resolve(judgeAnswer(entries, failure, evidence.host)));
   }
   if (evidence !== undefined && overWebrtc && ladder.broken === undefined) {
-    await ladder.climb("data channel", () => Promise.resolve(judgeChannel(entries, failure, evidence)));
+    await ladder.climb(
+      "data channel",
+      () => Promise.resolve(judgeChannel(entries, candidates, failure, evidence)),
+    );
   }
   if (ladder.broken === undefined) {
     await ladder.climb("dial", () => Promise.resolve(judgeDial(failure, channel, dialMs)));
@@ -424,6 +434,7 @@ function judgeAnswer(entries: readonly TimelineEntry[], failure: unknown, host: 
 /** Whether ICE found a way. */
 function judgeChannel(
   entries: readonly TimelineEntry[],
+  candidates: string,
   failure: unknown,
   evidence: ChannelEvidence,
 ): Step<true> {
@@ -433,7 +444,7 @@ function judgeChannel(
   if (opened !== undefined) {
     return {
       verdict: "ok",
-      detail: opened.detail,
+      detail: `${opened.detail}${candidates}`,
       ms: opened.durationMs!,
       result: true,
     };
