@@ -33,7 +33,7 @@ async function isOver(probe: Probe, token: string): Promise<boolean> {
 }
 
 for (const { name, options } of lanes) {
-  test(`${name}: cancelling a call of any kind, by signal or deadline, reaches its handler`, async () => {
+  test(`protocol §10, 2: ${name}: cancelling a call of any kind, by signal or deadline, reaches its handler`, async () => {
     await using machine = await startMachine({ auth: "none" });
     await using channel = await dial(machine.address, options);
     const probe = createClient(ProbeService, channel);

@@ -46,7 +46,7 @@ async function assertSettled(calls: readonly OpenCall[], declared: number): Prom
 }
 
 test(
-  "a machine that is killed is lost within 10 s, and every step of every call ends with Unavailable",
+  "protocol §10, 4: a machine that is killed is lost within 10 s, and every step of every call ends with Unavailable",
   async () => {
     const go = missing("go") === undefined ? await startGoMachine() : undefined;
     await using child = startProgram("tests/calls/programs/machine.ts");

@@ -128,7 +128,7 @@ async function answerOf(caller: RawCaller, id: number): Promise<{ messages: Uint
 }
 
 for (const dialect of dialects) {
-  test(`the machine understands calls of every kind as ${dialect.name} spells them`, async () => {
+  test(`protocol §10, 1: the machine understands calls of every kind as ${dialect.name} spells them`, async () => {
     await using machine = await startMachine({ auth: "none" });
     await using caller = await connectRaw(machine.address);
     let id = dialect.firstId;
@@ -239,7 +239,7 @@ const answers: readonly [title: string, frames: Answer, expected: number | Code]
 ];
 
 for (const [title, frames, expected] of answers) {
-  test(`a call takes ${title} from a machine`, async () => {
+  test(`protocol §10, 1: a call takes ${title} from a machine`, async () => {
     await using machine = await startRawMachine(({ stream, type }, channel) => {
       if (type.case !== "message" || !type.value.eos) return;
       for (const frame of frames(Number(stream!.id))) void channel.send(frame);

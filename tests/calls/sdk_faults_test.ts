@@ -23,7 +23,7 @@ for (const { name, options } of lanes) {
     }, testOptions);
 
   for (const [after, when] of [[2, "after two messages of a stream"], [0, "before the first"]] as const) {
-    check(`an error ${when} is not swallowed`, async (channel) => {
+    check(`protocol §10, 3: an error ${when} is not swallowed`, async (channel) => {
       const probe = createClient(ProbeService, channel);
       let messages = 0;
       const error = await rejection(async () => {

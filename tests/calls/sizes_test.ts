@@ -35,7 +35,7 @@ function same(one: Uint8Array, other: Uint8Array): boolean {
 
 for (const { name, options } of lanes) {
   test(
-    `${name}: messages of 0 bytes to 2^25 go both ways, and one byte more is refused both ways`,
+    `protocol §10, 6: ${name}: messages of 0 bytes to 2^25 go both ways, and one byte more is refused both ways`,
     async () => {
       await using machine = await startMachine({ auth: "none" });
       await using channel = await dial(machine.address, options);

@@ -45,51 +45,55 @@ const lanes = [
 
 for (const { name, options } of lanes) {
   const isHeld = name !== "WebRTC";
-  test(`an unread download of 200 MiB beside an upload of 200 MiB harms nobody over ${name}`, async () => {
-    await using child = startProgram("tests/calls/programs/machine.ts");
-    await using channel = await dial(await child.line(), { insecure: true, ...options });
-    const probe = createClient(ProbeService, channel);
-    const data = new Uint8Array(64);
-    let calls = 0;
-    const idle = await timed(() => probe.echo({ data }), () => ++calls >= 500);
+  test(
+    `protocol §10, 5: an unread download of 200 MiB beside an upload of 200 MiB harms nobody over ${name}`,
+    async () => {
+      await using child = startProgram("tests/calls/programs/machine.ts");
+      await using channel = await dial(await child.line(), { insecure: true, ...options });
+      const probe = createClient(ProbeService, channel);
+      const data = new Uint8Array(64);
+      let calls = 0;
+      const idle = await timed(() => probe.echo({ data }), () => ++calls >= 500);
 
-    // What transfers cost a process that takes part in them is no matter of stalled readers.
-    for await (const _ of probe.download({ size: MESSAGE_BYTES, count: 640 }));
-    await probe.upload(messages(640));
-    const before = resident();
-    let most = before;
-    const watching = setInterval(() => most = Math.max(most, resident()), 10);
-    const download = probe.download({ size: MESSAGE_BYTES, count: MESSAGES })[Symbol.asyncIterator]();
-    assert.equal((await download.next()).done, false);
-    const upload = probe.upload(messages(MESSAGES));
-    let isUploaded = false;
-    const summary = upload.finally(() => isUploaded = true);
-    const busy = await timed(() => probe.echo({ data }), () => isUploaded);
-    assert.equal((await summary).bytes, BigInt(MESSAGES * MESSAGE_BYTES));
-    clearInterval(watching);
-    const risen = most - before;
-    console.log(
-      `${name}: unary p50 ${percentile(idle, 0.5)}, p99 ${percentile(idle, 0.99)} ms idle; ` +
-        `p50 ${percentile(busy, 0.5)}, p99 ${percentile(busy, 0.99)} ms beside (${busy.length} calls); ` +
-        `memory rose by ${Math.round(risen / MIB)} MiB`,
-    );
-    assert.ok(risen < BUDGET_BYTES + 96 * MIB, `${Math.round(risen / MIB)} MiB`);
+      // What transfers cost a process that takes part in them is no matter of stalled readers.
+      for await (const _ of probe.download({ size: MESSAGE_BYTES, count: 640 }));
+      await probe.upload(messages(640));
+      const before = resident();
+      let most = before;
+      const watching = setInterval(() => most = Math.max(most, resident()), 10);
+      const download = probe.download({ size: MESSAGE_BYTES, count: MESSAGES })[Symbol.asyncIterator]();
+      assert.equal((await download.next()).done, false);
+      const upload = probe.upload(messages(MESSAGES));
+      let isUploaded = false;
+      const summary = upload.finally(() => isUploaded = true);
+      const busy = await timed(() => probe.echo({ data }), () => isUploaded);
+      assert.equal((await summary).bytes, BigInt(MESSAGES * MESSAGE_BYTES));
+      clearInterval(watching);
+      const risen = most - before;
+      console.log(
+        `${name}: unary p50 ${percentile(idle, 0.5)}, p99 ${percentile(idle, 0.99)} ms idle; ` +
+          `p50 ${percentile(busy, 0.5)}, p99 ${percentile(busy, 0.99)} ms beside (${busy.length} calls); ` +
+          `memory rose by ${Math.round(risen / MIB)} MiB`,
+      );
+      assert.ok(risen < BUDGET_BYTES + 96 * MIB, `${Math.round(risen / MIB)} MiB`);
 
-    let read = 1;
-    if (isHeld) {
-      // HTTP has held it back; it is all still to come.
-      while (!(await download.next()).done) read++;
-      assert.equal(read, MESSAGES);
-    } else {
-      // A data channel has no window a stream: this one was given up at its budget.
-      const error = await rejection(async () => {
+      let read = 1;
+      if (isHeld) {
+        // HTTP has held it back; it is all still to come.
         while (!(await download.next()).done) read++;
-      });
-      assert.equal(error.code, Code.ResourceExhausted);
-      assert.match(error.message, /maxBufferedBytes/);
-    }
-    assert.equal((await probe.echo({ data })).data.length, 64);
-  }, { timeoutMs: 120_000 });
+        assert.equal(read, MESSAGES);
+      } else {
+        // A data channel has no window a stream: this one was given up at its budget.
+        const error = await rejection(async () => {
+          while (!(await download.next()).done) read++;
+        });
+        assert.equal(error.code, Code.ResourceExhausted);
+        assert.match(error.message, /maxBufferedBytes/);
+      }
+      assert.equal((await probe.echo({ data })).data.length, 64);
+    },
+    { timeoutMs: 120_000 },
+  );
 }
 
 test(

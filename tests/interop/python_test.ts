@@ -1,4 +1,4 @@
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,6 +12,7 @@ import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
+import { rejection } from "../transport/suite.ts";
 import { missing, pythonEnvironment, pythonStubs } from "./requirements.ts";
 
 const PROGRAMS = join(dirname(fileURLToPath(import.meta.url)), "python");
@@ -119,3 +120,20 @@ test("dialDirect() calls a sensor on the Python SDK's server", async () => {
   assert.equal(values["extra"]?.case, "structValue");
   await assert.rejects(sensors.getReadings({ name: "barometer" }), /NotFound|not_found/i);
 }, { skip, timeoutMs: 90_000 });
+
+test(
+  "an unknown method on the Python SDK's server, whose answer has no content type, is Unimplemented",
+  async () => {
+    await using server = await startServer();
+    await using channel = await dialDirect(`127.0.0.1:${server.port}`, { insecure: true });
+    const method = { ...SensorService.method.getReadings, name: "Nothing" };
+    const error = await rejection(() => channel.unary(method, undefined, undefined, undefined, {}));
+    assert.equal(error.code, Code.Unimplemented);
+    // A service that there is not, too.
+    assert.equal(
+      (await rejection(() => createClient(ProbeService, channel).echo({}))).code,
+      Code.Unimplemented,
+    );
+  },
+  { skip, timeoutMs: 90_000 },
+);
