@@ -21,6 +21,8 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 let channel: ViamChannel | undefined;
 let events: { atMs: number; type: string; detail?: string }[] = [];
 let outcomes: Outcome[] = [];
+let inFlight: ReturnType<typeof openCalls> | undefined;
+let bulk: { stop(): Promise<number> } | undefined;
 let steady: { stop(): Promise<void> } | undefined;
 
 function probe() {
@@ -66,6 +68,55 @@ async function callOnce(timeoutMs: number): Promise<void> {
   } catch (error) {
     outcomes.push({ madeMs, endedMs: performance.now(), code: Code[ConnectError.from(error).code] });
   }
+}
+
+/** Calls of every kind that are under way, each stopped at one of its steps; and how each ends. */
+function openCalls(): { begun: Promise<unknown>; ended: Promise<Record<string, string>> } {
+  const client = probe();
+  const forever = new Promise<never>(() => {});
+  async function* first(count: number) {
+    yield* several(count, 100);
+    await forever;
+  }
+  const begun: Promise<void>[] = [];
+  const calls: Record<string, (reached: () => void) => Promise<unknown>> = {
+    "unary, unanswered": (reached) => {
+      setTimeout(reached, 100);
+      return client.hangUnary({});
+    },
+    "server stream, after a message": async (reached) => {
+      for await (const _ of client.hang({})) reached();
+    },
+    "server stream, in the middle of many": async (reached) => {
+      let count = 0;
+      for await (const _ of client.download({ size: 100, count: 100_000, intervalMs: 20 })) {
+        if (++count === 3) reached();
+      }
+    },
+    "client stream, before a message": (reached) => {
+      setTimeout(reached, 100);
+      return client.upload(first(0));
+    },
+    "client stream, after a message": (reached) => {
+      setTimeout(reached, 100);
+      return client.upload(first(1));
+    },
+    "bidirectional stream, after an echo": async (reached) => {
+      for await (const _ of client.exchange(first(1))) reached();
+    },
+  };
+  const ended: Record<string, string> = {};
+  const all = Object.entries(calls).map(async ([name, call]) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    begun.push(promise);
+    try {
+      await call(resolve);
+      ended[name] = "OK";
+    } catch (error) {
+      ended[name] = Code[ConnectError.from(error).code]!;
+    }
+  });
+  return { begun: Promise.all(begun), ended: Promise.all(all).then(() => ended) };
 }
 
 /** What the process holds: threads, descriptors other than its standard ones, and memory. */
@@ -145,6 +196,35 @@ await answerCommands(
       };
     },
     now: () => performance.now(),
+    /** Opens calls of every kind, and resolves when each has come to its step. */
+    async inFlight() {
+      inFlight = openCalls();
+      await inFlight.begun;
+    },
+    /** Resolves when all of them have ended. */
+    inFlightEnded: () => inFlight?.ended,
+    /** Begins a transfer that takes all there is. */
+    bulk({ direction }: { direction: "up" | "down" }) {
+      const stop = new AbortController();
+      let received = 0;
+      const run = async () => {
+        const client = probe();
+        if (direction === "up") {
+          return await client.upload(several(1_000_000, 65_536), { signal: stop.signal });
+        }
+        const messages = client.download({ size: 65_536, count: 1_000_000 }, { signal: stop.signal });
+        for await (const { data } of messages) received += data.length;
+      };
+      const running = run().catch(() => {});
+      bulk = {
+        async stop() {
+          stop.abort();
+          await running;
+          return received;
+        },
+      };
+    },
+    bulkEnd: () => bulk?.stop(),
     /** Ends the steady calls and says how each went, and what events there were. */
     async outcomes() {
       await steady?.stop();

@@ -1,0 +1,323 @@
+/** What happens to a network under an open channel, and what becomes of the calls. */
+
+import type { Program } from "./program.ts";
+import { type Cells, duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
+import { bothWays, CLIENT, forwarding, MACHINE_NAME, type World } from "./world.ts";
+
+export const SURVIVAL: Table = {
+  id: "survival",
+  title: "What a channel survives",
+  text:
+    "A call every 50 ms, each with 10 s of time, before, during and after the event. Failed are those that did " +
+    'not succeed, with their codes; "again after" is from the end of the event, when the way is there again, to ' +
+    "the end of the first call that then succeeds.",
+  columns: ["calls failed", "again after", "longest call", "left behind"],
+};
+
+const CALL_TIMEOUT_MS = 10_000;
+
+interface Outcome {
+  readonly madeMs: number;
+  readonly endedMs: number;
+  readonly code?: string;
+}
+
+/** What the calls came to. */
+interface Survived {
+  readonly total: number;
+  readonly failed: readonly Outcome[];
+  readonly againAfterMs: number;
+  readonly longestMs: number;
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Makes calls while something happens; `event` resolves when the way is there again. */
+async function callDuring(client: Program, event: () => Promise<void>, afterMs = 1_500): Promise<Survived> {
+  await client.ask("steady", { everyMs: 50, timeoutMs: CALL_TIMEOUT_MS });
+  await pause(500);
+  await event();
+  const backMs: number = await client.ask("now");
+  await client.ask("recover", { timeoutMs: 60_000 }, 90_000);
+  await pause(afterMs);
+  const { outcomes }: { outcomes: Outcome[] } = await client.ask("outcomes", {}, 30_000);
+  const again = outcomes.filter(({ code, endedMs }) => code === undefined && endedMs > backMs)
+    .map(({ endedMs }) => endedMs);
+  return {
+    total: outcomes.length,
+    failed: outcomes.filter(({ code }) => code !== undefined),
+    againAfterMs: Math.min(...again) - backMs,
+    longestMs: Math.max(...outcomes.map(({ madeMs, endedMs }) => endedMs - madeMs)),
+  };
+}
+
+function cellsOf({ total, failed, againAfterMs, longestMs }: Survived, left: string): Cells {
+  const codes = [...new Set(failed.map(({ code }) => code!))].toSorted();
+  const failures = failed.length === 0
+    ? `none of ${total}`
+    : `${failed.length} of ${total}: ${codes.join(", ")}`;
+  return [failures, duration(againAfterMs), duration(longestMs), left];
+}
+
+interface Event {
+  readonly name: string;
+  readonly quick: boolean;
+  readonly turn?: boolean;
+  readonly dial?: object;
+  readonly webrtc?: object;
+  /** Before the dial. */
+  prepare?(world: World): Promise<void>;
+  /** Resolves when the way is there again. */
+  happen(world: World, client: Program): Promise<void>;
+  /** What must hold beside that calls succeed in the end. */
+  readonly check?: (survived: Survived) => void;
+}
+
+const noneFails = ({ failed }: Survived) => must(failed.length === 0, `${failed.length} calls failed`);
+const within = (milliseconds: number) => ({ againAfterMs }: Survived) =>
+  must(againAfterMs < milliseconds, `calls succeed again after ${againAfterMs.toFixed(0)} ms`);
+
+function linkDown(seconds: number): Event {
+  return {
+    name: `the machine's link is down for ${seconds} s`,
+    quick: seconds <= 3,
+    dial: { maxReconnectAttempts: 20 },
+    async happen(world) {
+      await world.machine.link("down");
+      await pause(seconds * 1_000);
+      await world.machine.link("up");
+    },
+    // A call that waits for a resend may need the time that the engine lets pass between two.
+    check: seconds <= 3 ? noneFails : within(10_000),
+  };
+}
+
+const EVENTS: readonly Event[] = [
+  {
+    name: "the machine is killed, and started again on another port",
+    quick: true,
+    async happen(world) {
+      await world.machineProgram.kill();
+      await world.restartMachine();
+    },
+    check: within(15_000),
+  },
+  ...[1, 3, 10, 60].map(linkDown),
+  {
+    name: "the client's address changes",
+    quick: true,
+    async happen(world) {
+      world.client = await world.lab.readdress(world.client);
+    },
+    check: within(15_000),
+  },
+  {
+    name: "the signaling server dies",
+    quick: true,
+    async happen(world) {
+      await world.signalingProgram.kill();
+      await pause(1_500);
+    },
+    check: (survived) => {
+      noneFails(survived);
+      must(survived.longestMs < 1_000, `a call took ${survived.longestMs.toFixed(0)} ms`);
+    },
+  },
+  {
+    name: "the TURN server in between is started again (TLS, nothing else passes)",
+    quick: true,
+    turn: true,
+    prepare: ({ lab }) =>
+      lab.router.filter(forwarding(
+        ...bothWays(CLIENT, "meta l4proto udp drop"),
+        `iifname to-${CLIENT} tcp dport != 443 drop`,
+      )),
+    happen: (world) => world.turnServer!.restart(),
+    check: within(10_000),
+  },
+  {
+    name: "5 % loss, 100 ms there and back, ± 20 ms",
+    quick: true,
+    prepare: ({ lab, client }) => lab.delay(client, { delayMs: 50, jitterMs: 10, loss: 0.025 }),
+    happen: () => pause(5_000).then(() => {}),
+    check: noneFails,
+  },
+  {
+    name: "30 % loss for 5 s",
+    quick: false,
+    async happen({ lab }) {
+      await lab.router.filter(
+        forwarding(...bothWays(CLIENT, "meta l4proto udp numgen random mod 100 < 15 drop")),
+      );
+      await pause(5_000);
+      await lab.router.filter("");
+    },
+    check: noneFails,
+  },
+];
+
+function scenarioOf(event: Event): Scenario {
+  return {
+    table: SURVIVAL.id,
+    name: event.name,
+    quick: event.quick,
+    async run(setting: Setting): Promise<Cells> {
+      const world = await setting.world({ turn: event.turn ?? false });
+      await event.prepare?.(world);
+      const client = await world.startClient();
+      await client.ask("dial", {
+        address: MACHINE_NAME,
+        options: { ...world.options(event.webrtc), ...event.dial },
+      });
+      const survived = await callDuring(client, () => event.happen(world, client));
+      event.check?.(survived);
+      return cellsOf(survived, await leave(client));
+    },
+  };
+}
+
+export const CUT: Table = {
+  id: "cut",
+  title: "Calls in flight when the network is cut",
+  text: "One call for each step of each kind, with no time of its own, when every packet begins to be lost.",
+  columns: ["ended with", "within", "left behind"],
+};
+
+const cut: Scenario = {
+  table: CUT.id,
+  name: "every packet is lost from now on",
+  quick: true,
+  async run(setting) {
+    const world = await setting.world();
+    const client = await world.startClient();
+    const options = { ...world.options(), maxReconnectAttempts: 0 };
+    await client.ask("dial", { address: MACHINE_NAME, options });
+    await client.ask("inFlight");
+    const began = performance.now();
+    await world.lab.router.filter(forwarding("drop"));
+    const ended: Record<string, string> = await client.ask("inFlightEnded", {}, 60_000);
+    const tookMs = performance.now() - began;
+    for (const [call, code] of Object.entries(ended)) must(code === "Unavailable", `${call}: ${code}`);
+    return [`all ${Object.keys(ended).length} with Unavailable`, duration(tookMs), await leave(client)];
+  },
+};
+
+export const SIGNALING: Table = {
+  id: "signaling",
+  title: "Dials that the network fails",
+  text:
+    "What a dial says that cannot succeed, and how long it takes; then the same dial when the trouble is over.",
+  columns: ["failed after", "with", "then dialed in", "left behind"],
+};
+
+function failing(
+  name: string,
+  quick: boolean,
+  breakIt: (world: World) => Promise<void>,
+  during: (world: World) => Promise<void>,
+  mend: (world: World) => Promise<void>,
+): Scenario {
+  return {
+    table: SIGNALING.id,
+    name,
+    quick,
+    async run(setting) {
+      const world = await setting.world();
+      const client = await world.startClient();
+      await breakIt(world);
+      const dial = { address: MACHINE_NAME, options: { ...world.options(), timeoutMs: 15_000 } };
+      const failed = client.ask("dialInVain", dial);
+      failed.catch(() => {});
+      await during(world);
+      const { tookMs, name: error, phase } = await failed;
+      must(tookMs < 16_000, `the dial took ${tookMs.toFixed(0)} ms`);
+      await mend(world);
+      const again = await dialUntil(client, dial);
+      return [duration(tookMs), `${error}, in phase ${phase}`, duration(again), await leave(client)];
+    },
+  };
+}
+
+/** Dials until that succeeds: a machine takes a second to come back to its signaling server. */
+async function dialUntil(client: Program, dial: object): Promise<number> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return (await client.ask("dial", dial)).tookMs;
+    } catch (error) {
+      if (attempt === 5) throw error;
+    }
+  }
+}
+
+const SIGNALING_SCENARIOS: readonly Scenario[] = [
+  failing(
+    "the signaling server dies during the dial",
+    true,
+    async ({ signalingProgram }) => Deno.kill(signalingProgram.pid, "SIGSTOP"),
+    async (world) => {
+      await pause(500);
+      await world.signalingProgram.kill();
+    },
+    (world) => world.startSignaling(),
+  ),
+  failing(
+    "the machine does not answer",
+    false,
+    async ({ machineProgram }) => Deno.kill(machineProgram.pid, "SIGSTOP"),
+    () => Promise.resolve(),
+    async ({ machineProgram }) => Deno.kill(machineProgram.pid, "SIGCONT"),
+  ),
+  failing(
+    "no UDP passes, and there is no TURN server",
+    false,
+    ({ lab }) => lab.router.filter(forwarding(...bothWays(CLIENT, "meta l4proto udp drop"))),
+    () => Promise.resolve(),
+    ({ lab }) => lab.router.filter(""),
+  ),
+];
+
+export const BANDWIDTH: Table = {
+  id: "bandwidth",
+  title: "Small calls beside a bulk transfer at 1 Mbit/s",
+  text:
+    "The client's link is cut to 1 Mbit/s each way while a stream takes all there is; a small call every 200 ms.",
+  columns: ["calls failed", "median call", "longest call", "left behind"],
+};
+
+function besideBulk(direction: "up" | "down"): Scenario {
+  return {
+    table: BANDWIDTH.id,
+    name: direction === "up" ? "upload" : "download",
+    quick: direction === "up",
+    async run(setting) {
+      const world = await setting.world();
+      const client = await world.startClient();
+      await client.ask("dial", { address: MACHINE_NAME, options: world.options() });
+      await client.ask("bulk", { direction });
+      await pause(300);
+      await world.lab.bandwidth(world.client, 1_000_000);
+      await pause(1_000);
+      await client.ask("steady", { everyMs: 200, timeoutMs: 20_000 });
+      await pause(8_000);
+      const { outcomes }: { outcomes: Outcome[] } = await client.ask("outcomes");
+      await world.lab.bandwidth(world.client, undefined);
+      await client.ask("bulkEnd");
+      const times = outcomes.map(({ madeMs, endedMs }) => endedMs - madeMs).toSorted((one, other) =>
+        one - other
+      );
+      const failed = outcomes.filter(({ code }) => code !== undefined).length;
+      must(failed === 0, `${failed} of ${outcomes.length} calls failed`);
+      const median = times[Math.floor(times.length / 2)]!;
+      must(median < 5_000, `the median call took ${median.toFixed(0)} ms`);
+      return [`none of ${outcomes.length}`, duration(median), duration(times.at(-1)!), await leave(client)];
+    },
+  };
+}
+
+export const SURVIVAL_SCENARIOS: readonly Scenario[] = [
+  ...EVENTS.map(scenarioOf),
+  cut,
+  ...SIGNALING_SCENARIOS,
+  besideBulk("up"),
+  besideBulk("down"),
+];
