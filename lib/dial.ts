@@ -121,7 +121,11 @@ async function openChannel(
     connect(signal) {
       const again = telemetry?.startDial(true);
       const timeline = createTimeline(options.logger, emit, again);
-      return traced(again, reconnect({ address, options, timeline }, signal), ({ kind }) => kind);
+      return traced(
+        again,
+        reconnect({ address, options, timeline, reconnecting: true }, signal),
+        ({ kind }) => kind,
+      );
     },
   });
   emit({ type: "connected", kind: first.kind });

@@ -26,6 +26,8 @@ export interface DialContext {
   readonly address: string;
   readonly options: ResolvedDialOptions;
   readonly timeline: TimelineRecorder;
+  /** The connection before was lost, and others with it, perhaps. */
+  readonly reconnecting?: boolean;
 }
 
 /** A server that was reached over HTTP, and the target it was reached as: downgraded, perhaps. */
@@ -50,7 +52,7 @@ export async function reachServer(
   compression: "none" | "gzip" = "none",
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
-  const endpoint = endpointOf(target, tls);
+  const endpoint = { ...endpointOf(target, tls), fresh: dial.reconnecting === true };
   const open = (to: Target, at: Endpoint) =>
     timeline.step(
       "connect",

@@ -13,13 +13,13 @@ import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
-import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
+import { BANDWIDTH, CUT, SIGNALING, SOAK, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
 
-const TABLES: readonly Table[] = [PATHS, LAN, SURVIVAL, CUT, SIGNALING, BANDWIDTH];
+const TABLES: readonly Table[] = [PATHS, LAN, SURVIVAL, CUT, SIGNALING, BANDWIDTH, SOAK];
 const SCENARIOS: readonly Scenario[] = [...PATH_SCENARIOS, ...LAN_SCENARIOS, ...SURVIVAL_SCENARIOS];
 
 const { values: flags } = parseArgs({

@@ -13,6 +13,8 @@ export interface TlsSettings {
 
 /** A server to connect to. */
 export interface Endpoint {
+  /** Uses no connection of before: it may lead over a network that is gone. */
+  readonly fresh?: boolean;
   readonly secure: boolean;
   /** Without brackets. */
   readonly hostname: string;

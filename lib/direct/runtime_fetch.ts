@@ -59,6 +59,8 @@ function bunInit(endpoint: Endpoint, version: FetchVersion): Record<string, unkn
   return {
     ...(endpoint.tls === undefined ? {} : { tls: bunTls(endpoint.tls) }),
     ...(version === "http2" ? { protocol: "http2" } : {}),
+    // Bun's connections are the whole process's, and stay for later requests.
+    ...(endpoint.fresh === true ? { keepalive: false } : {}),
   };
 }
 

@@ -134,6 +134,26 @@ function usage() {
   return { threads: field("Threads"), descriptors: sockets, rssKiB: field("VmRSS"), peers: livePeers() };
 }
 
+interface Soak {
+  readonly address: string;
+  readonly options: DialOptions;
+  readonly warmUp: number;
+  readonly rounds: number;
+}
+
+/** What the process holds once what it has closed is gone. */
+async function settledUsage() {
+  let least = usage();
+  for (let look = 0; look < 20; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    (globalThis as unknown as { Bun?: { gc(synchronous: boolean): void } }).Bun?.gc(true);
+    const now = usage();
+    const descriptors = Math.min(least.descriptors, now.descriptors);
+    least = { ...now, descriptors, threads: Math.min(least.threads, now.threads) };
+  }
+  return least;
+}
+
 await answerCommands(
   {
     async dial({ address, options }: { address: string; options: DialOptions }) {
@@ -210,7 +230,8 @@ await answerCommands(
       const run = async () => {
         const client = probe();
         if (direction === "up") {
-          return await client.upload(several(1_000_000, 65_536), { signal: stop.signal });
+          await client.upload(several(1_000_000, 65_536), { signal: stop.signal });
+          return;
         }
         const messages = client.download({ size: 65_536, count: 1_000_000 }, { signal: stop.signal });
         for await (const { data } of messages) received += data.length;
@@ -247,6 +268,19 @@ await answerCommands(
       }
     },
     usage,
+    /** Dials, calls and closes again and again, and says what the process holds before and after. */
+    async soak({ address, options, warmUp, rounds }: Soak) {
+      const round = async () => {
+        await using one = await dial(address, { ...options, logger: quiet });
+        await createClient(ProbeService, one).echo(bytes(64), { timeoutMs: 20_000 });
+      };
+      for (let count = 0; count < warmUp; count++) await round();
+      const before = await settledUsage();
+      const began = performance.now();
+      for (let count = 0; count < rounds; count++) await round();
+      const tookMs = performance.now() - began;
+      return { before, after: await settledUsage(), tookMs };
+    },
     async close() {
       const began = performance.now();
       await channel?.close();
