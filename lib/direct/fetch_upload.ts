@@ -18,6 +18,8 @@ export class Upload {
   #first = 0;
   #bytes = 0;
   #ended = false;
+  /** The runtime has cancelled the body. */
+  #dropped = false;
   /** What was handed over, as long as it is not much and may have to be sent again. */
   #kept: Uint8Array[] | undefined = [];
   #keptBytes = 0;
@@ -57,7 +59,7 @@ export class Upload {
       cancel: () => {
         if (this.#controller !== own) return;
         // Before there is an answer, there may be another try.
-        if (this.#kept === undefined) return this.stop();
+        if (this.#kept === undefined) this.#drop();
         this.#controller = undefined;
         this.#pulled = undefined;
       },
@@ -72,6 +74,11 @@ export class Upload {
   /** Undefined while there is room. */
   write(message: Uint8Array): Promise<void> | undefined {
     if (this.#ended) return undefined;
+    if (this.#dropped) {
+      // Until the call is over: a sender that never had to wait would let nothing else happen, not even that.
+      this.#room ??= Promise.withResolvers<void>();
+      return this.#room.promise;
+    }
     this.#messages.push(message);
     this.#bytes += message.length;
     this.#answerPull();
@@ -95,6 +102,14 @@ export class Upload {
     this.#bytes = 0;
     this.#answerPull();
     this.#wake();
+  }
+
+  /** Nobody takes the body any more. How the call ends is still to come. */
+  #drop(): void {
+    this.#dropped = true;
+    this.#messages = [];
+    this.#first = 0;
+    this.#bytes = 0;
   }
 
   #answerPull(): void {
