@@ -1,75 +1,150 @@
 /**
- * Measures our paths beside their floors and beside connect-node, on Deno and on Bun, against the Go peer in another
- * process: interleaved rounds, medians, ratios first. `deno task bench [--rounds N]`
+ * Measures our paths beside their floors and beside other clients, on Deno and on Bun, against the Go peer in another
+ * process, and writes `docs/performance.md` with its chart.
+ *
+ * `deno task bench [--rounds N] [--only unary,streams,dial,tail,memory,cold,growth] [--no-report]`
+ *
+ * PEER_BENCH names a command that measures one more client: it finds the address in BENCH_ADDRESS and the number of
+ * rounds in BENCH_ROUNDS, and its last line is `{ "subject": { "unary 1.p50": [one number a round], … } }`.
  */
-import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
-import { arch, cpus, platform } from "node:os";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { arch, cpus, loadavg, platform, tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import manifest from "../../package.json" with { type: "json" };
 import { startGoMachine } from "../interop/go_machine.ts";
-import type { Figures } from "./subject.ts";
+import { chart } from "./chart.ts";
+import { type Bench, groups } from "./groups.ts";
+import { report, type Run } from "./report.ts";
+import type { Samples } from "./samples.ts";
+import { prepareRuntimes, type Runtimes } from "./worker_process.ts";
 
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const { values } = parseArgs({
   args: process.argv.slice(2),
-  options: { rounds: { type: "string", default: "5" } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    only: { type: "string", default: Object.keys(groups).join(",") },
+    "no-report": { type: "boolean", default: false },
+  },
 });
-const program = fileURLToPath(new URL("rounds.ts", import.meta.url));
-const root = fileURLToPath(new URL("../../", import.meta.url));
+const chosen = values.only.split(",");
+const unknown = chosen.filter((name) => !(name in groups));
+if (unknown.length > 0) throw new Error(`no such group: ${unknown.join(", ")}`);
 
-const runtimes: Record<string, readonly string[]> = {
-  deno: [process.execPath, "run", "--allow-all", "--no-check", program],
-  bun: ["npx", "-y", "bun@1.4.5", program],
+const load = loadavg()[0]!;
+const runtimes = await prepareRuntimes();
+const samples: Samples = {};
+const folder = await mkdtemp(join(tmpdir(), "viam-dial-bench-"));
+try {
+  const key = { apiKey: "a-key", apiKeyId: "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c" };
+  await using clear = await startGoMachine();
+  await using secure = await startGoMachine("-tls", "-ca-out", join(folder, "ca.pem"));
+  await using keyed = await startGoMachine("-api-key", key.apiKey, "-api-key-id", key.apiKeyId);
+  await using embedded = await startEmbedded(runtimes);
+  const bench: Bench = {
+    runtimes,
+    rounds: Number(values.rounds),
+    samples,
+    clear: { address: clear.address },
+    secure: { address: secure.address, ca: await readFile(join(folder, "ca.pem"), "utf8") },
+    keyed: { address: keyed.address, ...key },
+    embedded: { address: embedded.address },
+    log: (text) => console.error(text),
+  };
+  for (const name of chosen) {
+    const start = performance.now();
+    await groups[name]!(bench);
+    console.log(`${name}: ${((performance.now() - start) / 1_000).toFixed(0)} s`);
+  }
+  const peer = process.env["PEER_BENCH"];
+  if (peer !== undefined && peer !== "") {
+    const env = { ...process.env, BENCH_ADDRESS: clear.address, BENCH_ROUNDS: values.rounds };
+    const { stdout } = await promisify(execFile)("sh", ["-c", peer], { env, maxBuffer: 1 << 26 });
+    const figures = JSON.parse(stdout.trim().split("\n").at(-1)!) as Samples;
+    for (const [subject, own] of Object.entries(figures)) samples[`peer/${subject}`] = own;
+  }
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+const run: Run = {
+  written: new Date().toISOString(),
+  rounds: Number(values.rounds),
+  cores: cpus().length,
+  platform: `${platform()}, ${arch()}`,
+  load,
+  versions: await versions(),
+  download: await downloads(),
+  samples,
 };
-
-/** Ratios that are promised, and how far they may go. */
-const targets: readonly [
-  title: string,
-  figure: keyof Figures,
-  subject: string,
-  peer: string,
-  target: string,
-][] = [
-  ["direct latency / connect-node", "p50", "direct", "connect-node", "at most 0.75"],
-  ["direct rate / connect-node", "rate", "direct", "connect-node", "at least 1.4"],
-  ["direct latency / hand-framed fetch", "p50", "direct", "hand-framed fetch", ""],
-  ["direct rate / hand-framed fetch", "rate", "direct", "hand-framed fetch", ""],
-  ["WebRTC latency / raw frames", "p50", "webrtc", "raw frames", "at most 1.2"],
-  ["WebRTC rate / raw frames", "rate", "webrtc", "raw frames", ""],
-];
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
+const results = new URL("results/", import.meta.url);
+await mkdir(results, { recursive: true });
+await writeFile(new URL(`${run.written.replaceAll(":", "-")}.json`, results), JSON.stringify(run, null, 2));
+const page = report(run);
+console.log(page.slice(page.indexOf("## Targets"), page.indexOf("## Unary")));
+if (!values["no-report"]) {
+  await mkdir(join(ROOT, "docs"), { recursive: true });
+  await writeFile(join(ROOT, "docs/performance.md"), page);
+  await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
 }
+process.exit(0); // a killed child's pipes may be open yet
 
-const results: Record<string, Record<string, Figures[]>> = {};
-for (const [runtime, [command, ...args]] of Object.entries(runtimes)) {
-  await using machine = await startGoMachine();
-  const { stdout } = await promisify(execFile)(command!, [...args, machine.address, values.rounds], {
-    cwd: root,
-    maxBuffer: 1 << 24,
+async function startEmbedded({ deno, env }: Runtimes): Promise<{ address: string } & AsyncDisposable> {
+  const program = fileURLToPath(new URL("machine.ts", import.meta.url));
+  const child = spawn(deno[0]!, [...deno.slice(1), program], {
+    cwd: ROOT,
+    env,
+    stdio: ["pipe", "pipe", "inherit"],
   });
-  const figures = JSON.parse(stdout.trim().split("\n").at(-1)!) as Record<string, Figures[]>;
-  results[runtime] = figures;
-  console.log(`\n${runtime}, ${values.rounds} rounds, ratios round by round`);
-  for (const [title, figure, subject, peer, target] of targets) {
-    const ratios = figures[subject]!.map((round, index) => round[figure] / figures[peer]![index]![figure]);
-    const spread = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`;
-    console.log(`  ${title.padEnd(36)} ${median(ratios).toFixed(2)}  (${spread})  ${target}`);
-  }
-  for (const [name, list] of Object.entries(figures)) {
-    const p50 = median(list.map((round) => round.p50)).toFixed(0).padStart(6);
-    const rate = median(list.map((round) => round.rate)).toFixed(0).padStart(7);
-    console.log(`  ${name.padEnd(20)} p50 ${p50} µs   32 in flight ${rate} calls/s`);
-  }
+  const exited = once(child, "exit");
+  const [address] = await Promise.race([once(createInterface({ input: child.stdout }), "line"), exited]);
+  if (typeof address !== "string") throw new Error("the embedded machine did not start");
+  return {
+    address,
+    async [Symbol.asyncDispose]() {
+      child.stdin.end();
+      await exited;
+    },
+  };
 }
 
-const folder = new URL("results/", import.meta.url);
-await mkdir(folder, { recursive: true });
-const written = new Date().toISOString();
-const machineKind = { platform: platform(), arch: arch(), cores: cpus().length };
-await writeFile(
-  new URL(`${written.replaceAll(":", "-")}.json`, folder),
-  JSON.stringify({ written, ...machineKind, results }, null, 2),
-);
+async function versions(): Promise<Record<string, string>> {
+  const requirements = await readFile(join(ROOT, "tests/interop/python/requirements.txt"), "utf8");
+  const { stdout: node } = await promisify(execFile)("node", ["--version"]);
+  const { stdout: go } = await promisify(execFile)("go", ["env", "GOVERSION"]);
+  return {
+    Deno: Deno.version.deno,
+    Bun: manifest.devDependencies["@types/bun"],
+    Node: node.trim().slice(1),
+    Go: go.trim().slice(2),
+    "connect-node": manifest.dependencies["@connectrpc/connect-node"],
+    "grpc-js": manifest.devDependencies["@grpc/grpc-js"],
+    "node-datachannel": manifest.dependencies["node-datachannel"],
+    "viam-sdk (Python)": /viam-sdk==(.+)/.exec(requirements)?.[1] ?? "?",
+  };
+}
+
+/** What comes with an installation, in bytes. */
+async function downloads(): Promise<Record<string, number>> {
+  const sizes: Record<string, number> = {};
+  let own = 0;
+  for (const path of ["mod.ts", "lib", "proto/gen"]) own += await sizeOf(join(ROOT, path));
+  sizes["this module"] = own;
+  for (const name of Object.keys(manifest.dependencies)) {
+    sizes[name] = await sizeOf(join(ROOT, "node_modules", name));
+  }
+  return sizes;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path);
+  if (!found.isDirectory()) return found.size;
+  const sizes = await Promise.all((await readdir(path)).map((name) => sizeOf(join(path, name))));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

@@ -1,35 +1,63 @@
-/** Something that makes the measured call. */
+/** Something that makes the measured calls. What it cannot do it leaves out. */
 export interface Subject {
-  /** One unary call of 64 bytes each way. */
-  unary(): Promise<void>;
+  /** One unary call; the answer holds what was sent. */
+  unary?(data: Uint8Array): Promise<void>;
+  /** One server stream. */
+  download?(size: number, count: number): Promise<void>;
+  /** One client stream of `count` messages. */
+  upload?(data: Uint8Array, count: number): Promise<void>;
+  /** One bidi stream: `count` messages go out, as many come back. */
+  exchange?(data: Uint8Array, count: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What one round says of one subject. */
-export interface Figures {
-  /** Median latency of one call at a time, in microseconds. */
-  readonly p50: number;
-  /** Calls a second with 32 in flight. */
-  readonly rate: number;
+/** Makes subjects; each `open` is one dial. */
+export interface SubjectMaker {
+  open(target: Target): Promise<Subject>;
 }
 
-const SEQUENTIAL_CALLS = 1_500;
-const WORKERS = 32;
-const CALLS_A_WORKER = 200;
+/** What is dialed. */
+export interface Target {
+  readonly address: string;
+  /** PEM, when the machine speaks TLS. */
+  readonly ca?: string;
+  readonly apiKey?: string;
+  readonly apiKeyId?: string;
+  readonly accessToken?: string;
+}
 
-/** Measures one round. */
-export async function measure(subject: Subject): Promise<Figures> {
-  const latencies = new Float64Array(SEQUENTIAL_CALLS);
-  for (let call = 0; call < SEQUENTIAL_CALLS; call++) {
-    const start = performance.now();
-    await subject.unary();
-    latencies[call] = performance.now() - start;
+/** What a worker is told, one line of JSON each. */
+export type Command =
+  | { readonly op: "open"; readonly target: Target }
+  | {
+    readonly op: "unary";
+    readonly size: number;
+    readonly calls: number;
+    readonly inFlight: number;
   }
-  latencies.sort();
-  const start = performance.now();
-  await Promise.all(Array.from({ length: WORKERS }, async () => {
-    for (let call = 0; call < CALLS_A_WORKER; call++) await subject.unary();
-  }));
-  const seconds = (performance.now() - start) / 1_000;
-  return { p50: latencies[SEQUENTIAL_CALLS / 2]! * 1_000, rate: WORKERS * CALLS_A_WORKER / seconds };
+  | {
+    readonly op: "stream";
+    readonly kind: "download" | "upload" | "exchange";
+    readonly size: number;
+    readonly count: number;
+  }
+  /** Opens and closes `count` channels, one after the other. */
+  | { readonly op: "dial"; readonly target: Target; readonly count: number }
+  /** Keeps `count` more channels open. */
+  | { readonly op: "hold"; readonly target: Target; readonly count: number }
+  | { readonly op: "memory"; readonly collect: boolean }
+  | { readonly op: "exit" };
+
+/** What it answers: figures, or undefined for what the subject cannot do. */
+export interface Answer {
+  readonly ok: boolean;
+  readonly error?: string;
+  readonly missing?: boolean;
+  readonly figures?: Readonly<Record<string, number>>;
+  /** Of dials: each one's time in milliseconds. */
+  readonly times?: readonly number[];
+  /** Of dials: how many failed. */
+  readonly failures?: number;
+  /** Of dials: why, each once. */
+  readonly reasons?: readonly string[];
 }

@@ -1,0 +1,144 @@
+/**
+ * Holds what a call costs against recorded figures that do not depend on the clock. Where a change is meant, record
+ * anew: a run with `RECORD_COUNTS=1` prints what belongs in `counts.ts`.
+ */
+
+import { createClient } from "@connectrpc/connect";
+import library from "node-datachannel";
+import assert from "node:assert/strict";
+import process from "node:process";
+import { dial } from "../../mod.ts";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { runtime, test } from "../harness.ts";
+import { startProgram } from "../process/child.ts";
+import { type Counts, recorded } from "./counts.ts";
+
+const CALLS = 50;
+
+const count = {
+  timers: 0,
+  listeners: 0,
+  abortControllers: 0,
+  framesWritten: 0,
+  bytesWritten: 0,
+  framesRead: 0,
+};
+
+/** Counts what goes through the engine's channels that are made from now on; returns how to stop. */
+function countFrames(): () => void {
+  const real = library.PeerConnection;
+  // Bun's native classes have prototypes that take no changes, so that each object is changed on its own.
+  const replace = (object: object, name: string, value: unknown) =>
+    Object.defineProperty(object, name, { value, configurable: true });
+  library.PeerConnection = new Proxy(real, {
+    construct(target, args: ConstructorParameters<typeof real>) {
+      const connection = new target(...args);
+      const create = connection.createDataChannel.bind(connection);
+      replace(connection, "createDataChannel", (...parameters: Parameters<typeof create>) => {
+        const channel = create(...parameters);
+        const send = channel.sendMessageBinary.bind(channel);
+        replace(channel, "sendMessageBinary", (frame: Uint8Array) => {
+          count.framesWritten++;
+          count.bytesWritten += frame.byteLength;
+          return send(frame);
+        });
+        const onMessage = channel.onMessage.bind(channel);
+        replace(channel, "onMessage", (handle: Parameters<typeof onMessage>[0]) =>
+          onMessage((message) => {
+            count.framesRead++;
+            handle(message);
+          }));
+        return channel;
+      });
+      return connection;
+    },
+  });
+  return () => void (library.PeerConnection = real);
+}
+
+/** Counts what is asked of the runtime until it is stopped. */
+function countGlobals(): () => void {
+  const { setTimeout: timeout, AbortController: controller } = globalThis;
+  const { addEventListener } = EventTarget.prototype;
+  globalThis.setTimeout = Object.assign((...args: Parameters<typeof timeout>) => {
+    count.timers++;
+    return timeout(...args);
+  }, timeout) as typeof timeout;
+  globalThis.AbortController = class extends controller {
+    constructor() {
+      super();
+      count.abortControllers++;
+    }
+  };
+  const own = Object.hasOwn(AbortSignal.prototype, "addEventListener");
+  AbortSignal.prototype.addEventListener = function (...args: Parameters<typeof addEventListener>) {
+    count.listeners++;
+    return addEventListener.apply(this, args);
+  } as typeof addEventListener;
+  return () => {
+    globalThis.setTimeout = timeout;
+    globalThis.AbortController = controller;
+    if (own) AbortSignal.prototype.addEventListener = addEventListener;
+    else Reflect.deleteProperty(AbortSignal.prototype, "addEventListener");
+  };
+}
+
+/** What `CALLS` calls take, one after the other, a call. */
+async function countsOf(call: () => Promise<unknown>): Promise<Counts> {
+  for (let n = 0; n < 5; n++) await call();
+  for (const key of Object.keys(count)) count[key as keyof Counts] = 0;
+  const stop = countGlobals();
+  try {
+    for (let n = 0; n < CALLS; n++) await call();
+  } finally {
+    stop();
+  }
+  // Liveness looks around once in a while: less than one a call is not the call's.
+  return Object.fromEntries(
+    Object.entries(count).map(([name, value]) => [name, Math.floor(value / CALLS)]),
+  ) as unknown as Counts;
+}
+
+for (const way of ["webrtc", "direct"] as const) {
+  test(
+    `a unary call costs as many frames, timers, listeners and controllers as recorded, ${way}`,
+    async () => {
+      await using machine = startProgram("tests/calls/programs/machine.ts");
+      const address = await machine.line();
+      const stop = countFrames();
+      try {
+        await using channel = await dial(address, { insecure: true, disableWebrtc: way === "direct" });
+        const probe = createClient(ProbeService, channel);
+        const data = new Uint8Array(64);
+        const { signal } = new AbortController();
+        const figures = {
+          [`${way}, plain`]: await countsOf(() => probe.echo({ data })),
+          [`${way}, signal`]: await countsOf(() => probe.echo({ data }, { signal })),
+          [`${way}, timeout`]: await countsOf(() => probe.echo({ data }, { timeoutMs: 10_000 })),
+        };
+        if (way === "webrtc") {
+          figures["webrtc, 200,000 bytes"] = await countsOf(() =>
+            probe.echo({ data: new Uint8Array(200_000) })
+          );
+        }
+        if (process.env["RECORD_COUNTS"] === "1") {
+          for (const [name, value] of Object.entries(figures)) {
+            console.log(`${JSON.stringify(`${runtime}, ${name}`)}: ${JSON.stringify(value)},`);
+          }
+          return;
+        }
+        for (const [name, value] of Object.entries(figures)) {
+          assert.deepEqual(
+            value,
+            recorded[`${runtime}, ${name}`],
+            `${runtime}, ${name}: the cost of a call has changed from what tests/bench/counts.ts says; ` +
+              `if that is meant, run this file with RECORD_COUNTS=1 and put what it prints there`,
+          );
+        }
+      } finally {
+        stop();
+      }
+    },
+    { timeoutMs: 120_000 },
+  );
+}

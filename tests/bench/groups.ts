@@ -1,0 +1,314 @@
+import { execFile } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { add, quantile, type Samples } from "./samples.ts";
+import type { Answer, Command, Target } from "./subject.ts";
+import { type Runtime, type Runtimes, Worker } from "./worker_process.ts";
+
+/** What every group works with. */
+export interface Bench {
+  readonly runtimes: Runtimes;
+  readonly rounds: number;
+  readonly samples: Samples;
+  readonly clear: Target;
+  readonly secure: Target;
+  /** The Go peer with an API key, which is in the target. */
+  readonly keyed: Target;
+  /** An embedded machine. */
+  readonly embedded: Target;
+  readonly log: (text: string) => void;
+}
+
+export const SIZES: readonly number[] = [64, 1_024, 65_536, 1_048_576];
+export const IN_FLIGHT: readonly number[] = [1, 32, 256];
+const OURS: readonly Runtime[] = ["deno", "bun"];
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+interface Entry {
+  readonly name: string;
+  readonly worker: Worker;
+}
+
+/** Opens every subject of calls, each in a process of its own. */
+async function openAll(bench: Bench): Promise<Entry[]> {
+  const { runtimes, clear, secure, embedded } = bench;
+  const wanted: [Runtime, string, Target, string?][] = [];
+  for (const runtime of OURS) {
+    wanted.push(
+      [runtime, "direct", clear],
+      [runtime, "hand-framed fetch", clear],
+      [runtime, "connect-node", clear],
+      [runtime, "webrtc", clear],
+      [runtime, "raw frames", clear],
+      [runtime, "direct", secure, "direct, TLS"],
+      [runtime, "hand-framed fetch, HTTP/2", secure, "hand-framed fetch, TLS"],
+      [runtime, "connect-node", secure, "connect-node, TLS"],
+      [runtime, "direct", embedded, "direct, embedded machine"],
+      [runtime, "webrtc", embedded, "webrtc, embedded machine"],
+    );
+  }
+  wanted.push(["deno", "hand-framed fetch, HTTP/2", clear], ["node", "grpc-js", clear]);
+  wanted.push(["python", "direct", clear], ["python", "webrtc", clear]);
+  const entries: Entry[] = [];
+  for (const [runtime, subject, target, title] of wanted) {
+    const worker = new Worker(runtimes, runtime, subject);
+    const name = `${runtime}/${title ?? subject}`;
+    const { ok, error } = await worker.do({ op: "open", target });
+    if (ok) entries.push({ name, worker });
+    else {
+      bench.log(`${name}: ${error}`);
+      await worker.close();
+    }
+  }
+  return entries;
+}
+
+/** One command to every subject in turn, each round anew: A, B, C, A, B, C … */
+async function inRounds(
+  bench: Bench,
+  entries: readonly Entry[],
+  prefix: string,
+  command: (entry: Entry) => Command,
+): Promise<void> {
+  for (let round = 0; round < bench.rounds; round++) {
+    for (const entry of entries) note(bench, entry.name, prefix, await entry.worker.do(command(entry)));
+  }
+}
+
+function note({ samples, log }: Bench, name: string, prefix: string, answer: Answer): void {
+  if (!answer.ok) log(`${name}, ${prefix}: ${answer.error}`);
+  // A round that failed keeps its place, so that ratios are of the same round.
+  else if (answer.figures !== undefined) return add(samples, name, prefix, { ...answer.figures });
+  const known = Object.keys(samples[name] ?? {}).filter((figure) => figure.startsWith(`${prefix}.`));
+  for (const figure of known) samples[name]![figure]!.push(NaN);
+}
+
+async function withSubjects(bench: Bench, use: (entries: Entry[]) => Promise<void>): Promise<void> {
+  const entries = await openAll(bench);
+  try {
+    await use(entries);
+  } finally {
+    await Promise.all(entries.map(({ worker }) => worker.close()));
+  }
+}
+
+async function unary(bench: Bench): Promise<void> {
+  await withSubjects(bench, async (entries) => {
+    for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 800, inFlight: 8 });
+    for (const inFlight of IN_FLIGHT) {
+      const calls = inFlight === 1 ? 1_000 : inFlight * (inFlight === 32 ? 120 : 16);
+      await inRounds(bench, entries, `unary ${inFlight}`, () => ({ op: "unary", size: 64, calls, inFlight }));
+    }
+  });
+}
+
+/** Long enough to tell, short enough for all of them: what one measurement of a stream takes, in seconds. */
+const STREAM_SECONDS = 0.12;
+
+async function streams(bench: Bench): Promise<void> {
+  await withSubjects(bench, async (entries) => {
+    for (const kind of ["download", "upload", "exchange"] as const) {
+      for (const size of SIZES) {
+        const counts = new Map<string, number>();
+        for (const { name, worker } of entries) {
+          const first = Math.max(4, Math.min(200, Math.floor(2e6 / size)));
+          const { figures } = await worker.do({ op: "stream", kind, size, count: first });
+          const rate = figures?.["messages"] ?? 0;
+          counts.set(name, Math.max(4, Math.ceil(rate * STREAM_SECONDS)));
+        }
+        const able = entries.filter(({ name }) => counts.get(name)! > 0);
+        await inRounds(
+          bench,
+          able,
+          `${kind} ${size}`,
+          ({ name }) => ({ op: "stream", kind, size, count: counts.get(name)! }),
+        );
+      }
+    }
+  });
+}
+
+async function dial(bench: Bench): Promise<void> {
+  const { runtimes, samples, rounds, clear, secure, keyed, embedded } = bench;
+  const wanted: [Runtime, string, string, Target][] = OURS.flatMap((runtime) => [
+    [runtime, "direct", "direct", clear],
+    [runtime, "direct", "direct, TLS", secure],
+    [runtime, "webrtc", "webrtc", clear],
+    [runtime, "webrtc", "webrtc, with a key", keyed],
+    [runtime, "webrtc", "webrtc, embedded machine", embedded],
+    [runtime, "bare handshake", "bare handshake", clear],
+  ]);
+  wanted.push(["python", "direct", "direct", clear], ["python", "webrtc", "webrtc", clear]);
+  // Cold: the first dial of a process. Then, in the same processes, dial after dial.
+  for (let round = 0; round < rounds; round++) {
+    for (const [runtime, subject, title, target] of wanted) {
+      const worker = new Worker(runtimes, runtime, subject);
+      const first = await worker.do({ op: "dial", target, count: 1 });
+      const later = await worker.do({ op: "dial", target, count: 40 });
+      const figures = {
+        first: first.times?.[0] ?? NaN,
+        p50: quantile(later.times ?? [], 0.5),
+        p99: quantile(later.times ?? [], 0.99),
+        failures: (first.failures ?? 1) + (later.failures ?? 40),
+      };
+      add(samples, `${runtime}/${title}`, "dial", figures);
+      await worker.close();
+    }
+    // A signaling round trip is a unary call: the floor of a dial has two.
+    for (const runtime of OURS) {
+      const worker = new Worker(runtimes, runtime, "hand-framed fetch");
+      await worker.do({ op: "open", target: clear });
+      await worker.do({ op: "unary", size: 64, calls: 200, inFlight: 1 });
+      const { figures } = await worker.do({ op: "unary", size: 64, calls: 300, inFlight: 1 });
+      add(samples, `${runtime}/hand-framed fetch`, "signaling", { roundTrip: figures?.["p50"] ?? NaN });
+      await worker.close();
+    }
+  }
+}
+
+/** Back-to-back dials; the tail is what counts. */
+async function tail(bench: Bench, count: number): Promise<void> {
+  const { runtimes, samples, clear, embedded, log } = bench;
+  for (const runtime of OURS) {
+    for (const [title, target] of [["Go peer", clear], ["embedded machine", embedded]] as const) {
+      const worker = new Worker(runtimes, runtime, "webrtc");
+      const { times = [], failures = count, reasons = [] } = await worker.do({ op: "dial", target, count });
+      for (const reason of reasons) log(`${runtime}, dials of the ${title}: ${reason}`);
+      add(samples, `${runtime}/tail, ${title}`, "dial", {
+        p50: quantile(times, 0.5),
+        p99: quantile(times, 0.99),
+        most: Math.max(...times),
+        failures,
+        dials: count,
+      });
+      await worker.close();
+    }
+  }
+}
+
+async function memory(bench: Bench): Promise<void> {
+  const { runtimes, samples, clear } = bench;
+  for (const runtime of OURS) {
+    for (const subject of ["direct", "webrtc"]) {
+      const name = `${runtime}/${subject}`;
+      const worker = new Worker(runtimes, runtime, subject);
+      const look = async () => (await worker.do({ op: "memory", collect: true })).figures ?? {};
+      await worker.do({ op: "open", target: clear });
+      add(samples, name, "memory", { rest: (await look())["rss"] ?? NaN });
+      await worker.do({ op: "unary", size: 64, calls: 5_000, inFlight: 16 });
+      const before = (await look())["heap"] ?? NaN;
+      await worker.do({ op: "unary", size: 64, calls: 10_000, inFlight: 16 });
+      const after = (await look())["heap"] ?? NaN;
+      add(samples, name, "memory", { heapGrown: (after - before) * 1_000 });
+      await worker.do({ op: "hold", target: clear, count: 99 });
+      add(samples, name, "memory", { channels100: (await look())["rss"] ?? NaN });
+      await worker.close();
+      const redialer = new Worker(runtimes, runtime, subject);
+      await redialer.do({ op: "dial", target: clear, count: 1_000 });
+      const { figures } = await redialer.do({ op: "memory", collect: true });
+      add(samples, name, "memory", { redials1000: figures?.["rss"] ?? NaN });
+      await redialer.close();
+    }
+  }
+}
+
+async function cold(bench: Bench): Promise<void> {
+  const { runtimes, samples, clear, rounds } = bench;
+  const folder = join(ROOT, "tests/bench");
+  const programs: Record<string, string> = {
+    "import": `import "../../mod.ts";\n`,
+    "first answer": `import { createClient } from "@connectrpc/connect";
+import { dialDirect } from "../../mod.ts";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+const channel = await dialDirect("${clear.address}", { insecure: true });
+await createClient(ProbeService, channel).echo({ data: new Uint8Array(64) });
+await channel.close();
+`,
+    "bare fetch": `import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import "@connectrpc/connect";
+import { PayloadSchema } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+const message = toBinary(PayloadSchema, create(PayloadSchema, { data: new Uint8Array(64) }));
+const body = new Uint8Array([0, 0, 0, 0, message.length, ...message]);
+const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" };
+const url = "http://${clear.address}/viam_dial.probe.v1.ProbeService/Echo";
+const answer = new Uint8Array(await (await fetch(url, { method: "POST", headers, body })).arrayBuffer());
+fromBinary(PayloadSchema, answer.subarray(5, 5 + answer[4]!));
+`,
+    "nothing": "\n",
+  };
+  const files = Object.fromEntries(
+    Object.keys(programs).map((name) => [name, join(folder, `cold_${name.replace(" ", "_")}_made.ts`)]),
+  );
+  try {
+    for (const [name, text] of Object.entries(programs)) await writeFile(files[name]!, text);
+    // The first run of each fills the runtimes' caches.
+    for (let round = -1; round < Math.max(10, rounds); round++) {
+      for (const runtime of OURS) {
+        for (const name of Object.keys(programs)) {
+          const [command, ...args] = runtimes[runtime].filter((part) => !part.startsWith("--v8-flags"));
+          const start = performance.now();
+          await promisify(execFile)(command!, [...args, files[name]!], { cwd: ROOT, env: runtimes.env });
+          if (round >= 0) add(samples, `${runtime}/cold`, name, { ms: performance.now() - start });
+        }
+      }
+    }
+  } finally {
+    await Promise.all(Object.values(files).map((file) => rm(file, { force: true })));
+  }
+}
+
+export const GROWTH: Readonly<Record<"calls in flight" | "message bytes" | "channels", readonly number[]>> = {
+  "calls in flight": [1, 4, 16, 64, 256, 1_024],
+  "message bytes": [0, 1_024, 65_536, 1_048_576, 8_388_608, 33_554_400],
+  "channels": [1, 10, 50, 100, 200],
+};
+
+async function growth(bench: Bench): Promise<void> {
+  const { runtimes, clear } = bench;
+  for (const runtime of OURS) {
+    for (const subject of ["direct", "webrtc"]) {
+      const name = `${runtime}/${subject}`;
+      const worker = new Worker(runtimes, runtime, subject);
+      await worker.do({ op: "open", target: clear });
+      await worker.do({ op: "unary", size: 64, calls: 1_000, inFlight: 8 });
+      for (const inFlight of GROWTH["calls in flight"]) {
+        const calls = Math.max(500, inFlight * 4);
+        const answer = await worker.do({ op: "unary", size: 64, calls, inFlight });
+        note(bench, name, `calls in flight ${inFlight}`, answer);
+      }
+      for (const size of GROWTH["message bytes"]) {
+        const calls = Math.max(3, Math.min(200, Math.floor(1e7 / (size + 1))));
+        const answer = await worker.do({ op: "unary", size, calls, inFlight: 1 });
+        note(bench, name, `message bytes ${size}`, answer);
+      }
+      await worker.close();
+      const many = new Worker(runtimes, runtime, subject);
+      await many.do({ op: "open", target: clear });
+      let held = 1;
+      for (const count of GROWTH.channels) {
+        if (count > held) await many.do({ op: "hold", target: clear, count: count - held });
+        held = count;
+        note(
+          bench,
+          name,
+          `channels ${count}`,
+          await many.do({ op: "unary", size: 64, calls: 400, inFlight: 1 }),
+        );
+      }
+      await many.close();
+    }
+  }
+}
+
+/** The groups, in the order they run. */
+export const groups: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+  unary,
+  streams,
+  dial,
+  tail: (bench) => tail(bench, bench.rounds < 5 ? 100 : 2_000),
+  memory,
+  cold,
+  growth,
+};
