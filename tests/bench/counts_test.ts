@@ -20,7 +20,7 @@ const count = {
   listeners: 0,
   abortControllers: 0,
   framesWritten: 0,
-  bytesWritten: 0,
+
   framesRead: 0,
 };
 
@@ -39,7 +39,6 @@ function countFrames(): () => void {
         const send = channel.sendMessageBinary.bind(channel);
         replace(channel, "sendMessageBinary", (frame: Uint8Array) => {
           count.framesWritten++;
-          count.bytesWritten += frame.byteLength;
           return send(frame);
         });
         const onMessage = channel.onMessage.bind(channel);
@@ -71,7 +70,10 @@ function countGlobals(): () => void {
     }
   };
   const own = Object.hasOwn(AbortSignal.prototype, "addEventListener");
-  AbortSignal.prototype.addEventListener = function (...args: Parameters<typeof addEventListener>) {
+  AbortSignal.prototype.addEventListener = function (
+    this: AbortSignal,
+    ...args: Parameters<typeof addEventListener>
+  ) {
     count.listeners++;
     return addEventListener.apply(this, args);
   } as typeof addEventListener;
