@@ -78,7 +78,7 @@ export async function rawFrames(address: string): Promise<Subject> {
     address,
     {
       accept: (answer) => connection.setRemoteDescription(answer, "answer"),
-      addCandidate: (candidate, mid) => connection.addRemoteCandidate(candidate, mid),
+      addCandidate: (candidate, mid) => offer(connection, candidate, mid),
     },
     () => {},
   );
@@ -224,24 +224,33 @@ export async function barePair(): Promise<Subject> {
     answerer.setRemoteDescription(sdp, "offer");
     answerer.setLocalDescription("answer");
     described = true;
-    for (const { candidate, mid } of early) answerer.addRemoteCandidate(candidate, mid);
+    for (const { candidate, mid } of early) offer(answerer, candidate, mid);
   });
   answerer.onLocalDescription((sdp) => {
     caller.setRemoteDescription(sdp, "answer");
     answered = true;
-    for (const { candidate, mid } of late) caller.addRemoteCandidate(candidate, mid);
+    for (const { candidate, mid } of late) offer(caller, candidate, mid);
   });
   const late: { candidate: string; mid: string }[] = [];
   let answered = false;
   caller.onLocalCandidate((candidate, mid) => {
-    if (described) answerer.addRemoteCandidate(candidate, mid);
+    if (described) offer(answerer, candidate, mid);
     else early.push({ candidate, mid });
   });
   answerer.onLocalCandidate((candidate, mid) => {
-    if (answered) caller.addRemoteCandidate(candidate, mid);
+    if (answered) offer(caller, candidate, mid);
     else late.push({ candidate, mid });
   });
   caller.setLocalDescription("offer");
   await opened;
   return { close: async () => void await Promise.all(ends.map(({ close }) => close())) };
+}
+
+/** An exception that gets back into the engine ends the process; a pair that is open already refuses the rest. */
+function offer(connection: PeerConnection, candidate: string, mid: string): void {
+  try {
+    connection.addRemoteCandidate(candidate, mid);
+  } catch {
+    // Those before it have sufficed.
+  }
 }
