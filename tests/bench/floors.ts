@@ -221,7 +221,8 @@ export async function barePair(): Promise<Subject> {
   const early: { candidate: string; mid: string }[] = [];
   let described = false;
   caller.onLocalDescription((sdp) => {
-    answerer.setRemoteDescription(sdp, "offer");
+    // The answerer listens: the other way the engine drops most first hellos, and sends the next a second later.
+    answerer.setRemoteDescription(sdp.replace("a=setup:actpass", "a=setup:active"), "offer");
     answerer.setLocalDescription("answer");
     described = true;
     for (const { candidate, mid } of early) offer(answerer, candidate, mid);
