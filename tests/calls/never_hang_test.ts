@@ -70,13 +70,14 @@ test(
       await assertSettled([...calls, late[index]!.unavailable], at);
       // These need no connection to end.
       const [deadline, aborted] = await Promise.all([late[index]!.deadline, late[index]!.aborted]);
-      assert.equal(deadline.outcome, "DeadlineExceeded");
+      assert.equal(deadline.outcome, "DeadlineExceeded", "a call with a deadline");
       assert.ok(deadline.at < at, "the deadline came before the loss was known");
       assert.ok(aborted.at < at, `${aborted.outcome} after the loss was known`);
+      await within(LATE_MS, () => channel.closed);
       assert.equal(channel.state, "closed");
       const start = performance.now();
       const after = await settle(() => createClient(ProbeService, channel).echo({}));
-      assert.equal(after.outcome, "Unavailable");
+      assert.equal(after.outcome, "Unavailable", "a call on a closed channel");
       assert.ok(after.at - start < 500, "a call on a closed channel rejects at once");
       await channel.close();
     }
