@@ -31,6 +31,8 @@ export interface OnePortOptions {
   readonly runtime: Runtime;
   /** Whether a new connection hears nothing. */
   readonly silent: () => boolean;
+  /** Flow-control window of HTTP/2 uploads, in bytes; 4 MiB by default. */
+  readonly windowBytes?: number;
 }
 
 /** A port that speaks HTTP/1.1 and HTTP/2. */
@@ -54,7 +56,7 @@ const TLS_HANDSHAKE_RECORD = 0x16;
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
 /** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
-const SESSION = { maxSessionMemory: 256, settings: { initialWindowSize: WINDOW_BYTES } };
+const SESSION_MEMORY_MIB = 256;
 
 /**
  * What the other protocol gets for an answer. The Viam Python SDK greets every server with TLS first, so this is
@@ -68,7 +70,11 @@ const REFUSAL = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
  * the loopback instead, because a server that is handed sockets there drops request bodies under load.
  */
 export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort> {
-  const { hostname, handler } = options;
+  const { hostname, handler, windowBytes = WINDOW_BYTES } = options;
+  const session = {
+    maxSessionMemory: SESSION_MEMORY_MIB,
+    settings: { initialWindowSize: windowBytes },
+  };
   const sockets = new Set<net.Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   const closers: (() => Promise<void>)[] = [];
@@ -86,7 +92,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   async function clear(): Promise<
     { multiplexed: (socket: net.Socket) => void; simple: (socket: net.Socket) => void }
   > {
-    const multiplexed = trackSessions(http2.createServer(SESSION, handler));
+    const multiplexed = trackSessions(http2.createServer(session, handler));
     const simple = withoutTimeouts(http.createServer(handler));
     return options.runtime === "deno"
       ? {
@@ -132,7 +138,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
       };
     }
     const server = trackSessions(http2.createSecureServer({
-      ...SESSION,
+      ...session,
       ...tlsOptions,
       allowHTTP1: true,
     }, handler));
@@ -148,7 +154,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     server.on("session", (session: http2.ServerHttp2Session) => {
       sessions.add(session);
       // On Bun uploads then stand still.
-      if (options.runtime !== "bun") session.setLocalWindowSize?.(WINDOW_BYTES);
+      if (options.runtime !== "bun") session.setLocalWindowSize?.(windowBytes);
       session.on("close", () => sessions.delete(session));
       session.on("error", () => {});
     });

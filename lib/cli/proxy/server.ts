@@ -21,6 +21,9 @@ export interface ProxyOptions {
   readonly onCall?: (path: string, end: ForwardedEnd) => void;
 }
 
+/** What a caller may send ahead of the machine, in bytes. With megabytes Bun reads far more than that. */
+const WINDOW_BYTES = 262_144;
+
 /** Methods that are remembered. */
 const MAX_METHODS = 1_000;
 
@@ -96,5 +99,6 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
     handler,
     runtime: RUNTIME,
     silent: () => false,
+    windowBytes: WINDOW_BYTES,
   });
 }
