@@ -27,7 +27,10 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   }
   const unary = kind === "unary";
   if (runtime === "deno") {
-    return unary ? "fetch" : "fetch-http2";
+    // With TLS the handshake settles the version, and a proxy that has HTTP/1.1 alone will do for all but the last kind.
+    // In the clear it is settled beforehand: HTTP/1.1 is the faster one for short calls, and would take a connection
+    // for every stream.
+    return unary || (secure && kind !== "bidi_streaming") ? "fetch" : "fetch-http2";
   }
   if (unary) return "fetch";
   // Bun's fetch holds 256 requests a process: long streams would starve unary calls.
