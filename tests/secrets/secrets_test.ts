@@ -161,7 +161,7 @@ keepsSecrets("plaintext, with and without permission for it", async ({ keeper, m
 keepsSecrets(
   "a connection that is lost, comes back, and is lost for good",
   async ({ keeper, machine, options }) => {
-    const channel = await dial(machine.address, { ...options, timeoutMs: 1_000 });
+    const channel = await dial(machine.address, options);
     channel.addEventListener("reconnectfailed", ({ detail }) => keeper.show("reconnectfailed", detail));
     const pending = createClient(ProbeService, channel).hangUnary({}).catch((error) =>
       keeper.show("lost call", error)
@@ -235,7 +235,7 @@ test("no log line, event, error or inspection has a secret: TLS, with a key of t
     }
     await using machine = await startMachine({ auth: "none", tls: { cert, key } });
     for (const way of WAYS) {
-      const options: DialOptions = { ...way, ...keeper.ears, timeoutMs: 5_000 };
+      const options: DialOptions = { ...way, ...keeper.ears };
       const tls = { ca, cert: client.cert, key: client.key };
       const channel = await dial(machine.address, { ...options, tls });
       await use(keeper, channel);
