@@ -109,7 +109,8 @@ async function openChannel(
   const telemetry = findTelemetry(parsed);
   const trace = telemetry?.startDial(false);
   const timeline = createTimeline(options.logger, emit, trace);
-  const context: DialContext = { address, options, timeline };
+  const tokens = new Map<string, string>();
+  const context: DialContext = { address, options, timeline, tokens };
 
   const ways: Ways = { plan, address: parsed, entity, closed: closed.signal };
   const { link: first, reconnect } = await traced(trace, attemptDial(ways, context), ({ link }) => link.kind);
@@ -123,7 +124,7 @@ async function openChannel(
       const timeline = createTimeline(options.logger, emit, again);
       return traced(
         again,
-        reconnect({ address, options, timeline, reconnecting: true }, signal),
+        reconnect({ address, options, timeline, tokens, reconnecting: true }, signal),
         ({ kind }) => kind,
       );
     },

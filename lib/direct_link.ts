@@ -28,6 +28,8 @@ export interface DialContext {
   readonly timeline: TimelineRecorder;
   /** The connection before was lost, and others with it, perhaps. */
   readonly reconnecting?: boolean;
+  /** Tokens that servers have given to this channel: a reconnect begins with the one from before. */
+  readonly tokens?: Map<string, string>;
 }
 
 /** A server that was reached over HTTP, and the target it was reached as: downgraded, perhaps. */
@@ -156,9 +158,21 @@ export async function authorize(
   const { accessToken, credentials, externalAuth } = options;
   if (accessToken !== undefined) return fixedAuthorization(accessToken);
   if (credentials === undefined) return undefined;
-  const fetchToken = externalAuth === undefined
-    ? (by: AbortSignal) => authenticate(transportTo(server, options, undefined), entity, credentials, by)
-    : (by: AbortSignal) => fetchExternalToken(credentials, externalAuth, dial, by);
+  // One server's token is for no other, and what was sent with TLS goes nowhere without.
+  const key = `${urlOf(server.target)} ${entity}`;
+  const fetchToken = async (by: AbortSignal) => {
+    const token = externalAuth === undefined
+      ? await authenticate(transportTo(server, options, undefined), entity, credentials, by)
+      : await fetchExternalToken(credentials, externalAuth, dial, by);
+    dial.tokens?.set(key, token);
+    return token;
+  };
+  const before = dial.tokens?.get(key);
+  if (before !== undefined) {
+    // If the server no longer knows it, the first call fetches another.
+    timeline.remark("authenticate", `with the token from before, as ${entity}`);
+    return refreshedAuthorization(fetchToken, closed, before);
+  }
   const first = await timeline.step(
     "authenticate",
     () => `as ${entity} with ${credentials.type}`,
