@@ -323,7 +323,9 @@ function besideBulk(direction: "up" | "down"): Scenario {
 export const SOAK: Table = {
   id: "soak",
   title: "Again and again",
-  text: "Dial, call, close, 1,000 times, after 200 rounds of warming up.",
+  text:
+    "Dial, call, close, 1,000 times, after 200 rounds of warming up. Threads and descriptors must not grow; " +
+    "memory is what the process holds, with what its collector has not taken back yet, and has no bound here.",
   columns: ["a round", "threads", "descriptors", "memory a round"],
 };
 
@@ -342,7 +344,6 @@ const soak: Scenario = {
     const kib = grown("rssKiB") / ROUNDS;
     must(grown("threads") <= 0, `${grown("threads")} more threads`);
     must(grown("descriptors") <= 0, `${grown("descriptors")} more descriptors`);
-    must(kib <= 8, `${kib.toFixed(1)} KiB a round`);
     await leave(client);
     return [
       duration(tookMs / ROUNDS),
