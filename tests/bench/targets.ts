@@ -154,7 +154,7 @@ export const targets: readonly TargetRow[] = [
   ]),
   {
     key: "redial",
-    title: "WebRTC redial in one process / first dial",
+    title: "WebRTC redial with a warm token / first dial of the process",
     bound: "at most",
     limit: 0.8,
     ratios: (own) => over(own("dial.p50", "webrtc, with a key"), own("dial.first", "webrtc, with a key")),

@@ -49,7 +49,7 @@ test("judgeClock() has a word for more than a minute", () => {
   ];
   for (const [date, verdict, detail] of table) {
     const finding = judgeClock(date, NOW - 20, NOW + 20);
-    assert.equal(finding.verdict, verdict, date);
+    assert.equal(finding.verdict, verdict, String(date));
     assert.match(finding.detail, detail);
   }
 }, { pure: true });

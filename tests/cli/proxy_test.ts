@@ -74,7 +74,7 @@ test("servedProtocol() knows gRPC and gRPC-Web by their content types", () => {
     ["application/json", undefined],
     [undefined, undefined],
   ];
-  for (const [type, protocol] of table) assert.equal(servedProtocol(type), protocol, type);
+  for (const [type, protocol] of table) assert.equal(servedProtocol(type), protocol, String(type));
 }, { pure: true });
 
 test("parseTimeout() reads every unit, and refuses what is none", () => {
@@ -140,7 +140,7 @@ test("mayCall() lets programs and pages of this computer call, others only by na
       ["https://my.example:444", ["https://my.example"], false],
       ["https://any.example", ["*"], true],
     ];
-  for (const [origin, allowed, may] of table) assert.equal(mayCall(origin, allowed), may, origin);
+  for (const [origin, allowed, may] of table) assert.equal(mayCall(origin, allowed), may, String(origin));
 }, { pure: true });
 
 test("listenOn() reads ports and hosts with ports; a port alone is on the loopback", () => {

@@ -20,7 +20,7 @@ async function startServer(answer: (stream: http2.ServerHttp2Stream) => void) {
     session.on("error", () => {});
   });
   multiplexed.on("sessionError", () => {});
-  multiplexed.on("stream", (stream) => {
+  multiplexed.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.on("error", () => {});
     answer(stream);
   });

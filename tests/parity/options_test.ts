@@ -177,7 +177,7 @@ test(
       const sockets = new Set<Socket>();
       const server = createServer((socket) => {
         sockets.add(socket);
-        socket.on("error", () => {}).on("data", (bytes) => received.push(bytes));
+        socket.on("error", () => {}).on("data", (bytes: Buffer) => received.push(bytes));
         behave(socket);
       }).listen(0, "127.0.0.1");
       await once(server, "listening");
