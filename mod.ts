@@ -30,6 +30,7 @@ export type { Credentials, CredentialType } from "./lib/credentials.ts";
 export { AuthenticatedChannel, ViamChannel } from "./lib/channel.ts";
 export type { ChannelCore } from "./lib/channel.ts";
 export type { ChannelPath, ChannelState } from "./lib/reconnect.ts";
+export type { ChannelStats, WireStats } from "./lib/channel_stats.ts";
 export type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./lib/events.ts";
 export {
   AuthenticationError,

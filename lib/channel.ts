@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type { ChannelStats } from "./channel_stats.ts";
 import type { ReflectedServices } from "./core/reflected_services.ts";
 import type { TimelineEntry } from "./core/timeline.ts";
 import { createEventQueue } from "./event_queue.ts";
@@ -20,6 +21,8 @@ export interface ChannelCore {
   state(): ChannelState;
   /** The way that calls take now. */
   path(): ChannelPath;
+  /** What the channel has carried. */
+  stats(): ChannelStats;
   /** Resolves when closed; with an error, when not by `close()`. */
   readonly closed: Promise<Error | undefined>;
   /** Reports events from now on; returns a function that stops it. */
@@ -124,6 +127,26 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
   /** The way that calls take now. */
   get path(): ChannelPath {
     return this.#core.path();
+  }
+
+  /**
+   * Counts what the channel has carried since it was dialed, and looks at its connection as it is now. Cheap: nothing is
+   * asked of the machine.
+   *
+   * @example
+   * ```ts
+   * import { createClient } from "@connectrpc/connect";
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * await using channel = await dialDirect(machine.address, { insecure: true });
+   * await createClient(EchoService, channel).echo({ message: "hello" });
+   * console.log(channel.getStats().calls); // { started: 1, succeeded: 1, failed: 0, open: 0 }
+   * ```
+   */
+  getStats(): ChannelStats {
+    return this.#core.stats();
   }
 
   /** What happened during the dial, in milliseconds from its start. */
@@ -381,6 +404,11 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
   /** The way that calls take now. */
   get path(): ChannelPath {
     return this.channel.path;
+  }
+
+  /** Counts what the channel has carried since it was dialed, and looks at its connection as it is now. */
+  getStats(): ChannelStats {
+    return this.channel.getStats();
   }
 
   /** What happened during the dial, in milliseconds from its start. */

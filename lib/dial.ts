@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { AuthenticatedChannel, type ChannelCore, ViamChannel } from "./channel.ts";
 import type { Address } from "./core/address.ts";
+import { channelStats } from "./channel_stats.ts";
 import { backoffMs } from "./core/backoff.ts";
 import { Metadata } from "./core/metadata.ts";
 import { describeTarget, type DialPlan, planDial, type Target } from "./core/plan.ts";
@@ -13,6 +14,7 @@ import type { DialOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import { keepLink, type Link } from "./reconnect.ts";
 import { type ResolvedDialOptions, resolveDial } from "./resolve_options.ts";
+import { CallCounts } from "./core/call_counts.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { type DialTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline_recorder.ts";
@@ -131,6 +133,7 @@ async function openChannel(
   });
   emit({ type: "connected", kind: first.kind });
 
+  const counts = new CallCounts();
   const headers = new Metadata(options.headers.map(([name, value]): [string, string] => [name, value]));
   if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
   return {
@@ -142,10 +145,12 @@ async function openChannel(
       interceptors: [...telemetry === undefined ? [] : [telemetry.interceptor], ...options.interceptors],
       headers,
       authorization: first.authorization,
+      counts,
       maxBufferedBytes: options.maxBufferedBytes,
     }),
     state: () => kept.state,
     path: () => kept.link.path(),
+    stats: () => channelStats(counts, kept.reconnects, kept.link.wire?.()),
     closed: kept.closed,
     listen(listener) {
       listeners.add(listener);

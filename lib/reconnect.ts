@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { backoffMs } from "./core/backoff.ts";
+import type { WireStats } from "./channel_stats.ts";
 import type { ChannelKind, DialEvent } from "./events.ts";
 import { pause } from "./pause.ts";
 import type { Authorization } from "./rpc/authorization.ts";
@@ -17,6 +18,8 @@ export interface Link {
   readonly lost: Promise<Error>;
   /** Describes the way now. */
   readonly path: () => ChannelPath;
+  /** What the engine knows of the connection; undefined when there is none. */
+  readonly wire?: () => WireStats;
   /** Frees what it holds; idempotent. */
   close(): Promise<void>;
 }
@@ -45,6 +48,8 @@ export type ChannelState = "connected" | "reconnecting" | "closed";
 export interface KeptLink {
   readonly state: ChannelState;
   readonly link: Link;
+  /** Links after the first one. */
+  readonly reconnects: number;
   /** The carrier for a new call; a promise while there is none. */
   carrier(): Carrier | Promise<Carrier>;
   /** Resolves when closed: by `close()`, or with the error that no attempt could mend. */
@@ -71,6 +76,7 @@ export interface KeepOptions {
  */
 export function keepLink(first: Link, options: KeepOptions): KeptLink {
   let link = first;
+  let reconnects = 0;
   let state: ChannelState = "connected";
   let pending: Promise<Carrier> | undefined;
   let closing: Promise<void> | undefined;
@@ -122,6 +128,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
           throw stop.signal.reason;
         }
         link = next;
+        reconnects++;
         state = "connected";
         pending = undefined;
         options.onEvent({ type: "connected", kind: next.kind });
@@ -156,6 +163,9 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     },
     get link() {
       return link;
+    },
+    get reconnects() {
+      return reconnects;
     },
     carrier() {
       if (state === "connected") return link.carrier;

@@ -128,6 +128,12 @@ export async function connectByWebrtc(
       baseUrl: `https://${plan.host}`,
       lost: connection.lost,
       path: () => pathOf(connection.peer),
+      wire: () => ({
+        bytesSent: connection.peer.bytesSent(),
+        bytesReceived: connection.peer.bytesReceived(),
+        bufferedBytes: connection.peer.bufferedAmount(),
+        roundTripMs: connection.peer.roundTripMs(),
+      }),
       async close() {
         await Promise.all([connection.carrier.close(), signaled]);
       },

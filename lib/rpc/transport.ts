@@ -26,6 +26,7 @@ import type { Authorization } from "./authorization.ts";
 import { type Opener, openerWithToken } from "./authorized_call.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
+import { CallCounts } from "../core/call_counts.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { unaryCall } from "./unary_call.ts";
 
@@ -42,6 +43,8 @@ export interface TransportOptions {
   /** Metadata of every call; a call's own of the same name goes before it. */
   readonly headers?: Metadata;
   readonly authorization?: Authorization | undefined;
+  /** Told of every call; nobody is, by default. */
+  readonly counts?: CallCounts;
   /** What a slow reader of one stream may hold, in bytes. */
   readonly maxBufferedBytes: number;
 }
@@ -55,6 +58,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   const channelMetadata = new Metadata(options.headers);
   const channelHeaders = [...channelMetadata.lists()];
   const tokens = new TokenAdder();
+  const counts = options.counts ?? new CallCounts();
 
   /** The request metadata of one call: its own, then the channel's. */
   function metadataOf(header: HeadersInit | undefined): Metadata {
@@ -151,10 +155,19 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         : unaryCall(carrier, request, bytes, signal);
     };
     const { authorization } = options;
-    const answer =
-      await (authorization === undefined || isExempt(method)
+    counts.started++;
+    counts.sent(bytes.length);
+    let answer: UnaryAnswer;
+    try {
+      answer = await (authorization === undefined || isExempt(method)
         ? open(undefined)
         : authorized(authorization, signal, open));
+    } catch (error) {
+      counts.ended(error);
+      throw error;
+    }
+    counts.received(answer.message.length);
+    counts.ended(undefined);
     return {
       stream: false,
       service: method.parent,
@@ -200,6 +213,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
           (bytes) => parse(method, bytes),
           request.signal,
           options.maxBufferedBytes,
+          counts,
         );
         leave = opened.leave;
         return {
@@ -349,6 +363,7 @@ function streamingCall<T, O>(
   parseMessage: (bytes: Uint8Array) => O,
   signal: AbortSignal,
   maxBufferedBytes: number,
+  counts: CallCounts,
 ): StreamingAnswer<O> {
   const headers = Promise.withResolvers<Metadata>();
   headers.promise.catch(() => {}); // the reader may have left
@@ -369,9 +384,13 @@ function streamingCall<T, O>(
       answered = metadata;
       headers.resolve(metadata);
     },
-    message: (bytes) => received.push(bytes),
+    message: (bytes) => {
+      counts.received(bytes.length);
+      received.push(bytes);
+    },
     end: (end) => {
       finish();
+      counts.ended(end.error);
       if (end.error !== undefined) addHeaders(end.error, answered);
       received.end(end);
       if (end.error === undefined) headers.resolve(new Metadata());
@@ -379,6 +398,7 @@ function streamingCall<T, O>(
     },
   });
   received.attach(call);
+  counts.started++;
 
   function finish(): void {
     ended = true;
@@ -387,6 +407,7 @@ function streamingCall<T, O>(
   function abandon(reason: unknown): void {
     if (!ended) {
       finish();
+      counts.ended(reason);
       call.reset();
       headers.reject(reason);
     }
@@ -405,7 +426,9 @@ function streamingCall<T, O>(
         const next = await iterator.next();
         if (ended) return;
         if (next.done === true) return call.halfClose();
-        const room = call.send(toBytes(next.value), false);
+        const bytes = toBytes(next.value);
+        counts.sent(bytes.length);
+        const room = call.send(bytes, false);
         if (room !== undefined) await room;
       }
     } catch (error) {

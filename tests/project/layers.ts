@@ -45,7 +45,16 @@ const FILES: Record<string, readonly string[]> = {
   auth: ["lib/auth.ts"],
   // What users write and read, and the facts that every layer above `core` shares.
   words: [
-    ...["credentials", "deadline", "errors", "events", "logger", "options", "resolve_options"],
+    ...[
+      "channel_stats",
+      "credentials",
+      "deadline",
+      "errors",
+      "events",
+      "logger",
+      "options",
+      "resolve_options",
+    ],
     ...["pause", "permission", "runtime", "version"],
   ].map(inLibrary),
 };

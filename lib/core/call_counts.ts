@@ -1,0 +1,27 @@
+/** Counts what a transport's calls carry. A retry with a new token counts as the same call. */
+export class CallCounts {
+  started = 0;
+  succeeded = 0;
+  failed = 0;
+  messagesSent = 0;
+  messagesReceived = 0;
+  /** Of serialized messages, in bytes. */
+  bytesSent = 0;
+  /** Of serialized messages, in bytes. */
+  bytesReceived = 0;
+
+  sent(bytes: number): void {
+    this.messagesSent++;
+    this.bytesSent += bytes;
+  }
+
+  received(bytes: number): void {
+    this.messagesReceived++;
+    this.bytesReceived += bytes;
+  }
+
+  ended(error: unknown): void {
+    if (error === undefined) this.succeeded++;
+    else this.failed++;
+  }
+}
