@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import process from "node:process";
 import { createInterface } from "node:readline";
 import { buildGo } from "./requirements.ts";
 
@@ -27,7 +28,8 @@ export async function startGoMachine(...args: string[]): Promise<GoMachine> {
   return {
     address: host,
     async kill() {
-      program.kill("SIGKILL");
+      // Not by `program.kill`: Deno's closes the standard input first, at which the machine says goodbye.
+      process.kill(program.pid!, "SIGKILL");
       await exited;
     },
     async [Symbol.asyncDispose]() {
