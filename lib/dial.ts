@@ -4,7 +4,7 @@ import type { Address } from "./core/address.ts";
 import { channelStats } from "./channel_stats.ts";
 import { backoffMs } from "./core/backoff.ts";
 import { Metadata } from "./core/metadata.ts";
-import { describeTarget, type DialPlan, planDial, type Target } from "./core/plan.ts";
+import { describeTarget, type DialPlan, localNameOf, planDial, type Target } from "./core/plan.ts";
 import { toDialError } from "./dial_failure.ts";
 import { connectDirectly, type DialContext } from "./direct_link.ts";
 import type { DialAttempt } from "./errors.ts";
@@ -18,10 +18,7 @@ import { CallCounts } from "./core/call_counts.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { type DialTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline_recorder.ts";
-import { withHeadStart } from "./head_start.ts";
-import { findLocally, LOCAL_HEAD_START_MS, looksLocally } from "./local_link.ts";
 import { CLIENT_HEADER } from "./version.ts";
-import { connectByWebrtc } from "./webrtc_link.ts";
 
 /**
  * Connects to a machine by the best means: over WebRTC through a signaling server, or directly if it is local, has
@@ -186,6 +183,9 @@ async function traced<T>(
   }
 }
 
+/** How long the way through the cloud waits for a machine that was found, in milliseconds from there on. */
+const LOCAL_HEAD_START_MS = 300;
+
 /** Where a dial may lead. */
 interface Ways {
   readonly plan: DialPlan;
@@ -249,7 +249,11 @@ async function attemptDial(ways: Ways, context: DialContext): Promise<DialedLink
 async function dialEitherWay(ways: Ways, context: DialContext, signal: AbortSignal): Promise<DialedLink> {
   const { plan, address, entity, closed } = ways;
   const planned = (until: AbortSignal) => dialPlan(plan, entity, context, until, closed);
-  if (!looksLocally(address, context.options)) return await planned(signal);
+  if (!context.options.mdns || localNameOf(address) === undefined) return await planned(signal);
+  const [{ withHeadStart }, { findLocally }] = await Promise.all([
+    import("./head_start.ts"),
+    import("./local_link.ts"),
+  ]);
   const dialed = await withHeadStart<DialedLink>({
     async better(until, promise) {
       const local = await findLocally(address, context, until);
@@ -283,6 +287,8 @@ async function dialPlan(
   closed: AbortSignal,
 ): Promise<DialedLink> {
   if (plan.kind === "direct") return await dialTarget(plan.target, entity, context, signal, closed);
+  // What only WebRTC needs is loaded for it alone: a script that dials directly starts without.
+  const { connectByWebrtc } = await import("./webrtc_link.ts");
   const link = await connectByWebrtc(plan, entity, context, signal);
   if (link !== undefined) {
     return {

@@ -7,7 +7,6 @@ import { describeTarget, type Target, targetOf, urlOf } from "./core/plan.ts";
 import type { Credentials } from "./credentials.ts";
 import { type DirectCarrier, openDirectCarrier } from "./direct/direct_carrier.ts";
 import type { Endpoint, TlsSettings } from "./direct/endpoint.ts";
-import { probeTls } from "./direct/tls_probe.ts";
 import { insecureConnection } from "./dial_failure.ts";
 import { callQuietly } from "./logger.ts";
 import type { TlsOptions } from "./options.ts";
@@ -76,7 +75,11 @@ export async function reachServer(
 
   const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
   const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
-  const probe = () => timeline.step("tls", (answer) => TLS_ANSWERS[answer], () => probeTls(endpoint, signal));
+  const probe = () =>
+    timeline.step("tls", (answer) => TLS_ANSWERS[answer], async () => {
+      const { probeTls } = await import("./direct/tls_probe.ts");
+      return await probeTls(endpoint, signal);
+    });
   // When plaintext would do, asking first spares a failed handshake; when it would not, asking only explains one.
   if (!allowed || await probe() !== "plaintext") {
     try {

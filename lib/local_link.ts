@@ -7,18 +7,10 @@ import { findOnLocalNetwork } from "./direct/mdns_lookup.ts";
 import type { DialContext } from "./direct_link.ts";
 import type { TimelineRecorder } from "./timeline_recorder.ts";
 
-/** How long the way through the cloud waits for a machine that was found, in milliseconds from there on. */
-export const LOCAL_HEAD_START_MS = 300;
-
 /** A dial of a machine that was found on the local network. */
 export interface LocalDial {
   readonly plan: DialPlan;
   readonly context: DialContext;
-}
-
-/** Whether a dial looks for its machine on the local network, too. */
-export function looksLocally(address: Address, options: DialContext["options"]): boolean {
-  return options.mdns && localNameOf(address) !== undefined;
 }
 
 /**

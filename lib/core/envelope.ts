@@ -34,6 +34,17 @@ export function encodeEnvelopes(messages: readonly Uint8Array[]): Uint8Array<Arr
   return frames;
 }
 
+/** Byte strings, one after the other. */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /**
  * Reads a body of one message and trailers, uncompressed and whole: the answer to a unary call as every server writes
  * it. Undefined for anything else, which is for `EnvelopeReader` to judge.

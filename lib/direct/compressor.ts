@@ -1,6 +1,5 @@
-import { Buffer } from "node:buffer";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { COMPRESSED, encodeEnvelope, encodeEnvelopes } from "../core/envelope.ts";
+import { COMPRESSED, concatenate, encodeEnvelope, encodeEnvelopes } from "../core/envelope.ts";
 
 /** A way to make messages smaller (grpc/doc/compression.md). */
 export interface Compressor {
@@ -48,7 +47,7 @@ export function frameOf(message: Uint8Array, compressor: Compressor | undefined)
 /** Messages in their frames, one after the other. */
 export function framesOf(messages: readonly Uint8Array[], compressor: Compressor | undefined): Uint8Array {
   if (compressor === undefined) return encodeEnvelopes(messages);
-  return Buffer.concat(messages.map((message) => frameOf(message, compressor)));
+  return concatenate(messages.map((message) => frameOf(message, compressor)));
 }
 
 /** The compressor that an answer is read with, by its headers. */

@@ -9,7 +9,6 @@ import type { Runtime } from "../runtime.ts";
 import { loadGzip } from "./compressor.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
-import { createHttp2Carrier } from "./http2_carrier.ts";
 
 /** What a direct carrier is made with. */
 export interface DirectCarrierOptions {
@@ -69,15 +68,26 @@ export async function openDirectCarrier(
   function carrierOf(choice: CarrierChoice & string): Carrier {
     let carrier = carriers.get(choice);
     if (carrier === undefined) {
-      carrier = choice === "http2"
-        ? createHttp2Carrier(endpoint, shared)
-        : createFetchCarrier(endpoint, { ...shared, version: choice === "fetch" ? "any" : "http2" });
+      if (choice === "http2") throw new Error("native gRPC is asked for first, and loaded for that");
+      carrier = createFetchCarrier(endpoint, { ...shared, version: choice === "fetch" ? "any" : "http2" });
       carriers.set(choice, carrier);
     }
     return carrier;
   }
 
+  /** node:http2 takes as long to load as everything else together: only what needs it does. */
+  async function greetNatively(signal: AbortSignal): Promise<Greeting> {
+    const { createHttp2Carrier } = await import("./http2_carrier.ts");
+    signal.throwIfAborted();
+    if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
+    const carrier = createHttp2Carrier(endpoint, shared);
+    carriers.set("http2", carrier);
+    return await greet(carrier, "grpc", signal);
+  }
+
+  let closed = false;
   async function close(): Promise<void> {
+    closed = true;
     await Promise.all(Array.from(carriers.values(), (carrier) => carrier.close()));
   }
 
@@ -106,7 +116,7 @@ export async function openDirectCarrier(
       if (first.unreachable || speaks.grpc === false) throw first.error;
       speaks.grpcWeb = false;
     }
-    const second = await greet(carrierOf("http2"), "grpc", options.signal);
+    const second = await greetNatively(options.signal);
     if (!second.speaks) throw first?.error ?? second.error;
     speaks.grpc = true;
   }
@@ -115,7 +125,7 @@ export async function openDirectCarrier(
   /** A server that speaks gRPC-Web may speak native gRPC, too; asked when a call would need it. */
   function learnGrpc(): Promise<void> {
     learningGrpc ??= (async () => {
-      const greeting = await greet(carrierOf("http2"), "grpc", new AbortController().signal);
+      const greeting = await greetNatively(new AbortController().signal);
       speaks.grpc = greeting.speaks;
     })();
     return learningGrpc;

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { concatenate } from "../core/envelope.ts";
 import { connectionError } from "../core/connection_error.ts";
 import { formatTimeout } from "../core/grpc_status.ts";
 import type { Metadata } from "../core/metadata.ts";
@@ -162,7 +163,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
             return room;
           }
           const frame = frameOf(message, compressor);
-          single = single === undefined ? frame : concatenate(single, frame);
+          single = single === undefined ? frame : concatenate([single, frame]);
           if (last) start(single);
           return undefined;
         },
@@ -206,11 +207,4 @@ function linkSignals(
       other.removeEventListener("abort", abort);
     },
   };
-}
-
-function concatenate(one: Uint8Array, other: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(one.length + other.length);
-  both.set(one);
-  both.set(other, one.length);
-  return both;
 }

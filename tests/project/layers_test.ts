@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "../harness.ts";
 import { brokenArrows, findCycle, type ImportGraph } from "./layers.ts";
-import { codeAlone, importsOf, readSource, resolveImport, sourceFiles } from "./source.ts";
+import { codeAlone, importsOf, loadedWith, readSource, resolveImport, sourceFiles } from "./source.ts";
 
 /** What the sans-I/O core may not touch: whatever differs from one run to the next. */
 const IMPURE =
@@ -40,6 +40,18 @@ test("importsOf() finds every import and nothing in comments or text", () => {
     'import { k } from "./k.ts";',
   ].join("\n");
   assert.deepEqual(importsOf(text), ["a", "c", "d", "e", "f", "g", "k"].map((name) => `./${name}.ts`));
+}, { pure: true });
+
+test("loadedWith() finds static imports of values alone", () => {
+  const text = [
+    'import a, { type B } from "./a.ts";',
+    'import type {\n  C,\n} from "./c.ts";',
+    'export * from "./d.ts";',
+    'export type { E } from "./e.ts";',
+    'import "./f.ts";',
+    'const g = await import("./g.ts");',
+  ].join("\n");
+  assert.deepEqual(loadedWith(text), ["a", "d", "f"].map((name) => `./${name}.ts`));
 }, { pure: true });
 
 test("codeAlone() keeps code and drops comments and text", () => {
@@ -102,6 +114,28 @@ test("node-datachannel and multicast-dns have one importer each, connect-node at
   assert.deepEqual(await importers("node-datachannel"), ["lib/webrtc/peer.ts"]);
   assert.deepEqual(await importers("multicast-dns"), ["lib/direct/mdns.ts"]);
   assert.ok((await importers("@connectrpc/connect-node")).length <= 1);
+});
+
+test("mod.ts starts with protobuf and Connect alone: node:, the engine and mDNS are loaded when used", async () => {
+  const foreign = new Set<string>();
+  const seen = new Set<string>();
+  const next = ["mod.ts"];
+  for (let path = next.pop(); path !== undefined; path = next.pop()) {
+    if (seen.has(path)) continue;
+    seen.add(path);
+    for (const specifier of loadedWith(await readSource(path))) {
+      if (specifier.startsWith(".")) next.push(resolveImport(path, specifier));
+      else foreign.add(specifier);
+    }
+  }
+  assert.ok(seen.has("lib/dial.ts") && !seen.has("lib/webrtc_link.ts"));
+  assert.deepEqual([...foreign].toSorted(), [
+    "@bufbuild/protobuf",
+    "@bufbuild/protobuf/codegenv2",
+    "@bufbuild/protobuf/wkt",
+    "@connectrpc/connect",
+    "@connectrpc/connect/protocol",
+  ]);
 });
 
 test("the core is free of I/O, clocks, timers, randomness and promises", async () => {

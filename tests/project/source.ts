@@ -51,6 +51,14 @@ export function importsOf(text: string): string[] {
   return [...specifiers].map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!);
 }
 
+/** What is loaded with a file: its static imports and re-exports, without those of types alone. */
+export function loadedWith(text: string): string[] {
+  const specifiers = withoutComments(text).matchAll(
+    /(?:^|[;}\s])(?:import|export)\s(?!\s*type\s)[^;"'`]*?\bfrom\s*"([^"]+)"|(?:^|[;}\s])import\s*"([^"]+)"/g,
+  );
+  return [...specifiers].map(([, from, bare]) => (from ?? bare)!);
+}
+
 /** The path from the root that a relative specifier in `path` names; any other specifier as it is. */
 export function resolveImport(path: string, specifier: string): string {
   return specifier.startsWith(".") ? posix.join(posix.dirname(path), specifier) : specifier;

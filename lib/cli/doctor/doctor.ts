@@ -18,7 +18,6 @@ import {
   transportTo,
 } from "../../direct_link.ts";
 import { AuthenticationError, DialError, DialPermissionError, HostOfflineError } from "../../errors.ts";
-import { looksLocally } from "../../local_link.ts";
 import { quietLogger } from "../../logger.ts";
 import type { DialOptions, TlsOptions } from "../../options.ts";
 import { type ResolvedDialOptions, resolveDial } from "../../resolve_options.ts";
@@ -133,7 +132,7 @@ function describePlan(plan: DialPlan): string {
 async function examine(patient: Patient, terminal: Terminal): Promise<Examined> {
   const { plan, ladder, resolved } = patient;
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan.kind === "webrtc")));
-  const local = looksLocally(patient.address, resolved) &&
+  const local = resolved.mdns && localNameOf(patient.address) !== undefined &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(patient.address, signal)) === true;
   const target = plan.kind === "direct" ? plan.target : plan.signaling;
   const tls = plan.kind === "direct" || plan.ownSignaling ? tlsOfMachine(target, resolved) : resolved.tls;
