@@ -11,6 +11,13 @@ const MIB = 1024 * 1024;
 const MESSAGE_BYTES = 64 * 1024;
 const MESSAGES = 200 * 16; // 200 MiB
 const BUDGET_BYTES = 64 * MIB;
+/** By how much memory may rise while a reader stalls; without a budget it would be 200 MiB and more. */
+const MOST_RISEN_BYTES = BUDGET_BYTES + 96 * MIB;
+/**
+ * How often that may be tried, all rounds against the memory before the first: what is held is the same in each, what
+ * is to be collected depends on when an overloaded machine gives the collector its turn.
+ */
+const ROUNDS = 3;
 
 /** Memory of this process, in bytes. */
 function resident(): number {
@@ -59,39 +66,40 @@ for (const { name, options } of lanes) {
       for await (const _ of probe.download({ size: MESSAGE_BYTES, count: 640 }));
       await probe.upload(messages(640));
       const before = resident();
-      let most = before;
-      const watching = setInterval(() => most = Math.max(most, resident()), 10);
-      const download = probe.download({ size: MESSAGE_BYTES, count: MESSAGES })[Symbol.asyncIterator]();
-      assert.equal((await download.next()).done, false);
-      const upload = probe.upload(messages(MESSAGES));
-      let isUploaded = false;
-      const summary = upload.finally(() => isUploaded = true);
-      const busy = await timed(() => probe.echo({ data }), () => isUploaded);
-      assert.equal((await summary).bytes, BigInt(MESSAGES * MESSAGE_BYTES));
-      clearInterval(watching);
-      const risen = most - before;
-      console.log(
-        `${name}: unary p50 ${percentile(idle, 0.5)}, p99 ${percentile(idle, 0.99)} ms idle; ` +
-          `p50 ${percentile(busy, 0.5)}, p99 ${percentile(busy, 0.99)} ms beside (${busy.length} calls); ` +
-          `memory rose by ${Math.round(risen / MIB)} MiB`,
-      );
-      // Less than 96 MiB over the budget on a machine that is not overloaded; where it is, what is to be collected waits
-      // for its collector. A reader without a budget would hold 200 MiB and more on top of that.
-      assert.ok(risen < BUDGET_BYTES + 128 * MIB, `${Math.round(risen / MIB)} MiB`);
+      let risen = Infinity;
+      for (let round = 0; round < ROUNDS && risen >= MOST_RISEN_BYTES; round++) {
+        let most = resident();
+        const watching = setInterval(() => most = Math.max(most, resident()), 10);
+        const download = probe.download({ size: MESSAGE_BYTES, count: MESSAGES })[Symbol.asyncIterator]();
+        assert.equal((await download.next()).done, false);
+        const upload = probe.upload(messages(MESSAGES));
+        let isUploaded = false;
+        const summary = upload.finally(() => isUploaded = true);
+        const busy = await timed(() => probe.echo({ data }), () => isUploaded);
+        assert.equal((await summary).bytes, BigInt(MESSAGES * MESSAGE_BYTES));
+        clearInterval(watching);
+        risen = most - before;
+        console.log(
+          `${name}: unary p50 ${percentile(idle, 0.5)}, p99 ${percentile(idle, 0.99)} ms idle; ` +
+            `p50 ${percentile(busy, 0.5)}, p99 ${percentile(busy, 0.99)} ms beside (${busy.length} calls); ` +
+            `memory rose by ${Math.round(risen / MIB)} MiB`,
+        );
 
-      let read = 1;
-      if (isHeld) {
-        // HTTP has held it back; it is all still to come.
-        while (!(await download.next()).done) read++;
-        assert.equal(read, MESSAGES);
-      } else {
-        // A data channel has no window a stream: this one was given up at its budget.
-        const error = await rejection(async () => {
+        let read = 1;
+        if (isHeld) {
+          // HTTP has held it back; it is all still to come.
           while (!(await download.next()).done) read++;
-        });
-        assert.equal(error.code, Code.ResourceExhausted);
-        assert.match(error.message, /maxBufferedBytes/);
+          assert.equal(read, MESSAGES);
+        } else {
+          // A data channel has no window a stream: this one was given up at its budget.
+          const error = await rejection(async () => {
+            while (!(await download.next()).done) read++;
+          });
+          assert.equal(error.code, Code.ResourceExhausted);
+          assert.match(error.message, /maxBufferedBytes/);
+        }
       }
+      assert.ok(risen < MOST_RISEN_BYTES, `${Math.round(risen / MIB)} MiB`);
       assert.equal((await probe.echo({ data })).data.length, 64);
     },
     { timeoutMs: 120_000 },
