@@ -52,13 +52,13 @@ export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
 export function readSingleAnswer(
   body: Uint8Array,
   maxMessageBytes: number,
-): { readonly message: Uint8Array; readonly trailers: Uint8Array } | undefined {
+): { readonly message: Uint8Array; readonly trailersAt: number } | undefined {
   if (body.length < 10 || body[0] !== 0) return undefined;
   const length = readLength(body, 0);
   const at = 5 + length;
   if (length > maxMessageBytes || at + 5 > body.length || body[at] !== TRAILERS) return undefined;
   if (at + 5 + readLength(body, at) !== body.length) return undefined;
-  return { message: body.subarray(5, at), trailers: body.subarray(at + 5) };
+  return { message: body.subarray(5, at), trailersAt: at + 5 };
 }
 
 function readLength(bytes: Uint8Array, frame: number): number {

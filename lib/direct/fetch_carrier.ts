@@ -41,9 +41,9 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   const closing = new AbortController();
   let closed = false;
   /** Made of metadata that comes again. */
-  let last: { readonly metadata: Metadata; readonly headers: [string, string][] } | undefined;
+  let last: { readonly metadata: Metadata; readonly headers: HeadersInit } | undefined;
 
-  function headersOf({ metadata, constant, timeoutMs }: CallRequest): [string, string][] {
+  function headersOf({ metadata, constant, timeoutMs }: CallRequest): HeadersInit {
     if (constant === true && last?.metadata === metadata && timeoutMs === undefined) return last.headers;
     const headers: [string, string][] = [
       ...metadata,
@@ -52,7 +52,12 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       ...(compressor === undefined ? [] : compressionHeaders(compressor)),
     ];
     if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs)]);
-    else if (constant === true) last = { metadata, headers };
+    else if (constant === true) {
+      // Bun takes an object sooner than pairs, Deno pairs; where a name comes twice, only pairs will do.
+      const object = options.runtime === "bun" ? Object.fromEntries(headers) : {};
+      last = { metadata, headers: Object.keys(object).length === headers.length ? object : headers };
+      return last.headers;
+    }
     return headers;
   }
 

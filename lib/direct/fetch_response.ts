@@ -40,7 +40,7 @@ export async function readUnaryResponse(
   const body = new Uint8Array(await response.arrayBuffer());
   // Nearly every answer: one message, and trailers that say OK and nothing else.
   const single = readSingleAnswer(body, options.maxMessageBytes);
-  if (single !== undefined && isPlainOk(single.trailers)) {
+  if (single !== undefined && isPlainOk(body, single.trailersAt)) {
     return { headers, message: single.message, trailers: new Metadata() };
   }
   return await new Promise((resolve, reject) => {

@@ -5,6 +5,7 @@ export type FetchVersion = "any" | "http2";
 
 /** `fetch`, set up for one server. */
 export interface RuntimeFetch {
+  /** Adds to `init`. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Frees the sockets that are its own. */
   close(): Promise<void>;
@@ -30,7 +31,7 @@ export function createRuntimeFetch(
   if (runtime === "deno") return denoFetch(endpoint, version);
   const init = runtime === "bun" ? bunInit(endpoint, version) : {};
   return {
-    fetch: (url, request) => fetch(url, { ...init, ...request }),
+    fetch: (url, request) => fetch(url, Object.assign(request, init)),
     close: () => Promise.resolve(),
   };
 }
@@ -46,7 +47,7 @@ function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
   });
   let open = true;
   return {
-    fetch: (url, request) => fetch(url, { ...request, client } as RequestInit),
+    fetch: (url, request) => fetch(url, Object.assign(request, { client })),
     close() {
       if (open) client.close();
       open = false;

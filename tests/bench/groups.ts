@@ -97,12 +97,25 @@ async function withSubjects(bench: Bench, use: (entries: Entry[]) => Promise<voi
   }
 }
 
+/** What one measurement of unary calls takes, in seconds. */
+const UNARY_SECONDS = 0.25;
+
 async function unary(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
-    for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 800, inFlight: 8 });
+    // Compilers need some thousand calls until they are done.
+    for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 3_000, inFlight: 32 });
     for (const inFlight of IN_FLIGHT) {
-      const calls = inFlight === 1 ? 1_000 : inFlight * (inFlight === 32 ? 120 : 16);
-      await inRounds(bench, entries, `unary ${inFlight}`, () => ({ op: "unary", size: 64, calls, inFlight }));
+      const calls = new Map<string, number>();
+      for (const { name, worker } of entries) {
+        const { figures } = await worker.do({ op: "unary", size: 64, calls: inFlight * 4 + 100, inFlight });
+        calls.set(name, Math.ceil(Math.max(inFlight * 4, 200, (figures?.["rate"] ?? 0) * UNARY_SECONDS)));
+      }
+      await inRounds(
+        bench,
+        entries,
+        `unary ${inFlight}`,
+        ({ name }) => ({ op: "unary", size: 64, calls: calls.get(name)!, inFlight }),
+      );
     }
   });
 }
