@@ -16,7 +16,7 @@ import { connectWebrtc, type WebrtcConnection } from "./webrtc/webrtc_connection
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
 const HEDGE_ATTEMPTS = 3;
-const HEDGE_MS = 30;
+const HEDGE_MS = 15;
 
 /**
  * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
@@ -82,7 +82,7 @@ export async function connectByWebrtc(
             host: plan.host,
             iceServers,
             relayOnly,
-            candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
+            candidatesFirst: config.engine === "libdatachannel",
             maxMessageBytes: MAX_MESSAGE_BYTES,
             signal: by,
             onProgress(reached) {
@@ -97,7 +97,7 @@ export async function connectByWebrtc(
       },
       attempts: HEDGE_ATTEMPTS,
       // On a slow network everything takes longer: an answer that took its time says so.
-      delayMs: () => Math.max(HEDGE_MS, 3 * answeredAfterMs),
+      delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
       retryable: isBadLuck,
       discard: ({ carrier }) => carrier.close(),
       signal,
