@@ -51,10 +51,9 @@ export async function openDirectCarrier(
   };
   const tls = endpoint.tls ?? {};
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
-    tls.serverName !== undefined || tls.minVersion === "TLSv1.3" ||
-    (tls.rejectUnauthorized === false && runtime !== "bun") ||
-    // Node's fetch takes no certificates.
-    (runtime === "node" && (tls.ca !== undefined || tls.cert !== undefined));
+    // What Deno's and Bun's fetch cannot be told; on Node node:https takes every setting.
+    (runtime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
+    (runtime === "deno" && tls.rejectUnauthorized === false);
   const carriers = new Map<CarrierChoice & string, Carrier>();
   const speaks: { grpcWeb: boolean | undefined; grpc: boolean | undefined } = {
     grpcWeb: protocol === "grpc" || needsNode ? false : protocol === "grpc-web" ? true : undefined,

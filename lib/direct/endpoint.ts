@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from "node:tls";
 import { joinHostPort } from "../core/address.ts";
 
 /** TLS settings of a connection. */
@@ -32,4 +33,19 @@ export function targetOf(endpoint: Endpoint): string {
 export function originOf(endpoint: Endpoint): string {
   const host = endpoint.unixPath === undefined ? joinHostPort(endpoint.hostname, endpoint.port) : "localhost";
   return `${endpoint.secure ? "https" : "http"}://${host}`;
+}
+
+/** The settings as `node:tls` has them. */
+export function nodeTlsOptions(
+  tls: TlsSettings,
+): Pick<ConnectionOptions, "ca" | "cert" | "key" | "servername" | "rejectUnauthorized" | "minVersion"> {
+  const { ca, cert, key, serverName, rejectUnauthorized, minVersion = "TLSv1.2" } = tls;
+  return {
+    minVersion,
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
 }

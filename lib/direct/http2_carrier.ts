@@ -90,6 +90,8 @@ class Http2Call implements Call {
   readonly #request: CallRequest;
   readonly #listener: EndingListener;
   readonly #target: string;
+  /** Set where node:http2 would say it wrongly: Node's leaves an IPv6 address without brackets (RFC 3986, 3.2.2). */
+  readonly #authority: string | undefined;
   readonly #onOver: () => void;
   readonly #envelopes: EnvelopeReader;
   #stream: ClientHttp2Stream | undefined;
@@ -122,6 +124,7 @@ class Http2Call implements Call {
     this.#request = request;
     this.#listener = listener;
     this.#target = target;
+    this.#authority = target.startsWith("[") ? target : undefined;
     this.#options = options;
     this.#envelopes = new EnvelopeReader(options.maxMessageBytes);
     this.#onOver = onOver;
@@ -134,7 +137,9 @@ class Http2Call implements Call {
     let refused = false;
     let stream: ClientHttp2Stream;
     try {
-      stream = session.http2.request(requestHeaders(this.#request, this.#options.compressor));
+      stream = session.http2.request(
+        requestHeaders(this.#request, this.#authority, this.#options.compressor),
+      );
     } catch (error) {
       release();
       if (!this.#isRefused(session, error)) throw error;
@@ -415,13 +420,18 @@ function codeFromReset(rstCode: number): Code {
   }
 }
 
-function requestHeaders(request: CallRequest, compressor: Compressor | undefined): OutgoingHttpHeaders {
+function requestHeaders(
+  request: CallRequest,
+  authority: string | undefined,
+  compressor: Compressor | undefined,
+): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const [name, values] of request.metadata.lists()) {
     headers[name] = values.length === 1 ? values[0]! : [...values];
   }
   headers[":method"] = "POST";
   headers[":path"] = request.path;
+  if (authority !== undefined) headers[":authority"] = authority;
   headers["content-type"] = "application/grpc+proto";
   headers["te"] = "trailers";
   if (compressor !== undefined) Object.assign(headers, Object.fromEntries(compressionHeaders(compressor)));

@@ -6,7 +6,7 @@ import { Http2FrameFilter } from "../core/http2_frame_filter.ts";
 import { goawayFilter } from "../core/http2_goaway.ts";
 import { InitialWindow, SETTINGS } from "../core/http2_initial_window.ts";
 import type { Runtime } from "../runtime.ts";
-import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
+import { type Endpoint, nodeTlsOptions, originOf, targetOf } from "./endpoint.ts";
 import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 
 /** A session that can take calls. */
@@ -54,7 +54,9 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
   const place = endpoint.unixPath === undefined
     ? { host: endpoint.hostname, port: endpoint.port, noDelay: true }
     : { path: endpoint.unixPath };
-  const tlsOptions = endpoint.secure ? tlsOptionsOf(endpoint) : undefined;
+  const tlsOptions: ConnectionOptions | undefined = endpoint.secure
+    ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) }
+    : undefined;
   const sessions = new Set<Session>();
   /** Sockets that are being connected. */
   const sockets = new Set<Socket>();
@@ -194,19 +196,6 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
 }
 
 const REFUSED_STREAM = 7;
-
-function tlsOptionsOf(endpoint: Endpoint): ConnectionOptions {
-  const { ca, cert, key, serverName, rejectUnauthorized, minVersion } = endpoint.tls ?? {};
-  return {
-    ALPNProtocols: ["h2"],
-    minVersion: minVersion ?? "TLSv1.2",
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  };
-}
 
 /**
  * Flow-control windows: what a fast link needs at a round trip of some 20 ms. The session's is twice a stream's and no

@@ -326,9 +326,14 @@ function toCandidate(
   };
 }
 
+/**
+ * Closes a channel, unless it is closing already: with the other side's close under way on a thread of the engine, a
+ * second one lets go of the callback before it is called, and a callback that was never called keeps Node's process
+ * alive. Closing the connection closes what was never open.
+ */
 function closeQuietly(channel: DataChannel): void {
   try {
-    channel.close();
+    if (channel.isOpen()) channel.close();
   } catch {
     // Closed already.
   }

@@ -10,10 +10,11 @@ import { livePeers } from "../../lib/webrtc/peer.ts";
 import { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { dial, DialOptions, type ViamChannel } from "../../mod.ts";
+import { RUNTIME } from "../../lib/runtime.ts";
 
 const [address = "", apiKey = "", apiKeyId = "", scenario = ""] = process.argv.slice(2);
 
-const collect: () => void = "Bun" in globalThis
+const collect: () => void = RUNTIME === "bun"
   ? () => (globalThis as unknown as { Bun: { gc(force: boolean): void } }).Bun.gc(true)
   : (globalThis as unknown as { gc(): void }).gc;
 

@@ -9,7 +9,7 @@ async function run(scenario: string): Promise<string> {
   await using machine = await startMachine();
   await using child = startProgram("tests/channel/collected_program.ts", {
     args: [machine.address, machine.apiKey, machine.apiKeyId, scenario],
-    permissions: ["--allow-all", "--v8-flags=--expose-gc"],
+    exposeGc: true,
   });
   const said = await child.line();
   if (scenario.startsWith("lost")) {

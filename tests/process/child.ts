@@ -13,6 +13,8 @@ export interface ChildOptions {
   readonly args?: readonly string[];
   /** Deno's permissions, such as `--allow-net`; all of them by default. Bun has none to give. */
   readonly permissions?: readonly string[];
+  /** Lets the program collect garbage by `gc()`; on Bun it has `Bun.gc` anyway. */
+  readonly exposeGc?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** A program with arguments that runs it, such as `unshare --net`. */
   readonly within?: readonly string[];
@@ -47,8 +49,13 @@ export interface Child extends AsyncDisposable {
 
 /** Starts a program, named from the root of the project. */
 export function startProgram(program: string, options: ChildOptions = {}): Child {
-  const { args = [], permissions = ["--allow-all"], env = {}, within = [], input } = options;
-  const before = runtime === "deno" ? ["run", "--no-prompt", "--no-check", ...permissions] : [];
+  const { args = [], permissions = ["--allow-all"], env = {}, within = [], input, exposeGc = false } =
+    options;
+  const before = runtime === "deno"
+    ? ["run", "--no-prompt", "--no-check", ...permissions, ...(exposeGc ? ["--v8-flags=--expose-gc"] : [])]
+    : runtime === "node" && exposeGc
+    ? ["--expose-gc"]
+    : [];
   const [command, ...rest] = [...within, process.execPath, ...before, program, ...args];
   const child = spawn(command!, rest, {
     cwd: ROOT,

@@ -77,7 +77,8 @@ export async function withSession<T>(
   use: (session: http2.ClientHttp2Session) => Promise<T>,
   options: http2.SecureClientSessionOptions = {},
 ): Promise<T> {
-  const session = http2.connect(url, options);
+  // On Node a session that holds more than 10 MB, by default, ends the call that is to send more.
+  const session = http2.connect(url, { maxSessionMemory: 64, ...options });
   const failed = new Promise<never>((_, reject) => session.on("error", reject));
   failed.catch(() => {});
   const closed = new Promise<void>((resolve) => session.on("close", () => resolve()));

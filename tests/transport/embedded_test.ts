@@ -1,7 +1,6 @@
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { dial, DialOptions } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
-import { runtime } from "../harness.ts";
 import { type Opened, testTransport } from "./suite.ts";
 
 async function open(machineOptions: MachineOptions, options: DialOptions): Promise<Opened> {
@@ -56,8 +55,7 @@ testTransport({
 
 testTransport({
   name: "embedded machine over TLS",
-  // Node's fetch takes no certificates.
-  paths: [runtime === "node" ? "grpc" : "grpc-web"],
+  paths: ["grpc-web"],
   keepsLists: false,
   open: () => openSecure({ disableWebrtc: true }),
 });

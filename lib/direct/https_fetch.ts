@@ -1,0 +1,59 @@
+import type { Agent, RequestOptions } from "node:https";
+import type { IncomingMessage } from "node:http";
+import type { ReadableStream as NodeReadableStream } from "node:stream/web";
+import { nodeTlsOptions, type TlsSettings } from "./endpoint.ts";
+import type { RuntimeFetch } from "./runtime_fetch.ts";
+
+/** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
+const NULL_BODY = new Set([204, 205, 304]);
+
+/** `fetch` over `node:https`, for Node, whose own takes no TLS settings. It speaks HTTP/1.1, as that one does. */
+export function createHttpsFetch(tls: TlsSettings): RuntimeFetch {
+  let agent: Agent | undefined;
+  return {
+    async fetch(url, init) {
+      const [https, { Readable, pipeline }] = await Promise.all([
+        import("node:https"),
+        import("node:stream"),
+      ]);
+      agent ??= new https.Agent({ keepAlive: true, ...nodeTlsOptions(tls) });
+      const { method = "GET", headers, signal, body } = init;
+      const options: RequestOptions = { method, agent, headers: nodeHeaders(new Headers(headers)) };
+      return await new Promise((resolve, reject) => {
+        const request = https.request(url, { ...options, ...(signal ? { signal } : {}) });
+        request.on("error", reject);
+        request.on("response", (response) => {
+          // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
+          response.on("error", () => {});
+          resolve(webResponse(response, Readable.toWeb(response) as ReadableStream<Uint8Array>));
+        });
+        if (body instanceof ReadableStream) {
+          pipeline(Readable.fromWeb(body as NodeReadableStream), request, (error) => {
+            if (error) reject(error);
+          });
+        } else {
+          request.end(body ?? undefined);
+        }
+      });
+    },
+    close() {
+      agent?.destroy();
+      return Promise.resolve();
+    },
+  };
+}
+
+function nodeHeaders(headers: Headers): Record<string, string> {
+  return Object.fromEntries(headers);
+}
+
+function webResponse(response: IncomingMessage, body: ReadableStream<Uint8Array>): Response {
+  const { statusCode: status = 0, rawHeaders } = response;
+  const headers = new Headers();
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    headers.append(rawHeaders[index]!, rawHeaders[index + 1]!);
+  }
+  if (!NULL_BODY.has(status)) return new Response(body, { status, headers });
+  response.resume();
+  return new Response(null, { status, headers });
+}
