@@ -25,6 +25,9 @@ const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
 /** How often a call is started that sessions refuse unread. */
 const MOST_TRIES = 3;
 
+/** What every server's first window holds: 65,535 bytes, unless it says otherwise, and none is known to say less. */
+const SHORT_REQUEST_BYTES = 32 * 1024;
+
 /** Bytes of request messages that may wait for the network, a call. */
 const UPLOAD_BUFFER_BYTES = 256 * 1024;
 
@@ -35,14 +38,14 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
   let closed = false;
   const open = new Set<Http2Call>();
 
-  function sessionFor(): Session | Promise<Session> {
-    if (ready !== undefined) return ready.acquire();
+  function sessionFor(short: boolean): Session | Promise<Session> {
+    if (ready !== undefined) return ready.acquire(short);
     pool ??= createSessionPool(endpoint, options).then((made) => {
       ready = made;
       if (closed) made.close();
       return made;
     });
-    return pool.then((made) => made.acquire());
+    return pool.then((made) => made.acquire(short));
   }
 
   return {
@@ -55,6 +58,10 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
         () => {
           open.delete(call);
         },
+        // In a turn of its own: no event comes before `open` has returned.
+        () => {
+          if (!closed) queueMicrotask(start);
+        },
       );
       if (closed) {
         queueMicrotask(() => call.fail(new ConnectError("the channel is closed", Code.Unavailable)));
@@ -63,14 +70,12 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
       open.add(call);
       async function start(): Promise<void> {
         try {
-          const session = await sessionFor();
+          const session = await sessionFor(call.short);
           call.start(session, () => ready?.release(session), () => void start());
         } catch (error) {
           call.fail(error instanceof ConnectError ? error : connectionError(targetOf(endpoint), error));
         }
       }
-      // In a turn of its own: no event comes before `open` has returned.
-      queueMicrotask(start);
       return call;
     },
     async close() {
@@ -93,6 +98,8 @@ class Http2Call implements Call {
   /** Set where node:http2 would say it wrongly: Node's leaves an IPv6 address without brackets (RFC 3986, 3.2.2). */
   readonly #authority: string | undefined;
   readonly #onOver: () => void;
+  /** What begins the call, until that has happened. */
+  #begin: (() => void) | undefined;
   readonly #envelopes: EnvelopeReader;
   #stream: ClientHttp2Stream | undefined;
   /** Messages sent before there is a stream. */
@@ -120,6 +127,7 @@ class Http2Call implements Call {
     target: string,
     options: MessageOptions,
     onOver: () => void,
+    begin: () => void,
   ) {
     this.#request = request;
     this.#listener = listener;
@@ -128,6 +136,21 @@ class Http2Call implements Call {
     this.#options = options;
     this.#envelopes = new EnvelopeReader(options.maxMessageBytes);
     this.#onOver = onOver;
+    this.#begin = begin;
+    // With one message to send, its size says which session will do.
+    if (request.kind === "client_streaming" || request.kind === "bidi_streaming") this.#started();
+  }
+
+  #started(): void {
+    const begin = this.#begin;
+    this.#begin = undefined;
+    begin?.();
+  }
+
+  /** Whether all that is sent fits into the smallest window that a server begins with. */
+  get short(): boolean {
+    const { kind } = this.#request;
+    return (kind === "unary" || kind === "server_streaming") && this.#waiting <= SHORT_REQUEST_BYTES;
   }
 
   /** @param again Starts the call on another session. */
@@ -210,6 +233,7 @@ class Http2Call implements Call {
     this.#keep(frame);
     if (stream === undefined) {
       this.#early.push(frame);
+      this.#started();
     } else if (last) {
       stream.end(frame);
       return undefined;
@@ -233,7 +257,9 @@ class Http2Call implements Call {
   halfClose(): void {
     if (this.#halfClosed) return;
     this.#halfClosed = true;
-    if (!this.#listener.over) this.#stream?.end();
+    if (this.#listener.over) return;
+    this.#started();
+    this.#stream?.end();
   }
 
   reset(): void {

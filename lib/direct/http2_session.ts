@@ -12,6 +12,8 @@ import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 /** A session that can take calls. */
 export interface Session {
   readonly http2: ClientHttp2Session;
+  /** Whether it has the socket itself, and no filter in between. */
+  readonly raw: boolean;
   /** Calls on it. */
   open: number;
   /** Set when it takes no more calls: the server said so, or it is gone. */
@@ -24,8 +26,12 @@ export interface Session {
 
 /** Keeps as many sessions as the calls need. */
 export interface SessionPool {
-  /** A session with room for a call; rejects with `Unavailable` when the server cannot be reached. */
-  acquire(): Session | Promise<Session>;
+  /**
+   * A session with room for a call; rejects with `Unavailable` when the server cannot be reached.
+   *
+   * @param short Whether all that the call sends fits into the smallest window that a server begins with.
+   */
+  acquire(short: boolean): Session | Promise<Session>;
   /** Gives a session back after a call. */
   release(session: Session): void;
   close(): void;
@@ -60,15 +66,16 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
   const sessions = new Set<Session>();
   /** Sockets that are being connected. */
   const sockets = new Set<Socket>();
-  let connecting: Promise<Session> | undefined;
+  /** By whether it is to be raw. */
+  const connecting = new Map<boolean, Promise<Session>>();
   let closed = false;
 
   /**
    * The socket is ours: a session that is given up while it connects goes on trying, for two minutes perhaps, and
    * keeps the process alive. And on Deno and on Bun some frames must not reach the session.
    */
-  async function connect(): Promise<Session> {
-    return await start(await connectSocket());
+  async function connect(raw: boolean): Promise<Session> {
+    return await start(await connectSocket(), raw);
   }
 
   function connectSocket(): Promise<Socket> {
@@ -92,17 +99,17 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
     });
   }
 
-  function start(socket: Socket): Promise<Session> {
+  function start(socket: Socket, raw: boolean): Promise<Session> {
     return new Promise((resolve, reject) => {
       let filtered: FilteredSocket | undefined;
       const window = options.runtime === "bun" ? new InitialWindow(openStreams) : undefined;
       const session: Session = {
         http2: http2.connect(originOf(endpoint), {
-          createConnection: () =>
-            options.runtime === "node" ? socket : filtered = filteredSocket(socket, filterOf()),
+          createConnection: () => raw ? socket : filtered = filteredSocket(socket, filterOf()),
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
           maxSessionMemory: SESSION_MEMORY_MIB,
         }),
+        raw,
         open: 0,
         draining: false,
         streams: new Set(),
@@ -159,9 +166,21 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
     });
   }
 
-  function acquire(): Session | Promise<Session> {
+  /**
+   * Bun reads twice as much from a socket as through a filter. But without one it does not hear that windows have
+   * become wider, which only what is sent slowly needs.
+   */
+  function isRaw(short: boolean): boolean {
+    return options.runtime === "node" || (options.runtime === "bun" && short);
+  }
+
+  function acquire(short: boolean): Session | Promise<Session> {
+    const raw = isRaw(short);
     for (const session of sessions) {
-      if (session.draining || session.http2.destroyed || session.http2.closed || session.http2.connecting) {
+      if (
+        session.raw !== raw || session.draining || session.http2.destroyed || session.http2.closed ||
+        session.http2.connecting
+      ) {
         continue;
       }
       const allowed = session.http2.remoteSettings?.maxConcurrentStreams ?? MAX_CALLS;
@@ -171,10 +190,12 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       }
     }
     if (closed) return Promise.reject(connectionError(target, new Error("the channel is closed")));
-    const pending = connecting ??= connect().finally(() => {
-      connecting = undefined;
-    });
-    return pending.then(acquire);
+    let pending = connecting.get(raw);
+    if (pending === undefined) {
+      pending = connect(raw).finally(() => connecting.delete(raw));
+      connecting.set(raw, pending);
+    }
+    return pending.then(() => acquire(short));
   }
 
   return {
