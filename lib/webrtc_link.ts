@@ -82,7 +82,7 @@ export async function connectByWebrtc(
             host: plan.host,
             iceServers,
             relayOnly,
-            candidatesFirst: config.engine === "libdatachannel",
+            candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
             maxMessageBytes: MAX_MESSAGE_BYTES,
             signal: by,
             onProgress(reached) {
