@@ -44,11 +44,21 @@ const CONFORMANCE: Step = {
     "mend what is listed as failed; if the report is not up to date, run `deno task conformance` and commit it",
 };
 
+const NETWORK: Step = {
+  name: "networks",
+  // A developer's machine is not changed, and need not be able to.
+  args: ["task", "network", "--ci", Deno.env.has("CI") ? "--install" : "--where-possible"],
+  cure: "mend what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
+};
+
 const PUBLISH: Step = {
   name: "publishing",
   args: ["publish", "--dry-run", "--allow-dirty"],
   cure: "mend what is listed",
 };
+
+/** What has been counted so far. */
+const total = { passed: 0, failed: 0, skipped: 0 };
 
 async function pass(step: Step, options: RunOptions = {}): Promise<string> {
   console.log(`\n== ${step.name}: deno ${step.args.join(" ")}`);
@@ -60,19 +70,31 @@ async function pass(step: Step, options: RunOptions = {}): Promise<string> {
     return output;
   }
   console.error(`\n== ${step.name}: FAILED after ${seconds} s (${reason}); ${step.cure}`);
-  const line = sumOf(output);
-  if (line !== undefined) console.log(line);
+  if (count(output)) console.log(sum());
   Deno.exit(1);
 }
 
-/** The line that sums up the tests, if they came that far. */
-function sumOf(output: string): string | undefined {
-  return output.trimEnd().split("\n").findLast((line) => /^\d+ passed, \d+ failed/.test(line));
+/** Adds the line that sums up a step's tests, if they came that far. */
+function count(output: string): boolean {
+  const lines = output.trimEnd().split("\n");
+  const line = lines.map((line) => /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/.exec(line))
+    .findLast((match) => match !== null);
+  if (line === undefined) return false;
+  total.passed += Number(line?.[1]);
+  total.failed += Number(line?.[2]);
+  total.skipped += Number(line?.[3] ?? 0);
+  return true;
+}
+
+function sum(): string {
+  const { passed, failed, skipped } = total;
+  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }
 
 for (const step of CHECKS) await pass(step);
-const output = await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, keepOutput: true });
+count(await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, keepOutput: true }));
 const conformance = await pass(CONFORMANCE, { keepOutput: true });
+count(await pass(NETWORK, { keepOutput: true }));
 await pass(PUBLISH);
 console.log(`\n${conformance.trimEnd().split("\n").at(-1)}`);
-console.log(sumOf(output));
+console.log(sum());

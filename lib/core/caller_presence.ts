@@ -4,8 +4,11 @@ export const LOOK_MS = 500;
 /** Silence after which its engine is asked, in milliseconds. */
 const SILENCE_MS = 1_500;
 
-/** Silence after which it is gone, in milliseconds: goutils' time for ICE, 5 s, and what asking takes (protocol §4.12). */
-const GONE_MS = 5_500;
+/**
+ * Silence after which it is gone, in milliseconds. What is lost is sent again some 0.2, 0.6, 1.4, 3 and 6.2 s later: a
+ * caller that was cut off for three seconds, and just missed the fourth time, is heard of at the fifth.
+ */
+const GONE_MS = 8_000;
 
 /**
  * Tells a machine whether a caller is still there. An idle caller says nothing, so its engine is asked, which answers

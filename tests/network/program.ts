@@ -34,6 +34,11 @@ export function killPrograms(): void {
   }
 }
 
+/** The process numbers of the programs that run now. */
+export function runningPrograms(): number[] {
+  return Array.from(running, ({ pid }) => pid);
+}
+
 /** Starts `tests/network/programs/<name>.ts`, and waits until it says that it is there. */
 export async function startProgram(
   host: Host,

@@ -8,6 +8,8 @@ const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] =
   ["tc", "iproute2"],
   ["nft", "nftables"],
   ["turnserver", "coturn"],
+  ["ss", "iproute2"],
+  ["sysctl", "procps"],
   ["openssl", "openssl"],
   ["python3", "python3"],
 ];
@@ -50,23 +52,35 @@ export async function missing(): Promise<string[]> {
 /** Installs the Debian packages of missing programs. Does nothing when there are none. */
 export async function install(): Promise<void> {
   const packages = [...new Set(missingPrograms().map(([, debianPackage]) => debianPackage))];
-  if (packages.length === 0) return;
+  if (packages.length === 0 || Deno.uid() !== 0 || !isInstalled("apt-get")) return; // `missing` says what follows
+  console.log(`Installing ${packages.join(", ")}`);
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
-    const { success, stderr } = await new Deno.Command("apt-get", { args, env, stdout: "null" }).output();
+    const { success, stderr } = await new Deno.Command("apt-get", {
+      args,
+      env,
+      stdin: "null",
+      stdout: "null",
+    })
+      .output();
     if (!success) throw new Error(`apt-get ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+  }
+  // Debian starts the servers that it installs; the lab runs its own.
+  if (packages.includes("coturn") && isInstalled("systemctl")) {
+    await output("systemctl", ["disable", "--now", "coturn"]).catch(() => {}); // no systemd runs here
   }
 }
 
 function missingPrograms() {
-  const folders = (Deno.env.get("PATH") ?? "").split(":");
-  return PROGRAMS.filter(([program]) =>
-    !folders.some((folder) => {
-      try {
-        return Deno.statSync(`${folder}/${program}`).isFile;
-      } catch {
-        return false;
-      }
-    })
-  );
+  return PROGRAMS.filter(([program]) => !isInstalled(program));
+}
+
+function isInstalled(program: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    try {
+      return Deno.statSync(`${folder}/${program}`).isFile;
+    } catch {
+      return false;
+    }
+  });
 }

@@ -28,6 +28,8 @@ interface Survived {
   readonly failed: readonly Outcome[];
   readonly againAfterMs: number;
   readonly longestMs: number;
+  /** What the channel said of itself meanwhile, for whoever looks into a failure. */
+  readonly events: readonly { readonly atMs: number; readonly type: string; readonly detail?: string }[];
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -40,7 +42,11 @@ async function callDuring(client: Program, event: () => Promise<void>, afterMs =
   const backMs: number = await client.ask("now");
   await client.ask("recover", { timeoutMs: 60_000 }, 90_000);
   await pause(afterMs);
-  const { outcomes }: { outcomes: Outcome[] } = await client.ask("outcomes", {}, 30_000);
+  const { outcomes, events }: { outcomes: Outcome[]; events: Survived["events"] } = await client.ask(
+    "outcomes",
+    {},
+    30_000,
+  );
   const again = outcomes.filter(({ code, endedMs }) => code === undefined && endedMs > backMs)
     .map(({ endedMs }) => endedMs);
   return {
@@ -48,6 +54,7 @@ async function callDuring(client: Program, event: () => Promise<void>, afterMs =
     failed: outcomes.filter(({ code }) => code !== undefined),
     againAfterMs: Math.min(...again) - backMs,
     longestMs: Math.max(...outcomes.map(({ madeMs, endedMs }) => endedMs - madeMs)),
+    events: events.map((event) => ({ ...event, atMs: event.atMs - backMs })),
   };
 }
 
@@ -57,6 +64,13 @@ function cellsOf({ total, failed, againAfterMs, longestMs }: Survived, left: str
     ? `none of ${total}`
     : `${failed.length} of ${total}: ${codes.join(", ")}`;
   return [failures, duration(againAfterMs), duration(longestMs), left];
+}
+
+/** Each with its time from the end of the event on. */
+function describeEvents({ events }: Survived): string {
+  return events.map(({ atMs, type, detail }) => `  ${atMs.toFixed(0)} ms: ${type} ${detail ?? ""}`).join(
+    "\n",
+  );
 }
 
 interface Event {
@@ -170,7 +184,11 @@ function scenarioOf(event: Event): Scenario {
         options: { ...world.options(event.webrtc), ...event.dial },
       });
       const survived = await callDuring(client, () => event.happen(world, client));
-      event.check?.(survived);
+      try {
+        event.check?.(survived);
+      } catch (error) {
+        throw new Error(`${(error as Error).message}\n${describeEvents(survived)}`);
+      }
       return cellsOf(survived, await leave(client));
     },
   };
