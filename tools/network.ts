@@ -5,7 +5,6 @@
  * are missing. Needs root, and says so; with `--where-possible`, that is no failure.
  */
 
-import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { makeCertificates } from "../tests/certificates.ts";
 import { namespaces, sweep } from "../tests/network/lab.ts";
@@ -56,11 +55,14 @@ if (chosen.length === 0 || runtimes.length === 0) {
 }
 
 await sweep();
-const before = temporaryFolders();
+// Of its own, so that what is left there is known to be of the lab or of what runs in it.
+const temporary = await Deno.makeTempDir({ prefix: "viam-dial-network-" });
+Deno.env.set("TMPDIR", temporary);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, async () => {
     killPrograms();
     await sweep({ own: true });
+    await Deno.remove(temporary, { recursive: true });
     Deno.exit(130);
   });
 }
@@ -91,8 +93,9 @@ const failed = outcomes.filter(({ error }) => error !== undefined);
 const left = [
   ...(await namespaces()).map((name) => `the namespace ${name}`),
   ...runningPrograms().map((pid) => `the process ${pid}`),
-  ...temporaryFolders().filter((name) => !before.includes(name)).map((name) => `the folder ${name}`),
+  ...Array.from(Deno.readDirSync(temporary), ({ name }) => `the temporary file ${name}`),
 ];
+await Deno.remove(temporary, { recursive: true });
 if (left.length > 0) console.error(`Left behind: ${left.join(", ")}`);
 if (!flags.ci && flags.only === "" && flags.runtime === "" && failed.length === 0) {
   await Deno.mkdir(`${ROOT}docs`, { recursive: true });
@@ -101,13 +104,6 @@ if (!flags.ci && flags.only === "" && flags.runtime === "" && failed.length === 
 }
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
-
-/** What the lab and the project's programs make there. */
-function temporaryFolders(): string[] {
-  return Array.from(Deno.readDirSync(tmpdir()), ({ name }) => name).filter((name) =>
-    name.startsWith("viam-dial-")
-  );
-}
 
 /** What `docs/networks.md` says. */
 function describe(all: readonly Outcome[]): string {

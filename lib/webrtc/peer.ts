@@ -15,6 +15,9 @@ export const ENGINE_SEND_BYTES = 262_144;
 /** How long a close waits for the engine to confirm it, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** Channels of pings that the other side has not closed yet. It may be too busy to, for as long as a minute. */
+const MAX_OPEN_PINGS = 64;
+
 /** A STUN or TURN server, as the engine takes it. */
 export interface EngineIceServer {
   readonly hostname: string;
@@ -152,6 +155,17 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
   const connectionClosed = Promise.withResolvers<void>();
   const dataClosed = Promise.withResolvers<void>();
   const negotiationClosed = Promise.withResolvers<void>();
+  /**
+   * Channels of pings, held until they are closed: one that is collected before takes the process down when the
+   * engine closes it, and one that is open when its connection closes keeps the process for ever.
+   */
+  const pings = new Set<DataChannel>();
+
+  function hold(channel: DataChannel): void {
+    pings.add(channel);
+    channel.onClosed(() => pings.delete(channel));
+    channel.onError(() => {});
+  }
 
   /** No exception may get back into the engine. */
   function guarded<A extends unknown[]>(handle: (...args: A) => void): (...args: A) => void {
@@ -202,10 +216,11 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
     if (typeof message === "string") listener.negotiation(message);
   }));
 
-  // Pings of the other side: the engine has answered, they are closed by who opened them. Untaken, they would pile up.
+  // Pings of the other side. Who is asked closes them: a channel that is closed before it is taken here is never told
+  // to be, and keeps the process for ever.
   connection.onDataChannel((channel) => {
-    channel.onClosed(() => {});
-    channel.onError(() => {});
+    hold(channel);
+    closeQuietly(channel);
   });
 
   /**
@@ -215,19 +230,13 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
   function ping(): Promise<void> {
     return new Promise((resolve) => {
       if (closing !== undefined) return;
-      let answered = false;
+      // Another program's engine answers, too, and its program may never close them.
+      if (pings.size >= MAX_OPEN_PINGS) { for (const channel of pings) closeQuietly(channel); }
       const channel = connection.createDataChannel("ping");
-      const answer = () => {
-        if (answered) return;
-        answered = true;
-        closeQuietly(channel);
-        resolve();
-      };
-      channel.onOpen(answer);
-      channel.onClosed(() => {});
-      channel.onError(() => {});
+      hold(channel);
+      channel.onOpen(() => resolve());
       // On loopback the answer may be there before the callback.
-      if (channel.isOpen()) answer();
+      if (channel.isOpen()) resolve();
     });
   }
 
@@ -237,6 +246,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
       ended = true;
       closeQuietly(data);
       closeQuietly(negotiation);
+      for (const channel of pings) closeQuietly(channel);
       try {
         connection.close();
       } catch {

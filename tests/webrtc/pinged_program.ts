@@ -1,0 +1,71 @@
+/** Two peers, of which one pings the other while garbage is collected. Run by pinged_test.ts. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { loadEngine, type Peer, type PeerListener } from "../../lib/webrtc/peer.ts";
+
+const collect: () => void = "Bun" in globalThis
+  ? () => (globalThis as unknown as { Bun: { gc(force: boolean): void } }).Bun.gc(true)
+  : (globalThis as unknown as { gc(): void }).gc;
+
+const engine = await loadEngine();
+
+/** Gives the other peer candidates once it is described: they come in no certain order. */
+function receiver(peer: () => Peer) {
+  let early: [candidate: string, mid: string][] | undefined = [];
+  return {
+    described() {
+      for (const [candidate, mid] of early ?? []) peer().addCandidate(candidate, mid);
+      early = undefined;
+    },
+    candidate(candidate: string, mid: string) {
+      if (early === undefined) peer().addCandidate(candidate, mid);
+      else early.push([candidate, mid]);
+    },
+  };
+}
+
+function peerOf(own: Partial<PeerListener>): Peer {
+  return engine.createPeer({ iceServers: [] }, {
+    localDescription() {},
+    localCandidate() {},
+    gatheringComplete() {},
+    state() {},
+    open() {},
+    closed() {},
+    frame() {},
+    writable() {},
+    negotiation() {},
+    failed(error) {
+      throw error;
+    },
+    ...own,
+  });
+}
+
+const opened = Promise.withResolvers<void>(), ready = Promise.withResolvers<void>();
+const toPinged = receiver(() => pinged), toPinging = receiver(() => pinging);
+const pinged: Peer = peerOf({
+  localDescription(sdp) {
+    pinging.answer(sdp);
+    toPinging.described();
+  },
+  localCandidate: toPinging.candidate,
+  open: opened.resolve,
+});
+const pinging: Peer = peerOf({
+  localDescription(sdp) {
+    pinged.accept(sdp);
+    toPinged.described();
+  },
+  localCandidate: toPinged.candidate,
+  open: ready.resolve,
+});
+pinged.offer();
+await Promise.all([opened.promise, ready.promise]);
+for (let count = 0; count < 60; count++) {
+  await pinging.ping();
+  collect();
+  await sleep(10); // a machine does not ask again at once
+}
+await Promise.all([pinged.close(), pinging.close()]);
+console.log("closed");

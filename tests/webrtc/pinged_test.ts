@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { test } from "../harness.ts";
+import { startProgram } from "../process/child.ts";
+
+test(
+  "Peer.ping() leaves the other side's process alive while it collects garbage, and free to end",
+  async () => {
+    await using child = startProgram("tests/webrtc/pinged_program.ts", {
+      permissions: ["--allow-all", "--v8-flags=--expose-gc"],
+    });
+    assert.equal(await child.line(), "closed");
+    const { code, signal, stderr } = await child.exit;
+    assert.deepEqual([code, signal], [0, null], stderr);
+  },
+  { timeoutMs: 60_000 },
+);
