@@ -35,7 +35,11 @@ export interface ChannelCore {
 
 /** What is left of a channel that was collected. Nothing in it may refer to the channel. */
 interface Leftovers {
-  readonly core: ChannelCore;
+  /**
+   * Undefined once the channel is closed. The errors that it then holds know on which objects the functions on
+   * their stacks were called: the channel's own, for instance.
+   */
+  core: ChannelCore | undefined;
   /** What else is to be freed. */
   readonly releases: (() => Promise<void>)[];
 }
@@ -47,10 +51,9 @@ interface Leftovers {
  * whether it does, is its own affair; the registry keeps no process alive.
  */
 const abandoned = new FinalizationRegistry<Leftovers>(({ core, releases }) => {
-  const lost = core.state() !== "closed";
-  const closing = inTurn([() => core.close(), ...releases]);
+  const closing = inTurn([async () => await core?.close(), ...releases]);
   closing.catch(() => {});
-  if (lost) core.onAbandoned?.(closing);
+  core?.onAbandoned?.(closing);
 });
 
 const leftovers = new WeakMap<AuthenticatedChannel, Leftovers>();
@@ -112,6 +115,7 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     const left: Leftovers = { core, releases: [] };
     leftovers.set(this, left);
     abandoned.register(this, left);
+    void core.closed.then(() => left.core = undefined);
   }
 
   /** "webrtc" or "direct". */
