@@ -77,6 +77,8 @@ function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, i
  *
  * Made by {@link dial} and {@link dialDirect}.
  *
+ * Source: Python's `viam.rpc.dial.AuthenticatedChannel`; calls go as Connect's `Transport` has them.
+ *
  * @example
  * ```ts
  * import { createClient } from "@connectrpc/connect";
@@ -291,6 +293,8 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
 
 /**
  * What {@link dial} returns: a channel, and the release of what it holds. It is a `Transport` itself.
+ *
+ * Source: Python's `viam.rpc.dial.ViamChannel`.
  *
  * @example
  * ```ts

@@ -11,7 +11,7 @@ export type CredentialType =
   | (string & Record<never, never>);
 
 /**
- * A secret to authenticate with.
+ * A secret to authenticate with. Source: Python's `viam.rpc.dial.Credentials`.
  *
  * @example
  * ```ts

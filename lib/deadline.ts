@@ -8,6 +8,8 @@ const MAX_TIMER_MS = 2_147_483_647;
  * Turns a point in time into the call option `timeoutMs`, for calls that have to be done by then. A deadline that has
  * passed becomes the shortest timeout there is, so that the call fails with `DeadlineExceeded`.
  *
+ * Source: the deadline of a grpclib call in Python, and gRPC over HTTP/2, *Timeout*, which carries what is left of it.
+ *
  * @param at When: a `Date`, or milliseconds since 1970 as of `Date.now()`.
  * @param timeoutMs A timeout beside it; the earlier of both counts.
  * @throws {DialOptionsError} if one of them is no time

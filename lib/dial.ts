@@ -24,6 +24,8 @@ import { CLIENT_HEADER } from "./version.ts";
  * Connects to a machine by the best means: over WebRTC through a signaling server, or directly if it is local, has
  * no signaler, or the options say so.
  *
+ * Source: Python's `viam.rpc.dial.dial`; for the order of the ways, goutils' `rpc.Dial`.
+ *
  * @param address `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]` or `unix:/path`.
  * @param options All of them may be left out.
  * @returns A channel that can be used at once: the first token is there, data channel 0 is open.
@@ -60,6 +62,8 @@ export async function dial(address: string | URL, options?: DialOptions): Promis
 /**
  * Connects to a machine, or to the Viam app, directly: the same as `dial` with `disableWebrtc`, but for the bare
  * channel.
+ *
+ * Source: Python's `viam.rpc.dial.dial_direct`.
  *
  * @param address As for `dial`.
  * @param options As for `dial`; what concerns WebRTC is left out of account.

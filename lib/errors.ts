@@ -9,6 +9,8 @@ type Inspect = (value: unknown, options?: object) => string;
 /**
  * An option, an address or an argument that cannot be used. Thrown before anything is sent.
  *
+ * Source: the `ValueError` of Python's `DialOptions.with_api_key`.
+ *
  * @example
  * ```ts
  * import { DialOptions, DialOptionsError } from "@viam-dial/dial";
@@ -76,6 +78,8 @@ export interface DialErrorInit {
  * A dial that failed. `cause` is what failed it: for a refusal by a server, the `ConnectError`. Printing it shows
  * every attempt and what happened when.
  *
+ * Source: the `ConnectionError` of Python's `dial`.
+ *
  * @example
  * ```ts
  * import { dial, DialError } from "@viam-dial/dial";
@@ -122,7 +126,7 @@ export class DialError extends Error {
 }
 
 /**
- * The dial took longer than `timeoutMs`.
+ * The dial took longer than `timeoutMs`. Source: Python's `DialOptions.timeout`.
  *
  * @example
  * ```ts
@@ -147,7 +151,8 @@ export class DialTimeoutError extends DialError {
 }
 
 /**
- * The server refused the credentials, or wants some.
+ * The server refused the credentials, or wants some. Source: gRPC status codes, `UNAUTHENTICATED` and
+ * `PERMISSION_DENIED`.
  *
  * @example
  * ```ts
@@ -173,6 +178,8 @@ export class AuthenticationError extends DialError {
 
 /**
  * The server speaks no TLS, and the options do not permit to go on without. Nothing was sent to it.
+ *
+ * Source: Python's `viam.errors.InsecureConnectionError`.
  *
  * @example
  * ```ts
@@ -205,7 +212,8 @@ export class InsecureConnectionError extends DialError {
 }
 
 /**
- * The signaling server knows the machine, and the machine is not there.
+ * The signaling server knows the machine, and the machine is not there. Source: goutils' signaling server, which
+ * answers `NotFound` with "host appears to be offline".
  *
  * @example
  * ```ts
@@ -230,7 +238,8 @@ export class HostOfflineError extends DialError {
 }
 
 /**
- * The signaling server refused, failed or broke the protocol.
+ * The signaling server refused, failed or broke the protocol. Source: `SignalingService` of goutils'
+ * `proto/rpc/webrtc/v1`.
  *
  * @example
  * ```ts
@@ -255,7 +264,7 @@ export class SignalingError extends DialError {
 }
 
 /**
- * The runtime does not permit what the dial needs; the message says how to permit it.
+ * The runtime does not permit what the dial needs; the message says how to permit it. Source: Deno's permissions.
  *
  * @example
  * ```ts

@@ -24,7 +24,7 @@ export interface ModuleLogger extends Required<Logger> {
 }
 
 /**
- * The logger of every dial that is given none of its own.
+ * The logger of every dial that is given none of its own. Source: Python's `viam.rpc.dial.LOGGER`.
  *
  * @example
  * ```ts

@@ -7,7 +7,7 @@ import type { DialEvent } from "./events.ts";
 import { DialOptionsError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 
-/** TLS settings of direct connections and of signaling. */
+/** TLS settings of direct connections and of signaling. Source: the options of the same names of `node:tls`. */
 export interface TlsOptions {
   /** Certificate authorities to trust instead of the system's, as PEM. */
   readonly ca?: string | readonly string[];
@@ -15,7 +15,7 @@ export interface TlsOptions {
   readonly cert?: string;
   /** The client's private key, as PEM; with `cert`. */
   readonly key?: string;
-  /** The name to ask for and to verify, when it is not the host's. */
+  /** The name to ask for (RFC 6066, section 3) and to verify (RFC 9525), when it is not the host's. */
   readonly serverName?: string;
   /** False accepts any certificate: anyone in between can read and change everything. True by default. */
   readonly rejectUnauthorized?: boolean;
@@ -23,7 +23,11 @@ export interface TlsOptions {
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
 }
 
-/** A third party that authenticates: it is given the credentials, and gives a token for the machine. */
+/**
+ * A third party that authenticates: it is given the credentials, and gives a token for the machine.
+ *
+ * Source: goutils' `rpc.WithExternalAuth` and `ExternalAuthService.AuthenticateTo`.
+ */
 export interface ExternalAuth {
   /** Address of the authentication server. */
   readonly address: string;
@@ -33,7 +37,12 @@ export interface ExternalAuth {
   readonly insecure?: boolean;
 }
 
-/** How WebRTC connections are set up. */
+/**
+ * How WebRTC connections are set up.
+ *
+ * Source: goutils' `rpc.DialWebRTCOptions`; the choice among TURN servers is the `force_relay`, `force_p2p` and
+ * `turn_uri` of Python's `DialOptions`. URLs are those of RFC 7064 (STUN) and RFC 7065 (TURN).
+ */
 export interface WebrtcOptions {
   /** The signaling server; by default the Viam cloud for its machines, and the machine itself for others. */
   readonly signalingAddress?: string;
@@ -58,6 +67,8 @@ export interface WebrtcOptions {
 /**
  * How to dial. Every member may be left out; times are in milliseconds.
  *
+ * Source: Python's `viam.rpc.dial.DialOptions`, with its defaults, name by name; what is more is marked.
+ *
  * @example
  * ```ts
  * import { DialOptions } from "@viam-dial/dial";
@@ -75,7 +86,7 @@ export interface DialOptions {
   readonly authEntity?: string;
   /** How to authenticate. Without, no token is fetched or sent. */
   readonly credentials?: Credentials;
-  /** A token that is there already. Not together with `credentials`. */
+  /** A token that is there already. Not together with `credentials`. Source: goutils' `rpc.WithStaticAuthenticationMaterial`. */
   readonly accessToken?: string;
   /** Where to authenticate, when that is not the machine. */
   readonly externalAuth?: ExternalAuth;
@@ -85,27 +96,27 @@ export interface DialOptions {
   readonly allowInsecureDowngrade?: boolean;
   /** Goes on without TLS if the server has none, and sends credentials in the clear. False by default. */
   readonly allowInsecureWithCredsDowngrade?: boolean;
-  /** Attempts to get a lost connection back, an outage; 0 disables. 3 by default. */
+  /** Attempts to get a lost connection back, an outage; 0 disables. 3 by default, as Python's `max_reconnect_attempts`. */
   readonly maxReconnectAttempts?: number;
-  /** How often the whole dial is tried. 1 by default. */
+  /** How often the whole dial is tried. 1 by default. Source: Python's `initial_connection_attempts`, whose default is 3. */
   readonly initialAttempts?: number;
   /**
    * Bounds the whole dial, and each reconnect; 0 or `Infinity` is no bound. 20,000 by default: signaling servers
-   * end an offer after 10 s, so that two of them fit.
+   * end an offer after 10 s, so that two of them fit. Source: Python's `DialOptions.timeout`.
    */
   readonly timeoutMs?: number;
   /** Aborts the dial, and later reconnects; the dial rejects with its reason. */
   readonly signal?: AbortSignal;
   /** Certificates and names for TLS; what the system trusts by default. */
   readonly tls?: TlsOptions;
-  /** What to speak on direct connections; by default what the server answers to. */
+  /** What to speak on direct connections; by default what the server answers to. Not in Python, which has gRPC alone. */
   readonly protocol?: "auto" | "grpc" | "grpc-web";
   /**
    * Compresses the messages of direct connections, both ways; nothing by default. The server must have gzip, and
-   * refuses the calls as `Unimplemented` if it has not.
+   * refuses the calls as `Unimplemented` if it has not. Source: gRPC over HTTP/2, *Message-Encoding*.
    */
   readonly compression?: "none" | "gzip";
-  /** Looks for the machine on the local network. True by default. */
+  /** Looks for the machine on the local network, by multicast DNS (RFC 6762). True by default, as in goutils. */
   readonly mdns?: boolean;
   /** ICE servers and relaying; what the signaling server says by default. */
   readonly webrtc?: WebrtcOptions;
@@ -113,9 +124,9 @@ export interface DialOptions {
   readonly interceptors?: readonly Interceptor[];
   /** Metadata of every call; a call's own of the same name goes before it. */
   readonly headers?: HeadersInit;
-  /** What a slow reader of one stream may hold, in bytes. 64 MiB by default. */
+  /** What a slow reader of one stream may hold, in bytes. 64 MiB by default: twice the largest message of goutils. */
   readonly maxBufferedBytes?: number;
-  /** Interval of HTTP/2 pings; 0 disables. 20,000 by default. */
+  /** Interval of HTTP/2 pings (RFC 9113, section 6.7); 0 disables. 20,000 by default. */
   readonly keepAliveMs?: number;
   /** Takes log lines instead of `LOGGER`. */
   readonly logger?: Logger;
@@ -123,10 +134,10 @@ export interface DialOptions {
   readonly onEvent?: (event: DialEvent) => void;
 }
 
-/** Makes options for an API key: the companion of the `DialOptions` type. */
+/** Makes options for an API key: the companion of the `DialOptions` type. Source: Python's `DialOptions`. */
 export const DialOptions: {
   /**
-   * Options for an API key.
+   * Options for an API key. Source: Python's `DialOptions.with_api_key`.
    *
    * @param apiKey The key itself.
    * @param apiKeyId The key's id, a UUID.
@@ -149,6 +160,8 @@ export const DialOptions: {
 
 /**
  * The same as `DialOptions.withApiKey`.
+ *
+ * Source: Python's `DialOptions.with_api_key`; a UUID is spelled in any way that Python's `uuid.UUID` takes.
  *
  * @param apiKey The key itself.
  * @param apiKeyId The key's id, a UUID.

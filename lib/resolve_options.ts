@@ -236,6 +236,8 @@ export interface ResolvedDial {
  * Checks options and fills in the defaults. Every member is read once; the caller's object is not changed, and what
  * is done to it later does not matter. The result is frozen, and whatever is in it that can be.
  *
+ * Source: the defaults of Python's `viam.rpc.dial.DialOptions`.
+ *
  * @throws {DialOptionsError} that lists everything that is wrong
  *
  * @example

@@ -28,9 +28,13 @@ export interface Documentation {
 /** Kinds of symbol that a program calls or uses, rather than only names. */
 const USED = new Set(["function", "class", "variable"]);
 
+/** How a comment names whose rule it keeps: a specification, or the behaviour of another implementation. */
+const SOURCE = /\bSource: \S/;
+
 /**
  * What is wrong: an entry without a summary or an example, an exported name without a summary, and an exported
- * function, class or constant without an example. Of a name that is a type as well as a constant, and of an overloaded
+ * function, class or constant without an example or without the source of its rule: types are but the shapes of what
+ * those take and return, and name sources at members that have a rule of their own. Of a name that is a type as well as a constant, and of an overloaded
  * function, one example is enough; generated services are documented by their .proto files, and have none.
  */
 export function undocumented({ nodes }: Documentation): string[] {
@@ -46,13 +50,17 @@ export function undocumented({ nodes }: Documentation): string[] {
       if (used && !generated && !declarations.some(({ jsDoc }) => hasExample(jsDoc))) {
         found.push(`${file}: ${name} has no example`);
       }
+      if (used && !generated && !declarations.some(({ jsDoc }) => SOURCE.test(jsDoc?.doc ?? ""))) {
+        found.push(`${file}: ${name} does not name the source of its rule ("Source: ...")`);
+      }
     }
   }
   return found;
 }
 
 function hasSummary(comment: Comment | undefined): boolean {
-  return (comment?.doc ?? "").trim() !== "";
+  const doc = (comment?.doc ?? "").trim();
+  return doc !== "" && SOURCE.exec(doc)?.index !== 0;
 }
 
 function hasExample(comment: Comment | undefined): boolean {

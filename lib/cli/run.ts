@@ -13,6 +13,8 @@ import type { Terminal } from "./terminal.ts";
 /**
  * Runs one command line, without the name of the program.
  *
+ * Source: grpcurl, for `list`, `describe` and the form of a call's messages; exit codes are the module's own.
+ *
  * @param typed What was typed, word by word.
  * @param terminal Where it reads and writes.
  * @returns The exit code; docs/command-line.md says what each means. Errors are written, not thrown.

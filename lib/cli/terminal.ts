@@ -21,6 +21,8 @@ export interface Terminal {
 /**
  * The terminal of this process. The second interrupt ends it at once.
  *
+ * Source: POSIX, utility conventions: results to the standard output, the rest to the standard error.
+ *
  * @example
  * ```ts
  * import { processTerminal } from "@viam-dial/dial/cli";

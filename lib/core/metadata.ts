@@ -3,6 +3,8 @@
  *
  * `Headers` joins the values of a name with ", ", and a value may hold a comma of its own, so the join cannot
  * be undone. A data channel and HTTP/2 both carry lists (protocol §4.7), and Go servers see them as lists.
+ *
+ * Source: gRPC over HTTP/2, *Custom-Metadata*.
  */
 export interface Metadata extends Headers {
   /** The values of a name, each by itself; of a `-bin` name also those that HTTP joined with a comma. */

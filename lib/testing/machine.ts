@@ -33,6 +33,8 @@ const signers = new WeakMap<Machine, TokenSigner>();
  * Starts a machine in this process: one port with native gRPC, gRPC-Web, authentication and signaling, and WebRTC
  * with the same services on the data channel. It is what a real machine is to who dials it.
  *
+ * Source: what `viam-server` does of the same, by goutils' `rpc` package.
+ *
  * @param options All of them may be left out: then it listens on a free port of 127.0.0.1, without TLS, and has a
  * random API key.
  * @returns The machine, listening; `close()` it, or hold it with `await using`.

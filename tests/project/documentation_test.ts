@@ -22,24 +22,33 @@ function documentationOf(
   };
 }
 
-test("undocumented() lists names without a summary, and what can be used without an example", () => {
-  const cases: [kind: string, jsDoc: object | undefined, expected: readonly string[]][] = [
-    ["function", undefined, ["it has no summary", "it has no example"]],
-    ["class", { doc: "Says what." }, ["it has no example"]],
-    ["variable", { doc: " \n", tags: [EXAMPLE] }, ["it has no summary"]],
-    ["function", { doc: "Says what.", tags: [{ kind: "example", doc: "no code" }] }, ["it has no example"]],
-    ["function", { doc: "Says what.", tags: [EXAMPLE] }, []],
-    ["interface", { doc: "Says what." }, []],
-    ["typeAlias", {}, ["it has no summary"]],
-  ];
-  for (const [kind, jsDoc, expected] of cases) {
-    assert.deepEqual(
-      undocumented(documentationOf(kind, jsDoc)),
-      expected.map((text) => `mod.ts: ${text}`),
-      `${kind} with ${JSON.stringify(jsDoc)}`,
-    );
-  }
-}, { pure: true });
+test(
+  "undocumented() lists names without a summary, and what can be used without an example or a source",
+  () => {
+    const noSource = 'it does not name the source of its rule ("Source: ...")';
+    const doc = "Says what.\n\nSource: RFC 9113.";
+    const cases: [kind: string, jsDoc: object | undefined, expected: readonly string[]][] = [
+      ["function", undefined, ["it has no summary", "it has no example", noSource]],
+      ["class", { doc }, ["it has no example"]],
+      ["variable", { doc: " \n", tags: [EXAMPLE] }, ["it has no summary", noSource]],
+      ["function", { doc, tags: [{ kind: "example", doc: "no code" }] }, ["it has no example"]],
+      ["function", { doc, tags: [EXAMPLE] }, []],
+      ["function", { doc: "Says what.", tags: [EXAMPLE] }, [noSource]],
+      ["function", { doc: "Source: RFC 9113.", tags: [EXAMPLE] }, ["it has no summary"]],
+      ["class", { doc: "Says what.\n\nSource: ", tags: [EXAMPLE] }, [noSource]],
+      ["interface", { doc: "Says what." }, []],
+      ["typeAlias", {}, ["it has no summary"]],
+    ];
+    for (const [kind, jsDoc, expected] of cases) {
+      assert.deepEqual(
+        undocumented(documentationOf(kind, jsDoc)),
+        expected.map((text) => `mod.ts: ${text}`),
+        `${kind} with ${JSON.stringify(jsDoc)}`,
+      );
+    }
+  },
+  { pure: true },
+);
 
 test("undocumented() wants a summary of generated services, and no example", () => {
   const filename = "file:///project/proto/gen/a_pb.ts";
