@@ -2,6 +2,7 @@
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -120,6 +121,27 @@ async function sign(folder: string, name: string, options: CertificateOptions): 
 /** `YYMMDDHHMMSSZ`, the time format of a certificate (RFC 5280 §4.1.2.5.1). */
 function utcTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "").slice(2);
+}
+
+/** Makes a server certificate that is its own authority, as `openssl req -x509` does where it is told nothing else. */
+export async function makeSelfSigned(names: readonly string[]): Promise<Certificate> {
+  const folder = await mkdtemp(join(tmpdir(), "viam-dial-certificates-"));
+  try {
+    await openssl(folder, [
+      ...["req", "-x509", ...EC_KEY, "-subj", `/CN=${names[0]}`, "-days", "2"],
+      ...[
+        "-addext",
+        `subjectAltName=${names.map((name) => `${isIP(name) === 0 ? "DNS" : "IP"}:${name}`).join()}`,
+      ],
+      ...["-keyout", "key.pem", "-out", "cert.pem"],
+    ]);
+    const [cert, key] = await Promise.all(
+      ["cert.pem", "key.pem"].map((file) => readFile(join(folder, file), "utf8")),
+    );
+    return { cert: cert!, key: key! };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 async function openssl(folder: string, args: readonly string[]): Promise<void> {

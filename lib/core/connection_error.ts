@@ -12,7 +12,7 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/ETIMEDOUT|timed out/i, "timed out"],
   [/CERTIFICATE_?REQUIRED/i, "a client certificate is required"],
   [
-    /certificate|CERT_|UNABLE_TO_VERIFY|SELF_SIGNED|UnknownIssuer|NotValidForName|ERR_TLS|HandshakeFailure/i,
+    /certificate|CaUsedAsEndEntity|CERT_|UNABLE_TO_VERIFY|SELF_SIGNED|UnknownIssuer|NotValidForName|ERR_TLS|HandshakeFailure/i,
     "certificate not trusted",
   ],
   [/EPROTO|WRONG_VERSION|InvalidContentType|fatal alert|peer is incompatible|ssl|tls/i, "TLS failed"],
@@ -43,6 +43,16 @@ function causesOf(error: unknown): string {
   return text;
 }
 
+/** What Deno's fetch says of every failure tells nothing; what lies below it does. */
+function deepestOf(error: unknown): string {
+  let deepest = error;
+  for (let depth = 0; deepest instanceof Error && deepest.cause instanceof Error && depth < 5; depth++) {
+    deepest = deepest.cause;
+  }
+  const text = deepest instanceof Error ? deepest.message : String(deepest);
+  return text.replace(/^error sending request for url \(\S+\): (?:client error \(\w+\): )?/, "");
+}
+
 /** The end of a call whose connection failed. `target` is `host:port`. */
 export function connectionError(target: string, error: unknown): ConnectError {
   const detail = error instanceof Error ? error.message : String(error);
@@ -50,7 +60,7 @@ export function connectionError(target: string, error: unknown): ConnectError {
   return new ConnectError(
     reason === undefined
       ? `cannot reach ${target}: ${detail}${causesOf(error)}`
-      : `${reason}: ${target} (${detail})`,
+      : `${reason}: ${target} (${detail === "fetch failed" ? deepestOf(error) : detail})`,
     Code.Unavailable,
     undefined,
     undefined,

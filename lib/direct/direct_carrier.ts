@@ -186,7 +186,9 @@ function greet(carrier: Carrier, protocol: "grpc" | "grpc-web", signal: AbortSig
       const connection = failure.cause !== undefined;
       resolve({
         speaks: !connection && !foreign && (type === null || isContentType(type, protocol)),
-        unreachable: connection &&
+        // Deno's fetch takes no certificate that is an authority's, as `openssl req -x509` makes them, not even one
+        // that `tls.ca` names; its sockets do.
+        unreachable: connection && !failure.rawMessage.includes("CaUsedAsEndEntity") &&
           /^(?:connection refused|name not found|no route|timed out|certificate)/.test(
             failure.rawMessage,
           ),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
 import { EchoService, startMachine } from "../../lib/testing/mod.ts";
 import { dial, DialError, DialOptions, type TlsOptions } from "../../mod.ts";
-import { type Certificates, makeCertificates } from "../certificates.ts";
+import { type Certificates, makeCertificates, makeSelfSigned } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { isTls, startRecorder } from "./recorder.ts";
 
@@ -47,6 +47,22 @@ for (const [name, way] of WAYS) {
     for (const tls of [{}, { ca: other.ca }, { ca: [other.ca] }]) {
       await assertFails(machine.address, { ...way, ...key, tls }, /certificate not trusted/);
     }
+  });
+
+  test(`a certificate that is its own authority is trusted where tls.ca names it, ${name}`, async () => {
+    const own = await makeSelfSigned(["127.0.0.1"]);
+    const foreign = await makeSelfSigned(["machine.example"]);
+    await using machine = await startMachine({ tls: own });
+    await using other = await startMachine({ tls: foreign });
+    const key = DialOptions.withApiKey(machine.apiKey, machine.apiKeyId);
+    await call(machine.address, { ...way, ...key, tls: { ca: own.cert } });
+    for (const ca of [undefined, foreign.cert]) {
+      const tls = ca === undefined ? {} : { ca };
+      await assertFails(machine.address, { ...way, ...key, tls }, /certificate not trusted/);
+    }
+    const otherKey = DialOptions.withApiKey(other.apiKey, other.apiKeyId);
+    const tls = { ca: foreign.cert };
+    await assertFails(other.address, { ...way, ...otherKey, tls }, /certificate not trusted/);
   });
 
   test(`tls.cert and tls.key are shown to a server that asks for a client certificate, ${name}`, async () => {

@@ -1,0 +1,28 @@
+import { UsageError } from "./arguments.ts";
+
+/** Why a port cannot be listened on, by the system's code. */
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program listens there",
+  EACCES: "this user may not",
+  EADDRNOTAVAIL: "this computer has no such address",
+  EINVAL: "this computer has no such address",
+  ENOTFOUND: "there is no such name",
+  EAI_AGAIN: "there is no such name",
+};
+
+/**
+ * Waits until something listens.
+ *
+ * @param where What was asked for, as it is to be named.
+ * @throws {UsageError} when it cannot listen there
+ */
+export async function listening<T>(where: string, started: Promise<T>): Promise<T> {
+  try {
+    return await started;
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    const reason = typeof code === "string" ? REASONS[code] : undefined;
+    if (reason === undefined) throw error;
+    throw new UsageError(`Cannot listen on ${where}: ${reason} (${code})`, { cause: error });
+  }
+}
