@@ -13,7 +13,8 @@ import {
 import { Metadata } from "../../lib/core/metadata.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, dialDirect, DialOptions } from "../../mod.ts";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
 import { type Opened, testTransport } from "../transport/suite.ts";
 import { environmentOf, interrupt, startCommand } from "./command_line.ts";
@@ -61,6 +62,46 @@ testTransport({
   paths: ["grpc-web", "grpc"],
   keepsLists: false,
   open: () => open({ disableWebrtc: true }, { protocol: "grpc" }),
+});
+
+for (const protocol of ["grpc", "grpc-web"] as const) {
+  test(`the proxy reads requests that are compressed with gzip, ${protocol}`, async () => {
+    const { transport, close } = await open({}, { protocol, compression: "gzip" });
+    try {
+      const probe = createClient(ProbeService, transport);
+      const data = new Uint8Array(100_000).fill(7);
+      assert.deepEqual((await probe.echo({ data })).data, data);
+      const summary = await probe.upload((async function* () {
+        for (let sent = 0; sent < 3; sent++) yield { data };
+      })());
+      assert.equal(summary.bytes, 300_000n);
+    } finally {
+      await close();
+    }
+  });
+}
+
+test("the proxy refuses compression that it does not know, and what is not compressed though it says so", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const proxy = await startProxy(channel, { hostname: "127.0.0.1", port: 0, allowedOrigins: [] });
+  const statusOf = async (encoding: string, frame: number[]) => {
+    const response = await fetch(`http://127.0.0.1:${proxy.port}/viam_dial.probe.v1.ProbeService/Echo`, {
+      method: "POST",
+      headers: { "content-type": "application/grpc-web+proto", "grpc-encoding": encoding },
+      body: Uint8Array.from(frame),
+    });
+    assert.equal(response.headers.get("grpc-accept-encoding"), "identity,gzip");
+    return /grpc-status: (\d+)/.exec(await response.text())?.[1];
+  };
+  try {
+    assert.equal(await statusOf("br", [0, 0, 0, 0, 0]), `${Code.Unimplemented}`);
+    assert.equal(await statusOf("identity", [1, 0, 0, 0, 0]), `${Code.Internal}`);
+    assert.equal(await statusOf("gzip", [1, 0, 0, 0, 2, 1, 2]), `${Code.InvalidArgument}`);
+    assert.equal(await statusOf("gzip", [0, 0, 0, 0, 0]), "0");
+  } finally {
+    await proxy.close();
+  }
 });
 
 test("servedProtocol() knows gRPC and gRPC-Web by their content types", () => {

@@ -5,6 +5,7 @@ import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
+import { type Compressor, loadGzip } from "../../direct/compressor.ts";
 import {
   answerHeaders,
   answerTrailers,
@@ -13,6 +14,9 @@ import {
   type ServedProtocol,
   trailersFrame,
 } from "./wire.ts";
+
+/** What requests may be compressed with. Answers are not: the way from a proxy on the loopback is short. */
+const ACCEPTED_ENCODINGS = "identity,gzip";
 
 /** A call to forward. */
 export interface ForwardedCall {
@@ -48,10 +52,11 @@ export async function forwardCall(
   let trailers: Headers | undefined;
   let error: ConnectError | undefined;
   let inputError: ConnectError | undefined;
+  let compressor: Compressor | undefined;
 
   async function* messages(): AsyncGenerator<BytesValue> {
     try {
-      for await (const value of readMessages(request)) {
+      for await (const value of readMessages(request, compressor)) {
         counts.sent++;
         yield create(BytesValueSchema, { value });
       }
@@ -62,11 +67,15 @@ export async function forwardCall(
   }
 
   const open = (headers: Headers) => {
-    response.writeHead(200, { ...answerHeaders(headers), "content-type": `application/${protocol}+proto` });
+    response.writeHead(200, {
+      ...answerHeaders(headers),
+      "content-type": `application/${protocol}+proto`,
+      "grpc-accept-encoding": ACCEPTED_ENCODINGS,
+    });
     response.flushHeaders();
   };
   try {
-    refuseCompression(request);
+    compressor = await compressorOf(request);
     const timeoutMs = parseTimeout(headerOf(request, "grpc-timeout"));
     const metadata = requestMetadata(rawHeadersOf(request));
     const answer = await transport.stream(method, caller.signal, timeoutMs, metadata, messages());
@@ -108,30 +117,33 @@ function finish(
   response.end();
 }
 
-/** Messages are passed unread, so what they are compressed with would have to be known at the other end. */
-function refuseCompression(request: IncomingMessage): void {
+/** What undoes the compression of a request, which the other end need not know: a data channel has none. */
+async function compressorOf(request: IncomingMessage): Promise<Compressor | undefined> {
   const encoding = headerOf(request, "grpc-encoding");
-  if (encoding === undefined || encoding === "identity") return;
+  if (encoding === undefined || encoding === "identity") return undefined;
+  if (encoding === "gzip") return await loadGzip();
   throw new ConnectError(
     `compression with ${JSON.stringify(encoding)} is not supported`,
     Code.Unimplemented,
-    { "grpc-accept-encoding": "identity" },
+    { "grpc-accept-encoding": ACCEPTED_ENCODINGS },
   );
 }
 
-async function* readMessages(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+async function* readMessages(
+  request: IncomingMessage,
+  compressor: Compressor | undefined,
+): AsyncGenerator<Uint8Array> {
   const reader = new EnvelopeReader(MAX_MESSAGE_BYTES);
   // Who stops reading must not destroy the request, and with it the way to discard the rest.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-    const whole: Uint8Array[] = [];
-    let compressed = false;
+    const whole: { readonly flags: number; readonly data: Uint8Array }[] = [];
     const problem = reader.push(chunk, (flags, data) => {
-      compressed ||= (flags & COMPRESSED) !== 0;
-      whole.push(data);
+      whole.push({ flags, data });
       return true;
     });
-    yield* whole;
-    if (compressed) throw new ConnectError("a compressed message without grpc-encoding", Code.Internal);
+    for (const { flags, data } of whole) {
+      yield (flags & COMPRESSED) === 0 ? data : decompressed(data, compressor);
+    }
     if (problem !== undefined) {
       throw new ConnectError(
         `a message of ${problem.oversized} bytes is over the limit of ${MAX_MESSAGE_BYTES} bytes`,
@@ -141,6 +153,26 @@ async function* readMessages(request: IncomingMessage): AsyncGenerator<Uint8Arra
   }
   if (!reader.atBoundary) {
     throw new ConnectError("the request ends in the middle of a message", Code.InvalidArgument);
+  }
+}
+
+function decompressed(data: Uint8Array, compressor: Compressor | undefined): Uint8Array {
+  if (compressor === undefined) {
+    throw new ConnectError("a compressed message without grpc-encoding", Code.Internal);
+  }
+  try {
+    return compressor.decompress(data, MAX_MESSAGE_BYTES);
+  } catch (error) {
+    const large = (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
+    throw new ConnectError(
+      large
+        ? `a message is over the limit of ${MAX_MESSAGE_BYTES} bytes`
+        : `a message is no ${compressor.name}`,
+      large ? Code.ResourceExhausted : Code.InvalidArgument,
+      undefined,
+      undefined,
+      error,
+    );
   }
 }
 
