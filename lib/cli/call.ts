@@ -17,7 +17,7 @@ import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { describeError, EXIT } from "./exit_code.ts";
 import { parseRequests, readJsonLines } from "./json_lines.ts";
-import { showProgress } from "./progress.ts";
+import { NO_PROGRESS, showProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 const METHOD_PATH = /^\/?[\w.]+\/\w+$/;
@@ -47,7 +47,12 @@ export const call: Run = async (args, terminal) => {
   if (!streams && given !== undefined && given.length > 1) {
     throw new UsageError(`${path} takes one message, and there are ${given.length}`);
   }
-  const values = given ?? (request === "-" || streams ? readJsonLines(terminal.input) : [{}]);
+  const reads = given === undefined && (request === "-" || streams);
+  const typing = reads && terminal.inputIsTerminal;
+  if (typing && terminal.errorIsTerminal) {
+    terminal.warn(`type ${method.input.typeName} as JSON, one message a line; Ctrl-D ends them\n`);
+  }
+  const values = given ?? (reads ? readJsonLines(terminal.input) : [{}]);
   const messages = decoded(values, method, reflection);
   const write = async (message: Message) => {
     const json = toJson(method.output, message, { registry: reflection });
@@ -55,7 +60,7 @@ export const call: Run = async (args, terminal) => {
     await terminal.write(`${JSON.stringify(json, null, compact ? 0 : 2)}\n`);
   };
   try {
-    await makeCall(channel, method, messages, deadline, { args, terminal, write });
+    await makeCall(channel, method, messages, deadline, { args, terminal, typing, write });
     return EXIT.ok;
   } catch (error) {
     // What ended the requests ended the call: the first is what went wrong.
@@ -68,6 +73,8 @@ export const call: Run = async (args, terminal) => {
 };
 
 interface Answers {
+  /** Whether a person types the requests. */
+  readonly typing: boolean;
   readonly args: Arguments;
   readonly terminal: Terminal;
   readonly write: (message: Message) => Promise<void>;
@@ -78,12 +85,13 @@ async function makeCall(
   method: DescMethod,
   messages: AsyncGenerator<Message>,
   deadline: number | undefined,
-  { args, terminal, write }: Answers,
+  { args, terminal, typing, write }: Answers,
 ): Promise<void> {
   const verbose = (name: string, metadata: Headers) => {
     if (args.has("verbose")) tellMetadata(name, metadata, terminal);
   };
-  const progress = showProgress(terminal, `calling ${method.name}`);
+  // A line of progress would write over what is being typed.
+  const progress = typing ? NO_PROGRESS : showProgress(terminal, `calling ${method.name}`);
   const signal = terminal.signal;
   try {
     if (method.methodKind === "unary") {

@@ -23,8 +23,13 @@ import { enumText, messageText, methodText, serviceText } from "./proto_text.ts"
 /** Shows a service, method, message or enumeration. */
 export const describe: Run = async (args, terminal) => {
   const { positionals } = args;
-  if (positionals.length === 0 || positionals.length > 2) throw new UsageError("describe takes a name");
-  const name = positionals.at(-1)!;
+  const name = positionals.at(-1);
+  // No name has a colon: this is an address alone.
+  if (name === undefined || positionals.length > 2 || (positionals.length === 1 && name.includes(":"))) {
+    throw new UsageError(
+      "describe takes a name, such as viam.robot.v1.RobotService, after the address if any",
+    );
+  }
   const address = addressOf(positionals.length === 2 ? positionals[0] : undefined, terminal);
   await using channel = await dialMachine(address, args, terminal);
   const reflection = await channel.reflect({ signal: terminal.signal });

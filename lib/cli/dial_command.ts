@@ -181,7 +181,11 @@ function textOption(args: Arguments, option: string, member: string): Record<str
 
 async function fileOption(args: Arguments, option: string, member: string): Promise<Record<string, string>> {
   const file = args.text(option);
-  return file === undefined ? {} : { [member]: await readText(file, option) };
+  if (file === undefined) return {};
+  const text = await readText(file, option);
+  // Runtimes say of anything else that the server cannot be reached.
+  if (!text.includes("-----BEGIN ")) throw new UsageError(`--${option} ${file} is no PEM`);
+  return { [member]: text };
 }
 
 /** Reads a file that an option names. */

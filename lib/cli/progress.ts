@@ -12,9 +12,12 @@ export interface Progress {
   end(): void;
 }
 
+/** Shows nothing. */
+export const NO_PROGRESS: Progress = { now() {}, end() {} };
+
 /** Shows a line on standard error once something takes long; nothing when no person reads it. */
 export function showProgress(terminal: Terminal, what: string): Progress {
-  if (!terminal.errorIsTerminal) return { now() {}, end() {} };
+  if (!terminal.errorIsTerminal) return NO_PROGRESS;
   const began = performance.now();
   let current = what;
   let shown = false;

@@ -4,6 +4,7 @@ import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
+import { listening } from "./listening.ts";
 import { isOpenToOthers } from "./open_to_others.ts";
 import { startProxy } from "./proxy/server.ts";
 import { untilInterrupted } from "./until_interrupted.ts";
@@ -17,18 +18,21 @@ export const proxy: Run = async (args, terminal) => {
   const { hostname, port } = listenOn(args.text("listen") ?? "0");
   const address = addressOf(typed, terminal);
   await using channel = await dialMachine(address, args, terminal);
-  const listening = await startProxy(channel, {
-    hostname,
-    port,
-    allowedOrigins: args.texts("allow-origin"),
-    onCall(path, { error, sent, received }) {
-      if (!args.has("verbose")) return;
-      const status = error === undefined ? "OK" : `${Code[error.code]}: ${error.rawMessage}`;
-      terminal.warn(`${path}: ${sent} sent, ${received} received, ${status}\n`);
-    },
-  });
+  const served = await listening(
+    joinHostPort(hostname, port),
+    startProxy(channel, {
+      hostname,
+      port,
+      allowedOrigins: args.texts("allow-origin"),
+      onCall(path, { error, sent, received }) {
+        if (!args.has("verbose")) return;
+        const status = error === undefined ? "OK" : `${Code[error.code]}: ${error.rawMessage}`;
+        terminal.warn(`${path}: ${sent} sent, ${received} received, ${status}\n`);
+      },
+    }),
+  );
   try {
-    const local = joinHostPort(hostname, listening.port);
+    const local = joinHostPort(hostname, served.port);
     await terminal.write(
       args.has("json")
         ? `${JSON.stringify({ type: "listening", address: local, machine: address, path: channel.path })}\n`
@@ -43,7 +47,7 @@ export const proxy: Run = async (args, terminal) => {
     terminal.warn(`viam-dial: the connection to ${address} is lost for good: ${lost.message}\n`);
     return EXIT.unreachable;
   } finally {
-    await listening.close();
+    await served.close();
   }
 };
 

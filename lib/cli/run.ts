@@ -34,12 +34,16 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
     return EXIT.ok;
   }
   const command = COMMANDS.find((known) => known.name === name);
-  if (name === undefined || ["help", "--help", "-h"].includes(name)) {
-    const asked = COMMANDS.find((known) => known.name === rest[0]);
-    await terminal.write(asked === undefined ? generalHelp(json) : commandHelp(asked, json));
-    return name === undefined ? EXIT.usage : EXIT.ok;
-  }
   try {
+    if (name === undefined || ["help", "--help", "-h"].includes(name)) {
+      const topic = rest.find((word) => !word.startsWith("-"));
+      const asked = COMMANDS.find((known) => known.name === topic);
+      if (topic !== undefined && asked === undefined) {
+        throw new UsageError(`There is no command ${JSON.stringify(topic)}`);
+      }
+      await terminal.write(asked === undefined ? generalHelp(json) : commandHelp(asked, json));
+      return name === undefined ? EXIT.usage : EXIT.ok;
+    }
     if (command === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}`);
     return await runCommand(command, rest, terminal, json);
   } catch (error) {

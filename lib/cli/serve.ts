@@ -1,8 +1,11 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { joinHostPort } from "../core/address.ts";
 import { type MachineOptions, startMachine } from "../testing/mod.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { readText, VARIABLES } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
+import { listening } from "./listening.ts";
 import { isOpenToOthers } from "./open_to_others.ts";
 import { untilInterrupted } from "./until_interrupted.ts";
 
@@ -13,8 +16,9 @@ export const serve: Run = async (args, terminal) => {
   const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
   const given = apiKey !== undefined && apiKeyId !== undefined;
   const hostname = args.text("hostname");
-  await using machine = await startMachine({
-    port: args.number("port", 0, 65_535) ?? 0,
+  const port = args.number("port", 0, 65_535) ?? 0;
+  const starting = startMachine({
+    port,
     ...(hostname === undefined ? {} : { hostname }),
     ...(args.has("no-auth")
       ? { auth: "none" }
@@ -24,6 +28,7 @@ export const serve: Run = async (args, terminal) => {
     ...(args.has("no-webrtc") ? { webrtc: false } : {}),
     ...await tlsOf(args),
   });
+  await using machine = await listening(joinHostPort(hostname ?? "127.0.0.1", port), starting);
   // Credentials that were made here are told, since nobody else can; those of the environment are known.
   const secret = given || machine.apiKey === "" ? undefined : machine;
   if (args.has("json")) {
@@ -38,7 +43,9 @@ export const serve: Run = async (args, terminal) => {
         `  export ${VARIABLES.apiKey}=${secret.apiKey} ${VARIABLES.apiKeyId}=${secret.apiKeyId}`,
       );
     }
-    lines.push(`  viam-dial ping${args.text("cert") === undefined ? " --insecure" : ""}`);
+    const cert = args.text("cert");
+    // A certificate that the system trusts needs nothing; most that are tried here are not of that kind.
+    lines.push(`  viam-dial ping ${cert === undefined ? "--insecure" : `--ca ${cert}`}`);
     await terminal.write(lines.map((line) => `${line}\n`).join(""));
   }
   if (args.has("no-auth") && hostname !== undefined && isOpenToOthers(hostname)) {
@@ -53,5 +60,21 @@ async function tlsOf(args: Arguments): Promise<Pick<MachineOptions, "tls">> {
   const key = args.text("key");
   if (cert === undefined && key === undefined) return {};
   if (cert === undefined || key === undefined) throw new UsageError("--cert and --key go together");
-  return { tls: { cert: await readText(cert, "cert"), key: await readText(key, "key") } };
+  const tls = { cert: await readText(cert, "cert"), key: await readText(key, "key") };
+  // A server takes anything, and fails with every caller.
+  const certificate = parsed("cert", () => new X509Certificate(tls.cert));
+  const privateKey = parsed("key", () => createPrivateKey(tls.key));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new UsageError("--key is not the private key of the certificate of --cert");
+  }
+  return { tls };
+}
+
+function parsed<T>(option: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    // Without what the parser says: it may quote a key.
+    throw new UsageError(`--${option} is no PEM that can be read`, { cause: error });
+  }
 }

@@ -166,7 +166,7 @@ test("call takes metadata and a deadline", async () => {
 
 test("a command exits with a code for what went wrong", async () => {
   await using machine = await startMachine();
-  const { VIAM_API_KEY_ID } = environmentOf(machine);
+  const { VIAM_API_KEY, VIAM_API_KEY_ID } = environmentOf(machine) as Record<string, string>;
   const cases: readonly (readonly [code: number, args: readonly string[], env?: Record<string, string>])[] = [
     [2, []],
     [2, ["no-such-command"]],
@@ -176,11 +176,20 @@ test("a command exits with a code for what went wrong", async () => {
     [2, ["ping", "http://host/path"]],
     [2, ["ping", machine.address], { VIAM_API_KEY: "only-one-of-the-two" }],
     [2, ["ping", machine.address, "--ca", "/no/such/file"]],
+    [2, ["ping", machine.address, "--ca", "LICENSE"]],
     [3, ["ping", machine.address]],
     [4, ["ping", machine.address, "--insecure"], {
       VIAM_API_KEY_ID: VIAM_API_KEY_ID!,
       VIAM_API_KEY: "wrong",
     }],
+    [2, ["help", "no-such-command"]],
+    [2, ["describe", machine.address]],
+    [2, ["serve", "--port", machine.address.split(":")[1]!]],
+    [2, ["proxy", machine.address, "--insecure", "--listen", machine.address], {
+      VIAM_API_KEY_ID: VIAM_API_KEY_ID!,
+      VIAM_API_KEY: VIAM_API_KEY!,
+    }],
+    [2, ["serve", "--cert", "LICENSE", "--key", "LICENSE"]],
     [0, ["help"]],
     [0, ["ping", "--help"]],
   ];
