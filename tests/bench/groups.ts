@@ -98,7 +98,7 @@ async function withSubjects(bench: Bench, use: (entries: Entry[]) => Promise<voi
 }
 
 /** What one measurement of unary calls takes, in seconds. */
-const UNARY_SECONDS = 0.25;
+const UNARY_SECONDS = 0.4;
 
 async function unary(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
@@ -121,7 +121,7 @@ async function unary(bench: Bench): Promise<void> {
 }
 
 /** Long enough to tell, short enough for all of them: what one measurement of a stream takes, in seconds. */
-const STREAM_SECONDS = 0.12;
+const STREAM_SECONDS = 0.2;
 
 async function streams(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
@@ -146,6 +146,9 @@ async function streams(bench: Bench): Promise<void> {
   });
 }
 
+/** Dials of one process after its first: enough to see the ninety-ninth percentile. */
+const REDIALS = 120;
+
 async function dial(bench: Bench): Promise<void> {
   const { runtimes, samples, rounds, clear, secure, keyed, embedded } = bench;
   const wanted: [Runtime, string, string, Target][] = OURS.flatMap((runtime) => [
@@ -165,12 +168,12 @@ async function dial(bench: Bench): Promise<void> {
       const first = await worker.do({ op: "dial", target, count: 1 });
       // A redial has the token from before, as a channel's reconnect has.
       const again = target === keyed ? { address: keyed.address, accessToken } : target;
-      const later = await worker.do({ op: "dial", target: again, count: 40 });
+      const later = await worker.do({ op: "dial", target: again, count: REDIALS });
       const figures = {
         first: first.times?.[0] ?? NaN,
         p50: quantile(later.times ?? [], 0.5),
         p99: quantile(later.times ?? [], 0.99),
-        failures: (first.failures ?? 1) + (later.failures ?? 40),
+        failures: (first.failures ?? 1) + (later.failures ?? REDIALS),
       };
       add(samples, `${runtime}/${title}`, "dial", figures);
       await worker.close();

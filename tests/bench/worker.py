@@ -69,10 +69,11 @@ async def stream(probe: ProbeServiceStub, kind: str, size: int, count: int) -> d
                 for number in range(count):
                     await call.send_message(payload, end=number == count - 1)
 
-            sending = asyncio.ensure_future(send())
-            while await call.recv_message() is not None:
-                pass
-            await sending
+            async def receive() -> None:
+                while await call.recv_message() is not None:
+                    pass
+
+            await asyncio.gather(send(), receive())
     seconds = time.perf_counter() - start
     return {"mbps": size * count / seconds / 1e6, "messages": count / seconds, "seconds": seconds}
 
