@@ -21,6 +21,8 @@
  * @module
  */
 export { dial, dialDirect } from "./lib/dial.ts";
+export { watchDial } from "./lib/watch_dial.ts";
+export type { DialWatch } from "./lib/watch_dial.ts";
 export { DialOptions, withApiKey } from "./lib/options.ts";
 export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options.ts";
 export { deadline } from "./lib/deadline.ts";

@@ -2,7 +2,7 @@ import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShap
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import type { ChannelStats } from "./channel_stats.ts";
 import type { ReflectedServices } from "./core/reflected_services.ts";
-import type { TimelineEntry } from "./core/timeline.ts";
+import { formatTimeline, type TimelineEntry } from "./core/timeline.ts";
 import { createEventQueue } from "./event_queue.ts";
 import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./events.ts";
 import { callQuietly } from "./logger.ts";
@@ -65,10 +65,11 @@ type Inspect = (value: unknown, options?: unknown) => string;
 /** Deno's `EventTarget` has an inspection that goes before that, and shows nothing. */
 const DENO_INSPECT = Symbol.for("Deno.privateCustomInspect");
 
-/** What a handle shows of itself: how it stands, nothing that could hold a secret. */
+/** What a handle shows of itself: how it stands and came about, nothing that could hold a secret. */
 function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, inspect: Inspect): string {
   const { kind, state, path } = channel;
-  return `${name} ${inspect({ kind, state, path })}`;
+  const timeline = formatTimeline(channel.timeline).split("\n");
+  return `${name} ${inspect({ kind, state, path, timeline })}`;
 }
 
 /**
@@ -259,12 +260,14 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
    */
   events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
     let stop = () => {};
-    const queue = createEventQueue(() => stop());
+    const queue = createEventQueue<ChannelEvent>(() => stop());
     if (this.state === "closed") {
       void queue.return?.();
     } else {
       stop = this.listen((event) => {
-        if (event.type !== "progress") queue.push(event);
+        if (event.type === "progress") return;
+        queue.push(event);
+        if (event.type === "closed") queue.end();
       });
     }
     return queue;

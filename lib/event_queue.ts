@@ -1,22 +1,22 @@
-import type { ChannelEvent } from "./events.ts";
-
 /** Most events that wait for a reader; of more, the oldest are dropped. */
 const MAX_WAITING = 1_000;
 
 /** Events in the order in which they come, for a `for await` loop. */
-export interface EventQueue extends AsyncIterableIterator<ChannelEvent, undefined, undefined> {
-  /** Takes in an event; `closed` is the last. */
-  push(event: ChannelEvent): void;
+export interface EventQueue<E> extends AsyncIterableIterator<E, undefined, undefined> {
+  /** Takes in an event. */
+  push(event: E): void;
+  /** No more events come; those that wait are still read. */
+  end(): void;
 }
 
 /**
  * Makes a queue between whoever reports events and a loop over them.
  *
- * @param stop Called once, when no more events are wanted: after `closed`, or when the reader leaves.
+ * @param stop Called once, when no more events are wanted: after the end, or when the reader leaves.
  */
-export function createEventQueue(stop: () => void): EventQueue {
-  const waiting: ChannelEvent[] = [];
-  const readers: ((result: IteratorResult<ChannelEvent, undefined>) => void)[] = [];
+export function createEventQueue<E>(stop: () => void): EventQueue<E> {
+  const waiting: E[] = [];
+  const readers: ((result: IteratorResult<E, undefined>) => void)[] = [];
   let ended = false;
 
   function end(): void {
@@ -32,8 +32,8 @@ export function createEventQueue(stop: () => void): EventQueue {
       const reader = readers.shift();
       if (reader !== undefined) reader({ done: false, value: event });
       else if (waiting.push(event) > MAX_WAITING) waiting.shift();
-      if (event.type === "closed") end();
     },
+    end,
     next() {
       const event = waiting.shift();
       if (event !== undefined) return Promise.resolve({ done: false, value: event });

@@ -199,5 +199,6 @@ test("an inspection of a channel shows how it stands, and nothing of what it was
   assert.match(text, /kind: .webrtc.,/);
   assert.match(text, /state: .connected.,/);
   assert.match(inspect(channel.channel), /^AuthenticatedChannel \{/);
+  assert.match(text, /timeline: \[[\s\S]* ms\s+authenticate: as /);
   assert.ok(!text.includes(machine.apiKey));
 });

@@ -38,6 +38,7 @@ const FILES: Record<string, readonly string[]> = {
     "webrtc_link",
     "dial_failure",
     "telemetry",
+    "watch_dial",
     "timeline_recorder",
   ].map(inLibrary),
   channel: ["channel", "event_queue"].map(inLibrary),
