@@ -1,4 +1,4 @@
-import type { CallCounts } from "./core/call_counts.ts";
+import type { TrafficCounts } from "./core/traffic_counts.ts";
 
 /** What an engine knows of its connection now. */
 export interface WireStats {
@@ -33,7 +33,7 @@ export interface ChannelStats {
 
 /** Puts the statistics of a channel together. */
 export function channelStats(
-  counts: CallCounts,
+  counts: TrafficCounts,
   reconnects: number,
   connection: WireStats | undefined,
 ): ChannelStats {

@@ -14,7 +14,7 @@ import type { DialOptions } from "./options.ts";
 import { pause } from "./pause.ts";
 import { keepLink, type Link } from "./reconnect.ts";
 import { type ResolvedDialOptions, resolveDial } from "./resolve_options.ts";
-import { CallCounts } from "./core/call_counts.ts";
+import { TrafficCounts } from "./core/traffic_counts.ts";
 import { createCarrierTransport } from "./rpc/transport.ts";
 import { type DialTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline_recorder.ts";
@@ -134,7 +134,7 @@ async function openChannel(
   });
   emit({ type: "connected", kind: first.kind });
 
-  const counts = new CallCounts();
+  const counts = new TrafficCounts();
   const headers = new Metadata(options.headers.map(([name, value]): [string, string] => [name, value]));
   if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
   return {

@@ -4,6 +4,7 @@ import { connectionError } from "../core/connection_error.ts";
 import { formatTimeout } from "../core/grpc_status.ts";
 import type { Metadata } from "../core/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
+import { linkAbort } from "../rpc/linked_abort.ts";
 import type { Runtime } from "../runtime.ts";
 import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
@@ -91,7 +92,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
     const deadline = deadlineOf(request.timeoutMs);
     // One signal serves all calls that nothing but closing can end.
-    const call = signal === undefined ? undefined : linkSignals(signal, closing.signal);
+    const call = signal === undefined ? undefined : linkAbort([signal, closing.signal], OVER);
     try {
       const response = await post(request, frameOf(message, compressor), call?.signal ?? closing.signal);
       return await readUnaryResponse(response, options, deadline);
@@ -191,25 +192,6 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       for (const call of open) call.lose(error);
       open.clear();
       await runtimeFetch.close();
-    },
-  };
-}
-
-/** A signal that aborts with the first of two, until it is released. */
-function linkSignals(
-  one: AbortSignal,
-  other: AbortSignal,
-): { readonly signal: AbortSignal; release(): void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort(OVER);
-  if (one.aborted || other.aborted) abort();
-  one.addEventListener("abort", abort, { once: true });
-  other.addEventListener("abort", abort, { once: true });
-  return {
-    signal: controller.signal,
-    release() {
-      one.removeEventListener("abort", abort);
-      other.removeEventListener("abort", abort);
     },
   };
 }

@@ -2,13 +2,19 @@ import type { Agent, RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { nodeTlsOptions, type TlsSettings } from "./endpoint.ts";
-import type { RuntimeFetch } from "./runtime_fetch.ts";
 
 /** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
 const NULL_BODY = new Set([204, 205, 304]);
 
+/** A `fetch` with connections of its own. */
+export interface HttpsFetch {
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Ends its idle connections. */
+  close(): Promise<void>;
+}
+
 /** `fetch` over `node:https`, for Node, whose own takes no TLS settings. It speaks HTTP/1.1, as that one does. */
-export function createHttpsFetch(tls: TlsSettings): RuntimeFetch {
+export function createHttpsFetch(tls: TlsSettings): HttpsFetch {
   let agent: Agent | undefined;
   return {
     async fetch(url, init) {

@@ -20,13 +20,14 @@ import {
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
+import { TrafficCounts } from "../core/traffic_counts.ts";
 import { addHeaders } from "./add_headers.ts";
 import { abortable } from "./abortable.ts";
 import type { Authorization } from "./authorization.ts";
 import { type Opener, openerWithToken } from "./authorized_call.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
+import { linkAbort } from "./linked_abort.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
-import { CallCounts } from "../core/call_counts.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { unaryCall } from "./unary_call.ts";
 
@@ -44,7 +45,7 @@ export interface TransportOptions {
   readonly headers?: Metadata;
   readonly authorization?: Authorization | undefined;
   /** Told of every call; nobody is, by default. */
-  readonly counts?: CallCounts;
+  readonly counts?: TrafficCounts;
   /** What a slow reader of one stream may hold, in bytes. */
   readonly maxBufferedBytes: number;
 }
@@ -58,7 +59,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   const channelMetadata = new Metadata(options.headers);
   const channelHeaders = [...channelMetadata.lists()];
   const tokens = new TokenAdder();
-  const counts = options.counts ?? new CallCounts();
+  const counts = options.counts ?? new TrafficCounts();
 
   /** The request metadata of one call: its own, then the channel's. */
   function metadataOf(header: HeadersInit | undefined): Metadata {
@@ -278,19 +279,16 @@ function boundOf(
 ): { readonly signal: AbortSignal; release(): void } | undefined {
   const { timeoutMs } = deadline.option;
   if (timeoutMs === undefined) return signal === undefined ? undefined : { signal, release() {} };
-  const controller = new AbortController();
+  const linked = linkAbort(signal === undefined ? [] : [signal]);
   const timer = setTimeout(
-    () => controller.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)),
+    () => linked.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)),
     timeoutMs,
   );
-  const abort = () => controller.abort(signal!.reason);
-  if (signal?.aborted === true) abort();
-  signal?.addEventListener("abort", abort, { once: true });
   return {
-    signal: controller.signal,
+    signal: linked.signal,
     release() {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      linked.release();
     },
   };
 }
@@ -363,7 +361,7 @@ function streamingCall<T, O>(
   parseMessage: (bytes: Uint8Array) => O,
   signal: AbortSignal,
   maxBufferedBytes: number,
-  counts: CallCounts,
+  counts: TrafficCounts,
 ): StreamingAnswer<O> {
   const headers = Promise.withResolvers<Metadata>();
   headers.promise.catch(() => {}); // the reader may have left

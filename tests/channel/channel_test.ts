@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { channelStats } from "../../lib/channel_stats.ts";
-import { CallCounts } from "../../lib/core/call_counts.ts";
+import { TrafficCounts } from "../../lib/core/traffic_counts.ts";
 import { inspect } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import type { DialEvent } from "../../lib/events.ts";
@@ -30,7 +30,7 @@ function channelOf(close: () => Promise<void>): {
       unary: () => Promise.reject(new Error("no calls here")),
       stream: () => Promise.reject(new Error("no calls here")),
     },
-    stats: () => channelStats(new CallCounts(), 0, undefined),
+    stats: () => channelStats(new TrafficCounts(), 0, undefined),
     state: () => "connected",
     path: () => ({
       kind: "direct",

@@ -6,12 +6,12 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { SensorService } from "../../examples/proto/gen/viam/component/sensor/v1/sensor_pb.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dialDirect, DialOptions } from "../../mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
-import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
 import { rejection } from "../transport/suite.ts";
 import { missing, pythonEnvironment, pythonStubs } from "./requirements.ts";
 

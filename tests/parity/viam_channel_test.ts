@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { channelStats } from "../../lib/channel_stats.ts";
-import { CallCounts } from "../../lib/core/call_counts.ts";
+import { TrafficCounts } from "../../lib/core/traffic_counts.ts";
 import { inspect } from "node:util";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
@@ -100,7 +100,7 @@ function channelClosing(close: () => Promise<void>): AuthenticatedChannel {
     kind: "direct",
     timeline: [],
     transport: { unary: () => assert.fail("a call"), stream: () => assert.fail("a call") },
-    stats: () => channelStats(new CallCounts(), 0, undefined),
+    stats: () => channelStats(new TrafficCounts(), 0, undefined),
     state: () => "closed",
     path: () => ({
       kind: "direct",

@@ -100,20 +100,22 @@ async function engine(): Promise<Engine> {
   };
 }
 
-/** What a relay reports, one after the other. */
-function eventQueue() {
+/** A relay, and what it reports, one after the other. It is closed with its scope. */
+async function relayBy(open: typeof openTurnRelay, target: TurnUpstream) {
   const events: TurnRelayEvent[] = [];
   let wake = Promise.withResolvers<void>();
+  const relay = await open(target, (event) => {
+    events.push(event);
+    wake.resolve();
+    wake = Promise.withResolvers();
+  });
   return {
-    report(event: TurnRelayEvent) {
-      events.push(event);
-      wake.resolve();
-      wake = Promise.withResolvers();
-    },
+    port: relay.port,
     async next() {
       while (events.length === 0) await wake.promise;
       return events.shift()!;
     },
+    [Symbol.asyncDispose]: () => relay.close(),
   };
 }
 
@@ -126,30 +128,25 @@ for (
     await using server = await listen();
     await using caller = await engine();
     await using other = await engine();
-    const events = eventQueue();
-    const relay = await open(server.target, events.report);
-    try {
-      // Nothing but a request for a relay address begins it.
-      other.send(DATA, relay.port);
-      caller.send(ALLOCATE, relay.port);
-      assert.equal(await server.next(), hex(ALLOCATE));
-      assert.deepEqual(await events.next(), { type: "connected" });
-      server.send(ALLOCATED);
-      assert.equal(await caller.next(), hex(ALLOCATED));
-      assert.deepEqual(await events.next(), { type: "allocated", relayAddress: "192.0.2.1:32853" });
-      // Another process on this machine is not served.
-      other.send(ALLOCATE, relay.port);
-      caller.send(DATA, relay.port);
-      assert.equal(await server.next(), hex(DATA));
-      server.send(DATA);
-      server.send(DATA);
-      assert.equal(await caller.next(), hex(DATA));
-      assert.equal(await caller.next(), hex(DATA));
-      assert.equal(other.waiting, 0);
-      assert.equal(server.connections.length, 1);
-    } finally {
-      await relay.close();
-    }
+    await using relay = await relayBy(open, server.target);
+    // Nothing but a request for a relay address begins it.
+    other.send(DATA, relay.port);
+    caller.send(ALLOCATE, relay.port);
+    assert.equal(await server.next(), hex(ALLOCATE));
+    assert.deepEqual(await relay.next(), { type: "connected" });
+    server.send(ALLOCATED);
+    assert.equal(await caller.next(), hex(ALLOCATED));
+    assert.deepEqual(await relay.next(), { type: "allocated", relayAddress: "192.0.2.1:32853" });
+    // Another process on this machine is not served.
+    other.send(ALLOCATE, relay.port);
+    caller.send(DATA, relay.port);
+    assert.equal(await server.next(), hex(DATA));
+    server.send(DATA);
+    server.send(DATA);
+    assert.equal(await caller.next(), hex(DATA));
+    assert.equal(await caller.next(), hex(DATA));
+    assert.equal(other.waiting, 0);
+    assert.equal(server.connections.length, 1);
   });
 
   test(`${name} passes on what waits in its socket when it is closed, and frees the connection`, async () => {
@@ -171,40 +168,30 @@ for (
     const server = await listen();
     await server[Symbol.asyncDispose]();
     await using caller = await engine();
-    const events = eventQueue();
-    const relay = await open(server.target, events.report);
-    try {
-      const failed = await events.next();
-      assert.equal(failed.type, "failed");
-      for (let round = 0; round < 2; round++) {
-        caller.send(ALLOCATE, relay.port);
-        assert.match(await caller.next(), new RegExp(`^0113....2112a442${TRANSACTION}0009....00000500`));
-      }
-    } finally {
-      await relay.close();
+    await using relay = await relayBy(open, server.target);
+    const failed = await relay.next();
+    assert.equal(failed.type, "failed");
+    for (let round = 0; round < 2; round++) {
+      caller.send(ALLOCATE, relay.port);
+      assert.match(await caller.next(), new RegExp(`^0113....2112a442${TRANSACTION}0009....00000500`));
     }
   });
 
   test(`${name} says that the relay address is lost with the connection, and does not connect again`, async () => {
     await using server = await listen();
     await using caller = await engine();
-    const events = eventQueue();
-    const relay = await open(server.target, events.report);
-    try {
-      caller.send(ALLOCATE, relay.port);
-      await server.next();
-      server.send(ALLOCATED);
-      await events.next();
-      await events.next();
-      server.connections[0]!.destroy();
-      assert.equal((await events.next()).type, "lost");
-      caller.send(ALLOCATE, relay.port);
-      await caller.next(); // the answer of before
-      assert.match(await caller.next(), /^0113/);
-      assert.equal(server.connections.length, 1);
-    } finally {
-      await relay.close();
-    }
+    await using relay = await relayBy(open, server.target);
+    caller.send(ALLOCATE, relay.port);
+    await server.next();
+    server.send(ALLOCATED);
+    await relay.next();
+    await relay.next();
+    server.connections[0]!.destroy();
+    assert.equal((await relay.next()).type, "lost");
+    caller.send(ALLOCATE, relay.port);
+    await caller.next(); // the answer of before
+    assert.match(await caller.next(), /^0113/);
+    assert.equal(server.connections.length, 1);
   });
 }
 
@@ -214,28 +201,18 @@ test("openTurnBridge() verifies certificates of TURN over TLS", async () => {
     await using server = await listen(certificates);
     await using caller = await engine();
     const attempt = async (target: Partial<TurnUpstream>, expected: RegExp) => {
-      const events = eventQueue();
-      const relay = await openTurnBridge({ ...server.target, ...target }, events.report);
-      try {
-        const event = await events.next();
-        assert.match("reason" in event ? `${event.type} ${event.reason}` : event.type, expected);
-      } finally {
-        await relay.close();
-      }
+      await using relay = await relayBy(openTurnBridge, { ...server.target, ...target });
+      const event = await relay.next();
+      assert.match("reason" in event ? `${event.type} ${event.reason}` : event.type, expected);
     };
     await attempt({}, /^failed .*certificate/i);
     await attempt({ ca: certificates.ca, hostname: "127.0.0.1" }, /^failed .*(certificate|altnames|name)/i);
     await attempt({ rejectUnauthorized: false }, /^connected$/);
-    const events = eventQueue();
-    const relay = await openTurnBridge({ ...server.target, ca: certificates.ca }, events.report);
-    try {
-      caller.send(ALLOCATE, relay.port);
-      assert.equal(await server.next(), hex(ALLOCATE));
-      server.send(ALLOCATED);
-      assert.equal(await caller.next(), hex(ALLOCATED));
-    } finally {
-      await relay.close();
-    }
+    await using relay = await relayBy(openTurnBridge, { ...server.target, ca: certificates.ca });
+    caller.send(ALLOCATE, relay.port);
+    assert.equal(await server.next(), hex(ALLOCATE));
+    server.send(ALLOCATED);
+    assert.equal(await caller.next(), hex(ALLOCATED));
   } finally {
     await certificates.remove();
   }
@@ -244,36 +221,26 @@ test("openTurnBridge() verifies certificates of TURN over TLS", async () => {
 test("openTurnBridge() lets no server send the engine past it", async () => {
   await using server = await listen();
   await using caller = await engine();
-  const events = eventQueue();
-  const relay = await openTurnBridge(server.target, events.report);
-  try {
-    caller.send(ALLOCATE, relay.port);
-    await server.next();
-    await events.next();
-    server.send(TRY_ALTERNATE);
-    assert.match(await caller.next(), /^0113.*00000500/);
-    assert.deepEqual(await events.next(), { type: "failed", reason: "it wants another server to be asked" });
-  } finally {
-    await relay.close();
-  }
+  await using relay = await relayBy(openTurnBridge, server.target);
+  caller.send(ALLOCATE, relay.port);
+  await server.next();
+  await relay.next();
+  server.send(TRY_ALTERNATE);
+  assert.match(await caller.next(), /^0113.*00000500/);
+  assert.deepEqual(await relay.next(), { type: "failed", reason: "it wants another server to be asked" });
 });
 
 test("openTurnBridge() ends a connection that carries anything but TURN", async () => {
   await using server = await listen();
   await using caller = await engine();
-  const events = eventQueue();
-  const relay = await openTurnBridge(server.target, events.report);
-  try {
-    caller.send(ALLOCATE, relay.port);
-    await server.next();
-    await events.next();
-    server.connections[0]!.write("SSH-2.0-OpenSSH\r\n");
-    const failed = await events.next();
-    assert.ok(
-      failed.type === "failed" && /begins no TURN message/.test(failed.reason),
-      JSON.stringify(failed),
-    );
-  } finally {
-    await relay.close();
-  }
+  await using relay = await relayBy(openTurnBridge, server.target);
+  caller.send(ALLOCATE, relay.port);
+  await server.next();
+  await relay.next();
+  server.connections[0]!.write("SSH-2.0-OpenSSH\r\n");
+  const failed = await relay.next();
+  assert.ok(
+    failed.type === "failed" && /begins no TURN message/.test(failed.reason),
+    JSON.stringify(failed),
+  );
 });

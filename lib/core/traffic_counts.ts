@@ -1,5 +1,5 @@
 /** Counts what a transport's calls carry. A retry with a new token counts as the same call. */
-export class CallCounts {
+export class TrafficCounts {
   started = 0;
   succeeded = 0;
   failed = 0;
