@@ -4,6 +4,7 @@ import { listenOn } from "../../lib/cli/proxy.ts";
 import { startProxy } from "../../lib/cli/proxy/server.ts";
 import {
   answerTrailers,
+  Base64Reader,
   mayCall,
   parseTimeout,
   requestMetadata,
@@ -111,12 +112,60 @@ test("servedProtocol() knows gRPC and gRPC-Web by their content types", () => {
     ["Application/gRPC+proto; charset=utf-8", "grpc"],
     ["application/grpc-web", "grpc-web"],
     ["application/grpc-web+proto", "grpc-web"],
-    ["application/grpc-web-text", undefined],
+    ["application/grpc-web-text", "grpc-web-text"],
+    ["application/grpc-web-text+proto", "grpc-web-text"],
     ["application/json", undefined],
     [undefined, undefined],
   ];
   for (const [type, protocol] of table) assert.equal(servedProtocol(type), protocol, String(type));
 }, { pure: true });
+
+test(
+  "Base64Reader reads base64 cut at every offset, with padding in the middle, and refuses what is none",
+  () => {
+    const text = new TextEncoder().encode(btoa("a message") + btoa("and") + btoa("one more!!") + btoa("x"));
+    for (let cut = 0; cut <= text.length; cut++) {
+      const reader = new Base64Reader();
+      const read = [text.subarray(0, cut), text.subarray(cut)].map((part) =>
+        new TextDecoder().decode(reader.push(part))
+      );
+      assert.equal(read.join(""), "a messageandone more!!x");
+      assert.ok(reader.atBoundary);
+    }
+    const reader = new Base64Reader();
+    reader.push(text.subarray(0, 6));
+    assert.ok(!reader.atBoundary);
+    assert.throws(() => new Base64Reader().push(new TextEncoder().encode("a*b.")), ConnectError);
+  },
+  { pure: true },
+);
+
+test("the proxy speaks gRPC-Web in base64", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const proxy = await startProxy(channel, { hostname: "127.0.0.1", port: 0, allowedOrigins: [] });
+  const ask = async (method: string, text: string) => {
+    const response = await fetch(`http://127.0.0.1:${proxy.port}/viam_dial.probe.v1.ProbeService/${method}`, {
+      method: "POST",
+      headers: { "content-type": "application/grpc-web-text" },
+      body: text,
+    });
+    assert.equal(response.headers.get("content-type"), "application/grpc-web-text+proto");
+    return new TextDecoder().decode(new Base64Reader().push(new Uint8Array(await response.arrayBuffer())));
+  };
+  try {
+    // A Payload of three bytes.
+    const frame = "\0\0\0\0\x05\x0a\x03abc";
+    const echoed = await ask("Echo", btoa(frame));
+    assert.ok(echoed.startsWith(frame), JSON.stringify(echoed));
+    assert.match(echoed, /grpc-status: 0/);
+    const exchanged = await ask("Exchange", btoa(frame) + btoa(frame));
+    assert.ok(exchanged.startsWith(frame + frame), JSON.stringify(exchanged));
+    assert.match(await ask("Echo", "AAA"), new RegExp(`grpc-status: ${Code.InvalidArgument}`));
+  } finally {
+    await proxy.close();
+  }
+});
 
 test("parseTimeout() reads every unit, and refuses what is none", () => {
   const table: readonly (readonly [value: string, ms: number])[] = [

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { ServerResponse } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { create, type DescMethodStreaming } from "@bufbuild/protobuf";
@@ -9,6 +10,7 @@ import { type Compressor, loadGzip } from "../../direct/compressor.ts";
 import {
   answerHeaders,
   answerTrailers,
+  Base64Reader,
   parseTimeout,
   requestMetadata,
   type ServedProtocol,
@@ -56,7 +58,7 @@ export async function forwardCall(
 
   async function* messages(): AsyncGenerator<BytesValue> {
     try {
-      for await (const value of readMessages(request, compressor)) {
+      for await (const value of readMessages(bodyOf(request, protocol), compressor)) {
         counts.sent++;
         yield create(BytesValueSchema, { value });
       }
@@ -84,7 +86,7 @@ export async function forwardCall(
     open(answer.header);
     for await (const message of answer.message) {
       counts.received++;
-      await writeMessage(response, (message as BytesValue).value, caller.signal);
+      await writeMessage(response, protocol, (message as BytesValue).value, caller.signal);
     }
   } catch (reason) {
     error = inputError ?? ConnectError.from(reason);
@@ -108,8 +110,9 @@ function finish(
   protocol: ServedProtocol,
   trailers: Readonly<Record<string, string[]>>,
 ): void {
-  if (protocol === "grpc-web") {
-    response.end(trailersFrame(trailers));
+  if (protocol !== "grpc") {
+    const frame = trailersFrame(trailers);
+    response.end(protocol === "grpc-web-text" ? base64Of(frame) : frame);
     return;
   }
   // Types that have lists in headers have none in trailers, where they mean the same.
@@ -129,13 +132,24 @@ async function compressorOf(request: IncomingMessage): Promise<Compressor | unde
   );
 }
 
+/** The body of a request in bytes. */
+async function* bodyOf(request: IncomingMessage, protocol: ServedProtocol): AsyncGenerator<Uint8Array> {
+  // Who stops reading must not destroy the request, and with it the way to discard the rest.
+  const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
+  if (protocol !== "grpc-web-text") return yield* chunks;
+  const base64 = new Base64Reader();
+  for await (const chunk of chunks) yield base64.push(chunk);
+  if (!base64.atBoundary) {
+    throw new ConnectError("the request ends in the middle of its base64", Code.InvalidArgument);
+  }
+}
+
 async function* readMessages(
-  request: IncomingMessage,
+  body: AsyncIterable<Uint8Array>,
   compressor: Compressor | undefined,
 ): AsyncGenerator<Uint8Array> {
   const reader = new EnvelopeReader(MAX_MESSAGE_BYTES);
-  // Who stops reading must not destroy the request, and with it the way to discard the rest.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+  for await (const chunk of body) {
     const whole: { readonly flags: number; readonly data: Uint8Array }[] = [];
     const problem = reader.push(chunk, (flags, data) => {
       whole.push({ flags, data });
@@ -182,9 +196,11 @@ const COPIED_BYTES = 16_384;
 /** Writes a message, and waits until there is room for more. */
 function writeMessage(
   response: ServerResponse,
+  protocol: ServedProtocol,
   message: Uint8Array,
   signal: AbortSignal,
 ): Promise<void> | undefined {
+  if (protocol === "grpc-web-text") return write(response, base64Of(encodeEnvelope(message)), signal);
   if (message.length <= COPIED_BYTES) return write(response, encodeEnvelope(message), signal);
   const head = new Uint8Array(5);
   new DataView(head.buffer).setUint32(1, message.length);
@@ -193,7 +209,11 @@ function writeMessage(
 }
 
 /** Writes, and waits until there is room for more. */
-function write(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal): Promise<void> | undefined {
+function write(
+  response: ServerResponse,
+  bytes: Uint8Array | string,
+  signal: AbortSignal,
+): Promise<void> | undefined {
   signal.throwIfAborted();
   if (response.write(bytes)) return undefined;
   return new Promise((resolve, reject) => {
@@ -208,6 +228,10 @@ function write(response: ServerResponse, bytes: Uint8Array, signal: AbortSignal)
     response.once("drain", drained);
     signal.addEventListener("abort", aborted, { once: true });
   });
+}
+
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {

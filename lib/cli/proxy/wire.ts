@@ -1,19 +1,19 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { TRAILERS } from "../../core/envelope.ts";
+import { concatenate, TRAILERS } from "../../core/envelope.ts";
 import { Metadata } from "../../core/metadata.ts";
 
 /*
  * gRPC and gRPC-Web as a server speaks them (grpc/doc/PROTOCOL-HTTP2.md, PROTOCOL-WEB.md).
  */
 
-/** What a caller speaks. */
-export type ServedProtocol = "grpc" | "grpc-web";
+/** What a caller speaks; the last is gRPC-Web in base64, for pages that cannot read bytes as they come. */
+export type ServedProtocol = "grpc" | "grpc-web" | "grpc-web-text";
 
 /** What a content type says; undefined for what is not served. */
 export function servedProtocol(contentType: string | undefined): ServedProtocol | undefined {
   const type = (contentType ?? "").split(";")[0]!.trim().toLowerCase();
-  const match = /^application\/(grpc|grpc-web)(?:\+[\w.-]+)?$/.exec(type);
+  const match = /^application\/(grpc|grpc-web|grpc-web-text)(?:\+[\w.-]+)?$/.exec(type);
   return match === null ? undefined : match[1] as ServedProtocol;
 }
 
@@ -107,6 +107,35 @@ export function trailersFrame(trailers: Readonly<Record<string, readonly string[
   new DataView(frame.buffer).setUint32(1, block.length);
   frame.set(block, 5);
   return frame;
+}
+
+/**
+ * Reads base64 as it comes, cut anywhere; each part of it may have its own padding (PROTOCOL-WEB.md, "text").
+ */
+export class Base64Reader {
+  #rest = "";
+
+  /** Whether it may end here. */
+  get atBoundary(): boolean {
+    return this.#rest === "";
+  }
+
+  /**
+   * Takes a piece of the text.
+   *
+   * @throws ConnectError `InvalidArgument` when it is no base64
+   */
+  push(text: Uint8Array): Uint8Array {
+    const whole = this.#rest + new TextDecoder("latin1").decode(text);
+    const end = whole.length - whole.length % 4;
+    this.#rest = whole.slice(end);
+    const parts = whole.slice(0, end).match(/[^=]+=*/g) ?? [];
+    try {
+      return concatenate(parts.map((part) => Uint8Array.from(atob(part), (letter) => letter.charCodeAt(0))));
+    } catch (error) {
+      throw new ConnectError("the request is no base64", Code.InvalidArgument, undefined, undefined, error);
+    }
+  }
 }
 
 /**
