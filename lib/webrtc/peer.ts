@@ -161,9 +161,12 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
    */
   const pings = new Set<DataChannel>();
 
-  function hold(channel: DataChannel): void {
+  function hold(channel: DataChannel, onClosed = () => {}): void {
     pings.add(channel);
-    channel.onClosed(() => pings.delete(channel));
+    channel.onClosed(() => {
+      pings.delete(channel);
+      onClosed();
+    });
     channel.onError(() => {});
   }
 
@@ -233,7 +236,10 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
       // Another program's engine answers, too, and its program may never close them.
       if (pings.size >= MAX_OPEN_PINGS) { for (const channel of pings) closeQuietly(channel); }
       const channel = connection.createDataChannel("ping");
-      hold(channel);
+      // To close it is an answer, too: on Node that may be heard first, and the opening then never.
+      hold(channel, () => {
+        if (closing === undefined) resolve();
+      });
       channel.onOpen(() => resolve());
       // On loopback the answer may be there before the callback.
       if (channel.isOpen()) resolve();

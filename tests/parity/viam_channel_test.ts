@@ -155,7 +155,7 @@ test(
     await using machine = await startMachine();
     await using child = startProgram("tests/channel/collected_program.ts", {
       args: [machine.address, machine.apiKey, machine.apiKeyId, "lost direct channels"],
-      permissions: ["--allow-all", "--v8-flags=--expose-gc"],
+      exposeGc: true,
     });
     const { code, stdout, stderr, lingeredMs } = await child.exit;
     assert.equal(code, 0, stderr);

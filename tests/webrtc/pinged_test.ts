@@ -6,7 +6,7 @@ test(
   "Peer.ping() leaves the other side's process alive while it collects garbage, and free to end",
   async () => {
     await using child = startProgram("tests/webrtc/pinged_program.ts", {
-      permissions: ["--allow-all", "--v8-flags=--expose-gc"],
+      exposeGc: true,
     });
     assert.equal(await child.line(), "closed");
     const { code, signal, stderr } = await child.exit;
