@@ -3,6 +3,9 @@ import type { IncomingMessage } from "node:http";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { nodeTlsOptions, type TlsSettings } from "./endpoint.ts";
 
+/** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
+type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
+
 /** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
 const NULL_BODY = new Set([204, 205, 304]);
 
@@ -31,10 +34,10 @@ export function createHttpsFetch(tls: TlsSettings): HttpsFetch {
         request.on("response", (response) => {
           // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
           response.on("error", () => {});
-          resolve(webResponse(response, Readable.toWeb(response) as ReadableStream<Uint8Array>));
+          resolve(webResponse(response, Readable.toWeb(response) as unknown as WebStream));
         });
         if (body instanceof ReadableStream) {
-          pipeline(Readable.fromWeb(body as NodeReadableStream), request, (error) => {
+          pipeline(Readable.fromWeb(body as unknown as NodeReadableStream), request, (error) => {
             if (error) reject(error);
           });
         } else {
@@ -53,7 +56,7 @@ function nodeHeaders(headers: Headers): Record<string, string> {
   return Object.fromEntries(headers);
 }
 
-function webResponse(response: IncomingMessage, body: ReadableStream<Uint8Array>): Response {
+function webResponse(response: IncomingMessage, body: WebStream): Response {
   const { statusCode: status = 0, rawHeaders } = response;
   const headers = new Headers();
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {

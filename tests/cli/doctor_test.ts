@@ -289,12 +289,12 @@ test("doctor: a permission that Deno has not been given", async () => {
   await using machine = await startMachine({ auth: "none" });
   const run = (...permissions: string[]) => examine([machine.address, "--insecure"], { permissions });
   const env = "--allow-env=VIAM_ADDRESS,VIAM_API_KEY,VIAM_API_KEY_ID";
-  if (runtime === "bun") {
+  if (runtime !== "deno") {
     const [first] = (await run()).rungs;
     assert.deepEqual([first?.name, first?.verdict, first?.detail], [
       "permissions",
       "ok",
-      "bun forbids nothing",
+      `${runtime} forbids nothing`,
     ]);
     return;
   }

@@ -5,6 +5,7 @@ import process from "node:process";
 import type { DialOptions } from "../../mod.ts";
 
 const [address = "", apiKey = "", apiKeyId = ""] = process.argv.slice(2);
+void Response; // Node makes what belongs to fetch when it is first looked at
 const before = new Set(Reflect.ownKeys(globalThis).map(String));
 
 /** Linux lists what is loaded; elsewhere it is not looked at. */
