@@ -1,5 +1,6 @@
 /**
- * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun]`. Runs every scenario on
+ * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun]
+ * [--seed NUMBER]`. Runs every scenario on
  * both runtimes, in network namespaces of its own, and prints what came of it; a run of everything writes it to
  * `docs/networks.md`, too. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
  * are missing. Needs root, and says so; with `--where-possible`, that is no failure.
@@ -13,14 +14,20 @@ import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
-import { BANDWIDTH, CUT, SIGNALING, SOAK, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
+import { CHURN, FLEET, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
+import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
 
-const TABLES: readonly Table[] = [PATHS, LAN, SURVIVAL, CUT, SIGNALING, BANDWIDTH, SOAK];
-const SCENARIOS: readonly Scenario[] = [...PATH_SCENARIOS, ...LAN_SCENARIOS, ...SURVIVAL_SCENARIOS];
+const TABLES: readonly Table[] = [PATHS, LAN, SURVIVAL, CUT, SIGNALING, BANDWIDTH, SOAK, CHURN, FLEET];
+const SCENARIOS: readonly Scenario[] = [
+  ...PATH_SCENARIOS,
+  ...LAN_SCENARIOS,
+  ...SURVIVAL_SCENARIOS,
+  ...SOAK_SCENARIOS,
+];
 
 const { values: flags } = parseArgs({
   args: Deno.args,
@@ -30,6 +37,7 @@ const { values: flags } = parseArgs({
     "where-possible": { type: "boolean", default: false },
     only: { type: "string", default: "" },
     runtime: { type: "string", default: "" },
+    seed: { type: "string", default: "" },
   },
 });
 
@@ -67,6 +75,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+const seed = flags.seed === "" ? Math.floor(Math.random() * 2 ** 32) : Number(flags.seed);
+console.log(`seed: ${seed}`);
 const certificates = await makeCertificates({ names: CERTIFIED });
 const outcomes: Outcome[] = [];
 try {
@@ -74,7 +84,7 @@ try {
     for (const client of runtimes) {
       const outcome = await runScenario(
         scenario,
-        { client, server: deno, certificates },
+        { client, server: deno, certificates, seed },
         SCENARIO_TIMEOUT_MS,
       );
       outcomes.push(outcome);
@@ -91,7 +101,9 @@ const text = describe(outcomes);
 console.log(`\n${text}`);
 const failed = outcomes.filter(({ error }) => error !== undefined);
 const left = [
-  ...(await namespaces()).map((name) => `the namespace ${name}`),
+  ...(await namespaces()).filter((name) => name.startsWith(`vd-${Deno.pid}-`)).map((name) =>
+    `the namespace ${name}`
+  ),
   ...runningPrograms().map((pid) => `the process ${pid}`),
   ...Array.from(Deno.readDirSync(temporary), ({ name }) => `the temporary file ${name}`),
 ];

@@ -108,6 +108,8 @@ export interface Engine {
 
 let loading: Promise<Engine> | undefined;
 let live = 0;
+/** A channel was closed before it was taken: only garbage collection frees it, or cleaning up, once nothing is in use. */
+let stuck = false;
 
 /** Number of peer connections that this process has not finished closing. */
 export function livePeers(): number {
@@ -137,6 +139,7 @@ export function loadEngine(): Promise<Engine> {
               disableAutoNegotiation: true,
             }),
             listener,
+            () => library.cleanup(),
           ),
       };
     },
@@ -148,7 +151,7 @@ export function loadEngine(): Promise<Engine> {
   return loading;
 }
 
-function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
+function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp: () => void): Peer {
   live++;
   let closing: Promise<void> | undefined;
   let ended = false;
@@ -222,8 +225,10 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
   // Pings of the other side. Who is asked closes them: a channel that is closed before it is taken here is never told
   // to be, and keeps the process for ever.
   connection.onDataChannel((channel) => {
-    hold(channel);
-    closeQuietly(channel);
+    if (channel.isOpen()) {
+      hold(channel);
+      closeQuietly(channel);
+    } else stuck = true; // its connection has closed it
   });
 
   /**
@@ -266,6 +271,10 @@ function createPeer(connection: PeerConnection, listener: PeerListener): Peer {
       ]);
       clearTimeout(timer);
       live--;
+      if (live === 0 && stuck) {
+        stuck = false;
+        cleanUp();
+      }
     })();
     return closing;
   }

@@ -12,6 +12,8 @@ export interface Runtime {
 /** A running program. */
 export interface Program extends AsyncDisposable {
   readonly pid: number;
+  /** What it said when it was there. */
+  readonly greeting: unknown;
   /** Has it do something, and returns what came of it. Rejects with what it says went wrong. */
   // deno-lint-ignore no-explicit-any
   ask(command: string, argument?: unknown, timeoutMs?: number): Promise<any>;
@@ -105,6 +107,9 @@ export async function startProgram(
     get pid() {
       return child.pid;
     },
+    get greeting() {
+      return greeting;
+    },
     async ask(command, given = {}, timeoutMs = 60_000) {
       const id = ++asked;
       const answered = expect(id, timeoutMs);
@@ -134,7 +139,7 @@ export async function startProgram(
     },
     [Symbol.asyncDispose]: () => program.kill(),
   };
-  await expect(0, 60_000).catch(async (error) => {
+  const greeting = await expect(0, 60_000).catch(async (error) => {
     await program.kill();
     throw error;
   });

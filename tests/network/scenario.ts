@@ -11,6 +11,8 @@ export interface Setting {
   /** Runs everything else. */
   readonly server: Runtime;
   readonly certificates: Certificates;
+  /** What chance is made of. */
+  readonly seed: number;
   /** A world that is closed after the scenario. */
   world(options?: Partial<WorldOptions>): Promise<World>;
 }

@@ -6,6 +6,8 @@ import { dial, type DialEvent, type DialOptions, type ViamChannel } from "../../
 import { livePeers } from "../../../lib/webrtc/peer.ts";
 import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { answerCommands } from "./answer.ts";
+import { churn, type ChurnOptions } from "./churn.ts";
+import { callFleet, type FleetOptions } from "./fleet.ts";
 
 /** How a call of the steady kind ended. */
 interface Outcome {
@@ -141,12 +143,21 @@ interface Soak {
   readonly rounds: number;
 }
 
+/** Collects garbage, where the runtime lets it. */
+function collect(): void {
+  const { Bun, gc } = globalThis as unknown as { Bun?: { gc(synchronous: boolean): void }; gc?(): void };
+  Bun?.gc(true);
+  gc?.();
+}
+
 /** What the process holds once what it has closed is gone. */
-async function settledUsage() {
+async function settledUsage(most = { threads: 0, descriptors: 0 }) {
   let least = usage();
-  for (let look = 0; look < 20; look++) {
+  // Runtimes keep idle threads for ten seconds.
+  for (let look = 0; look < (most.threads === 0 ? 20 : 80); look++) {
+    if (least.threads <= most.threads && least.descriptors <= most.descriptors) break;
     await new Promise((resolve) => setTimeout(resolve, 250));
-    (globalThis as unknown as { Bun?: { gc(synchronous: boolean): void } }).Bun?.gc(true);
+    collect();
     const now = usage();
     const descriptors = Math.min(least.descriptors, now.descriptors);
     least = { ...now, descriptors, threads: Math.min(least.threads, now.threads) };
@@ -281,6 +292,8 @@ await answerCommands(
       const tookMs = performance.now() - began;
       return { before, after: await settledUsage(), tookMs };
     },
+    churn: (options: ChurnOptions) => churn(options, settledUsage),
+    fleet: (options: FleetOptions) => callFleet(options, usage),
     async close() {
       const began = performance.now();
       await channel?.close();

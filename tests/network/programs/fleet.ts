@@ -1,0 +1,69 @@
+/** Calls many machines at once, each on a channel of its own. */
+
+import { createClient } from "@connectrpc/connect";
+import { dial, type DialOptions, type ViamChannel } from "../../../mod.ts";
+import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+
+/** Whom to call, and how often. */
+export interface FleetOptions {
+  readonly addresses: readonly string[];
+  readonly options: DialOptions;
+  /** Between two calls on a channel, in milliseconds. */
+  readonly everyMs: number;
+  readonly forMs: number;
+}
+
+/** Dials at a time. */
+const AT_ONCE = 8;
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Dials every machine, calls each as often as that, and says how it went. */
+export async function callFleet<T>({ addresses, options, everyMs, forMs }: FleetOptions, usage: () => T) {
+  const before = usage();
+  const channels: ViamChannel[] = [];
+  const left = [...addresses];
+  const began = performance.now();
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    for (let address = left.pop(); address !== undefined; address = left.pop()) {
+      channels.push(await dial(address, { ...options, logger: quiet }));
+    }
+  }));
+  const dialedMs = performance.now() - began;
+  const times: number[] = [];
+  let failed = 0;
+  const until = performance.now() + forMs;
+  const request = { data: new Uint8Array(64) };
+  await Promise.all(channels.map(async (channel, index) => {
+    const client = createClient(ProbeService, channel);
+    await new Promise((resolve) => setTimeout(resolve, (index / channels.length) * everyMs));
+    const calls: Promise<void>[] = [];
+    while (performance.now() < until) {
+      const madeMs = performance.now();
+      calls.push(
+        client.echo(request, { timeoutMs: 20_000 }).then(
+          () => void times.push(performance.now() - madeMs),
+          () => void failed++,
+        ),
+      );
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, madeMs + everyMs - performance.now())));
+    }
+    await Promise.all(calls);
+  }));
+  const during = usage();
+  const closing = performance.now();
+  await Promise.all(channels.map((channel) => channel.close()));
+  times.sort((one, other) => one - other);
+  const at = (share: number) => times[Math.floor(share * (times.length - 1))] ?? NaN;
+  return {
+    before,
+    during,
+    dialedMs,
+    closedMs: performance.now() - closing,
+    calls: times.length,
+    failed,
+    medianMs: at(0.5),
+    p99Ms: at(0.99),
+    longestMs: at(1),
+  };
+}

@@ -1,0 +1,199 @@
+/** What many dials, calls and channels leave behind, and what they cost. */
+
+import { startProgram } from "./program.ts";
+import { duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
+import { MACHINE_NAME, type World } from "./world.ts";
+
+/** A client that collects its garbage when told to. */
+const COLLECTING = ["--allow-all", "--v8-flags=--expose-gc"];
+
+interface Usage {
+  readonly threads: number;
+  readonly descriptors: number;
+  readonly rssKiB: number;
+  readonly peers: number;
+}
+
+/** From the first to the second. */
+const change = (before: number, after: number) => `${before}, then ${after}`;
+
+function mustNotGrow(before: Usage, after: Usage): void {
+  for (const name of ["threads", "descriptors", "peers"] as const) {
+    must(after[name] <= before[name], `${after[name] - before[name]} more ${name}`);
+  }
+}
+
+export const SOAK: Table = {
+  id: "soak",
+  title: "Again and again",
+  text:
+    "Dial, call, close, 1,000 times, after 600 rounds of warming up: Deno's own heap takes some 60 MiB once " +
+    "within its first rounds, and no more after that. Threads and descriptors must not grow, memory by at most " +
+    "8 KiB a round. Both runtimes collect their garbage before they are measured.",
+  columns: ["a round", "threads", "descriptors", "memory a round", "left behind"],
+};
+
+const ROUNDS = 1_000;
+const WARM_UP_ROUNDS = 600;
+const MOST_KIB_A_ROUND = 8;
+
+const soak: Scenario = {
+  table: SOAK.id,
+  name: "dial, call, close",
+  quick: false,
+  async run(setting) {
+    const world = await setting.world();
+    const client = await world.startClient(COLLECTING);
+    const rounds = { warmUp: WARM_UP_ROUNDS, rounds: ROUNDS };
+    const dial = { address: MACHINE_NAME, options: world.options(), ...rounds };
+    const { before, after, tookMs } = await client.ask("soak", dial, 280_000);
+    mustNotGrow(before, after);
+    const kib = (after.rssKiB - before.rssKiB) / ROUNDS;
+    must(kib <= MOST_KIB_A_ROUND, `memory grew by ${kib.toFixed(1)} KiB a round`);
+    return [
+      duration(tookMs / ROUNDS),
+      change(before.threads, after.threads),
+      change(before.descriptors, after.descriptors),
+      `${kib.toFixed(1)} KiB`,
+      await leave(client),
+    ];
+  },
+};
+
+export const CHURN: Table = {
+  id: "churn",
+  title: "All at once",
+  text:
+    "Every 50 ms something is done, in an order that a seed decides (`--seed` does the same again): a dial, a " +
+    "call, an abort of either, or a close under calls, on up to twelve channels at a time. The longer run kills the " +
+    "machine every 30 s and starts it again. Everything must end, and nothing be left.",
+  columns: ["seed", "dials", "calls", "threads", "descriptors", "left behind"],
+};
+
+/** How dials and calls may end that are aborted, or whose channel or machine goes away. */
+const ENDINGS = /^(?:abort|close|(?:dial|call|close): (?:done|refused|Canceled|Unavailable|AbortError))$/;
+/** And dials of a machine that is not there. */
+const DIAL_ENDINGS = /^dial: \w+Error$|: DeadlineExceeded$/;
+
+interface Churned {
+  readonly before: Usage;
+  readonly after: Usage;
+  /** How often each ending came. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly failures: readonly string[];
+}
+
+function churning(name: string, quick: boolean, forMs: number, killEveryMs?: number): Scenario {
+  return {
+    table: CHURN.id,
+    name,
+    quick,
+    async run(setting: Setting) {
+      const world = await setting.world();
+      const client = await world.startClient(COLLECTING);
+      const { seed } = setting;
+      const churn = { address: MACHINE_NAME, options: world.options(), seed, everyMs: 50, forMs };
+      const churned = client.ask("churn", churn, forMs + 120_000);
+      let over = false;
+      const settled = churned.finally(() => over = true);
+      settled.catch(() => {});
+      if (killEveryMs !== undefined) await killAgainAndAgain(world, killEveryMs, settled, () => over);
+      const { before, after, counts, failures }: Churned = await settled.catch((error) => {
+        throw new Error(`seed ${seed}: ${error.message}`);
+      });
+      const right = (ending: string) =>
+        ENDINGS.test(ending) || (killEveryMs !== undefined && DIAL_ENDINGS.test(ending));
+      const strange = Object.entries(counts).filter(([ending]) => !right(ending));
+      must(strange.length === 0, `seed ${seed}: ${JSON.stringify(strange)}; ${failures.join("; ")}`);
+      for (const what of ["call", "dial"]) {
+        const { [`${what}: done`]: done = 0, [`${what}: refused`]: refused = 0 } = counts;
+        must(done > refused, `seed ${seed}: ${done} ${what}s succeeded, ${refused} were refused`);
+      }
+      mustNotGrow(before, after);
+      const all = (what: string) =>
+        Object.entries(counts).filter(([ending]) => ending.startsWith(`${what}: `))
+          .map(([ending, count]) => `${count} ${ending.slice(what.length + 2)}`).toSorted().join(", ");
+      return [
+        String(seed),
+        all("dial"),
+        all("call"),
+        change(before.threads, after.threads),
+        change(before.descriptors, after.descriptors),
+        await leave(client),
+      ];
+    },
+  };
+}
+
+async function killAgainAndAgain(
+  world: World,
+  everyMs: number,
+  until: Promise<unknown>,
+  over: () => boolean,
+): Promise<void> {
+  while (!over()) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const next = new Promise((resolve) => timer = setTimeout(resolve, everyMs));
+    await Promise.race([next, until.catch(() => {})]);
+    clearTimeout(timer);
+    if (over()) return;
+    await world.machineProgram.kill();
+    await world.restartMachine();
+  }
+}
+
+export const FLEET: Table = {
+  id: "fleet",
+  title: "Many machines at once",
+  text:
+    "A channel to each of 200 machines over WebRTC, and 10 calls a second on each, for 10 s; client and machines " +
+    "share two cores. (`examples/many_machines.ts` shows how to write that.) Threads and descriptors are those that " +
+    "200 channels take.",
+  columns: [
+    "dialed all in",
+    "calls",
+    "median, 99 of 100, longest",
+    "threads",
+    "descriptors",
+    "memory a channel",
+  ],
+};
+
+const MACHINES = 200;
+
+const fleet: Scenario = {
+  table: FLEET.id,
+  name: `${MACHINES} machines`,
+  quick: false,
+  async run(setting) {
+    const world = await setting.world();
+    const machine = { count: MACHINES, hostname: "0.0.0.0", auth: "none" };
+    await using machines = await startProgram(world.machine, setting.server, "machines", machine);
+    const { ports } = machines.greeting as { ports: number[] };
+    const client = await world.startClient();
+    const came = await client.ask("fleet", {
+      addresses: ports.map((port) => `http://${world.machine.address}:${port}`),
+      options: { insecure: true, mdns: false, webrtc: { signalingInsecure: true } },
+      everyMs: 100,
+      forMs: 10_000,
+    }, 200_000);
+    must(came.failed === 0, `${came.failed} calls failed`);
+    must(came.during.peers === MACHINES, `${came.during.peers} connections`);
+    await leave(client);
+    return [
+      duration(came.dialedMs),
+      String(came.calls),
+      [came.medianMs, came.p99Ms, came.longestMs].map(duration).join(", "),
+      change(came.before.threads, came.during.threads),
+      change(came.before.descriptors, came.during.descriptors),
+      `${((came.during.rssKiB - came.before.rssKiB) / MACHINES).toFixed(0)} KiB`,
+    ];
+  },
+};
+
+export const SOAK_SCENARIOS: readonly Scenario[] = [
+  soak,
+  churning("for 15 s", true, 15_000),
+  churning("for 3 minutes", false, 180_000, 30_000),
+  fleet,
+];
