@@ -121,6 +121,24 @@ function openCalls(): { begun: Promise<unknown>; ended: Promise<Record<string, s
   return { begun: Promise.all(begun), ended: Promise.all(all).then(() => ended) };
 }
 
+/** How many of the process's sockets are TCP connections. */
+function tcpSockets(): number {
+  const inodes = new Set(
+    ["tcp", "tcp6"].flatMap((protocol) =>
+      readFileSync(`/proc/self/net/${protocol}`, "utf8").split("\n").slice(1).map((line) =>
+        line.trim().split(/\s+/)[9]
+      )
+    ),
+  );
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return inodes.has(/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1]);
+    } catch {
+      return false;
+    }
+  }).length;
+}
+
 /** What the process holds: threads, descriptors other than its standard ones, and memory. */
 function usage() {
   const status = readFileSync("/proc/self/status", "utf8");
@@ -133,7 +151,13 @@ function usage() {
       return false;
     }
   }).length;
-  return { threads: field("Threads"), descriptors: sockets, rssKiB: field("VmRSS"), peers: livePeers() };
+  return {
+    threads: field("Threads"),
+    descriptors: sockets,
+    tcp: tcpSockets(),
+    rssKiB: field("VmRSS"),
+    peers: livePeers(),
+  };
 }
 
 interface Soak {
