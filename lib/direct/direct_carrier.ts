@@ -51,7 +51,7 @@ export async function openDirectCarrier(
   };
   const tls = endpoint.tls ?? {};
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
-    // What Deno's and Bun's fetch cannot be told; on Node node:https takes every setting.
+    // What Deno's and Bun's fetch cannot be told; on Node node:http and node:https take every setting.
     (runtime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
     (runtime === "deno" && tls.rejectUnauthorized === false);
   const carriers = new Map<CarrierChoice & string, Carrier>();

@@ -1,5 +1,5 @@
 import type { Endpoint, TlsSettings } from "./endpoint.ts";
-import { createHttpsFetch } from "./https_fetch.ts";
+import { createNodeFetch } from "./node_fetch.ts";
 
 /** Which HTTP versions a fetch may use. */
 export type FetchVersion = "any" | "http2";
@@ -30,16 +30,12 @@ export function createRuntimeFetch(
   version: FetchVersion,
 ): RuntimeFetch {
   if (runtime === "deno") return denoFetch(endpoint, version);
-  if (runtime === "node" && hasSettings(endpoint.tls)) return createHttpsFetch(endpoint.tls);
-  const init = runtime === "bun" ? bunInit(endpoint, version) : {};
+  if (runtime === "node") return createNodeFetch(endpoint.secure, endpoint.tls ?? {});
+  const init = bunInit(endpoint, version);
   return {
     fetch: (url, request) => fetch(url, Object.assign(request, init)),
     close: () => Promise.resolve(),
   };
-}
-
-function hasSettings(tls: TlsSettings | undefined): tls is TlsSettings {
-  return Object.values(tls ?? {}).some((setting) => setting !== undefined);
 }
 
 function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {

@@ -1,5 +1,5 @@
-import type { Agent, RequestOptions } from "node:https";
-import type { IncomingMessage } from "node:http";
+import type { Agent, IncomingMessage } from "node:http";
+import type { RequestOptions } from "node:https";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { nodeTlsOptions, type TlsSettings } from "./endpoint.ts";
 
@@ -10,26 +10,30 @@ type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 const NULL_BODY = new Set([204, 205, 304]);
 
 /** A `fetch` with connections of its own. */
-export interface HttpsFetch {
+export interface NodeFetch {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Ends its idle connections. */
   close(): Promise<void>;
 }
 
-/** `fetch` over `node:https`, for Node, whose own takes no TLS settings. It speaks HTTP/1.1, as that one does. */
-export function createHttpsFetch(tls: TlsSettings): HttpsFetch {
+/**
+ * `fetch` over `node:http` and `node:https`, for Node. Its own takes no TLS settings, and has one pool of connections
+ * for the whole process: one that was opened while a server was silent, or over a network that is gone, is taken for
+ * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does.
+ */
+export function createNodeFetch(secure: boolean, tls: TlsSettings): NodeFetch {
   let agent: Agent | undefined;
   return {
     async fetch(url, init) {
-      const [https, { Readable, pipeline }] = await Promise.all([
-        import("node:https"),
+      const [http, { Readable, pipeline }] = await Promise.all([
+        secure ? import("node:https") : import("node:http"),
         import("node:stream"),
       ]);
-      agent ??= new https.Agent({ keepAlive: true, ...nodeTlsOptions(tls) });
+      agent ??= new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
       const { method = "GET", headers, signal, body } = init;
       const options: RequestOptions = { method, agent, headers: nodeHeaders(new Headers(headers)) };
       return await new Promise((resolve, reject) => {
-        const request = https.request(url, { ...options, ...(signal ? { signal } : {}) });
+        const request = http.request(url, { ...options, ...(signal ? { signal } : {}) });
         request.on("error", reject);
         request.on("response", (response) => {
           // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
