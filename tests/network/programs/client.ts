@@ -160,6 +160,12 @@ function usage() {
   };
 }
 
+/** The same without TCP connections, which Bun's `fetch` keeps idle, one for each request that ran beside others. */
+function usageBesideTcp() {
+  const { tcp, descriptors, ...others } = usage();
+  return { ...others, tcp, descriptors: descriptors - tcp };
+}
+
 interface Soak {
   readonly address: string;
   readonly options: DialOptions;
@@ -175,14 +181,14 @@ function collect(): void {
 }
 
 /** What the process holds once what it has closed is gone. */
-async function settledUsage(most = { threads: 0, descriptors: 0 }) {
-  let least = usage();
+async function settledUsage(most = { threads: 0, descriptors: 0 }, look = usage) {
+  let least = look();
   // Runtimes keep idle threads for ten seconds.
-  for (let look = 0; look < (most.threads === 0 ? 20 : 80); look++) {
+  for (let looks = 0; looks < (most.threads === 0 ? 20 : 80); looks++) {
     if (least.threads <= most.threads && least.descriptors <= most.descriptors) break;
     await new Promise((resolve) => setTimeout(resolve, 250));
     collect();
-    const now = usage();
+    const now = look();
     const descriptors = Math.min(least.descriptors, now.descriptors);
     least = { ...now, descriptors, threads: Math.min(least.threads, now.threads) };
   }
@@ -316,7 +322,7 @@ await answerCommands(
       const tookMs = performance.now() - began;
       return { before, after: await settledUsage(), tookMs };
     },
-    churn: (options: ChurnOptions) => churn(options, settledUsage),
+    churn: (options: ChurnOptions) => churn(options, (most) => settledUsage(most, usageBesideTcp)),
     fleet: (options: FleetOptions) => callFleet(options, usage),
     async close() {
       const began = performance.now();
