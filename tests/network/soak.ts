@@ -13,6 +13,8 @@ interface Usage {
   /** TCP connections; where they may stay idle, not among the descriptors. */
   readonly tcp: number;
   readonly rssKiB: number;
+  /** What of that the program itself has in use. */
+  readonly usedKiB: number;
   readonly peers: number;
 }
 
@@ -29,10 +31,11 @@ export const SOAK: Table = {
   id: "soak",
   title: "Again and again",
   text:
-    "Dial, call, close, 1,000 times, after 600 rounds of warming up: Deno's own heap takes some 60 MiB once " +
-    "within its first rounds, and no more after that. Threads and descriptors must not grow, memory by at most " +
-    "8 KiB a round. Both runtimes collect their garbage before they are measured.",
-  columns: ["a round", "threads", "descriptors", "memory a round", "left behind"],
+    "Dial, call, close, 1,000 times, after 600 rounds of warming up. Threads and descriptors must not grow, nor " +
+    "memory in use by more than 8 KiB a round, on Bun nor all that the process holds. What it holds beyond what is " +
+    "in use is the runtime's own affair: Deno's grows until it holds some 200 MiB, which takes it longer on a busy " +
+    "machine. Both collect their garbage before they are measured.",
+  columns: ["a round", "threads", "descriptors", "in use, a round", "held, a round", "left behind"],
 };
 
 const ROUNDS = 1_000;
@@ -50,13 +53,15 @@ const soak: Scenario = {
     const dial = { address: MACHINE_NAME, options: world.options(), ...rounds };
     const { before, after, tookMs } = await client.ask("soak", dial, 280_000);
     mustNotGrow(before, after);
-    const kib = (after.rssKiB - before.rssKiB) / ROUNDS;
-    must(kib <= MOST_KIB_A_ROUND, `memory grew by ${kib.toFixed(1)} KiB a round`);
+    const used = (after.usedKiB - before.usedKiB) / ROUNDS, held = (after.rssKiB - before.rssKiB) / ROUNDS;
+    const bounded = setting.client.name === "bun" ? Math.max(used, held) : used;
+    must(bounded <= MOST_KIB_A_ROUND, `memory grew by ${bounded.toFixed(1)} KiB a round`);
     return [
       duration(tookMs / ROUNDS),
       change(before.threads, after.threads),
       change(before.descriptors, after.descriptors),
-      `${kib.toFixed(1)} KiB`,
+      `${used.toFixed(1)} KiB`,
+      `${held.toFixed(1)} KiB`,
       await leave(client),
     ];
   },

@@ -1,5 +1,6 @@
 /** A client of a machine, which does what it is told and says how it went. */
 
+import process from "node:process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { dial, type DialEvent, type DialOptions, type ViamChannel } from "../../../mod.ts";
@@ -139,6 +140,12 @@ function tcpSockets(): number {
   }).length;
 }
 
+/** Bytes that the program itself has in use, of what the runtime has taken from the system. */
+function usedMemory(): number {
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 /** What the process holds: threads, descriptors other than its standard ones, and memory. */
 function usage() {
   const status = readFileSync("/proc/self/status", "utf8");
@@ -156,6 +163,7 @@ function usage() {
     descriptors: sockets,
     tcp: tcpSockets(),
     rssKiB: field("VmRSS"),
+    usedKiB: usedMemory() / 1024,
     peers: livePeers(),
   };
 }
@@ -181,11 +189,11 @@ function collect(): void {
 }
 
 /** What the process holds once what it has closed is gone. */
-async function settledUsage(most = { threads: 0, descriptors: 0 }, look = usage) {
+async function settledUsage(most = { threads: Infinity, descriptors: Infinity }, look = usage) {
   let least = look();
   // Runtimes keep idle threads for ten seconds.
-  for (let looks = 0; looks < (most.threads === 0 ? 20 : 80); looks++) {
-    if (least.threads <= most.threads && least.descriptors <= most.descriptors) break;
+  for (let looks = 0; looks < 80; looks++) {
+    if (looks >= 20 && least.threads <= most.threads && least.descriptors <= most.descriptors) break;
     await new Promise((resolve) => setTimeout(resolve, 250));
     collect();
     const now = look();
@@ -320,7 +328,7 @@ await answerCommands(
       const began = performance.now();
       for (let count = 0; count < rounds; count++) await round();
       const tookMs = performance.now() - began;
-      return { before, after: await settledUsage(), tookMs };
+      return { before, after: await settledUsage(before), tookMs };
     },
     churn: (options: ChurnOptions) => churn(options, (most) => settledUsage(most, usageBesideTcp)),
     fleet: (options: FleetOptions) => callFleet(options, usage),
