@@ -91,6 +91,7 @@ export async function connectByWebrtc(
               answeredAfterMs = performance.now() - began;
               promising.resolve();
             },
+            findAddress: (name, until) => findAddress(name, dial, until),
             onCandidate: (side, candidate) => candidates[side].add(describeCandidate(candidate)),
           }));
         return { result, promising: promising.promise };
@@ -141,6 +142,23 @@ export async function connectByWebrtc(
   } finally {
     if (!kept) await server.carrier.close();
   }
+}
+
+/** Looks on the local network for the address of a candidate, where that is wanted and permitted. */
+async function findAddress(
+  name: string,
+  { options, timeline }: DialContext,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (!options.mdns) return undefined;
+  const [{ missingMdnsPermission }, mdns] = await Promise.all([
+    import("./direct/mdns.ts"),
+    import("./direct/mdns_lookup.ts"),
+  ]);
+  const flag = missingMdnsPermission();
+  if (flag === undefined) return await mdns.findAddress(name, signal);
+  timeline.remark("channel", `did not look for ${name} on the local network: needs ${flag}`);
+  return undefined;
 }
 
 /** Whether an engine, ours or the machine's, has failed a handshake: some that are faster than its own bookkeeping. */

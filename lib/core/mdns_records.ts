@@ -59,6 +59,16 @@ export function questionsFor(host: string): DnsQuestion[] {
   ];
 }
 
+/** The IPv4 address that an answer gives for a name, in any letter case. */
+export function addressIn(records: readonly DnsRecord[], name: string): string | undefined {
+  for (const { type, name: of, ttl, data } of records) {
+    if (type === "A" && ttl !== 0 && typeof data === "string" && normalize(of) === normalize(name)) {
+      return data;
+    }
+  }
+  return undefined;
+}
+
 interface Instance {
   port?: number;
   target?: string;

@@ -62,6 +62,19 @@ export function candidatesOf(sdp: string): string[] {
   return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
 }
 
+/**
+ * The name that stands for the address of a host candidate, to be asked for by multicast DNS
+ * (draft-ietf-mmusic-mdns-ice-candidates); undefined where there is an address.
+ */
+export function hiddenName(candidate: string): string | undefined {
+  return /^candidate:\S+ \d+ \S+ \d+ ([^\s.]+\.local) \d+ typ host\b/i.exec(candidate)?.[1];
+}
+
+/** The candidate with the address of its name. */
+export function withAddress(candidate: string, name: string, address: string): string {
+  return candidate.replace(` ${name} `, ` ${address} `);
+}
+
 /** A candidate in a few words: `host udp 192.0.2.1:5000`. One that cannot be read is left as it is. */
 export function describeCandidate(candidate: string): string {
   const parts = /^candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) typ (\S+)/.exec(candidate);

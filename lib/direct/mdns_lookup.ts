@@ -1,5 +1,11 @@
-import { type FoundMachine, MdnsLookup, questionsFor } from "../core/mdns_records.ts";
-import { type MdnsInterface, openMdns } from "./mdns.ts";
+import {
+  addressIn,
+  type DnsQuestion,
+  type FoundMachine,
+  MdnsLookup,
+  questionsFor,
+} from "../core/mdns_records.ts";
+import { type MdnsInterface, type MdnsMessage, openMdns } from "./mdns.ts";
 
 /** When to ask, in milliseconds from the start: answers get lost, and machines may take their time. */
 const ASK_AT_MS = [0, 120, 400, 900];
@@ -18,17 +24,37 @@ export async function findOnLocalNetwork(
   host: string,
   signal: AbortSignal,
 ): Promise<FoundMachine | undefined> {
-  signal.throwIfAborted();
   const lookup = new MdnsLookup(host);
-  const found = Promise.withResolvers<FoundMachine | undefined>();
-  const sockets = await openMdns({
-    response({ records, from }, via: MdnsInterface) {
-      const step = lookup.receive(records, from);
-      if (step.kind === "found") found.resolve(step.machine);
-      else if (step.kind === "ask") via.ask(step.questions);
-    },
+  return await ask(questionsFor(host), signal, ({ records, from }, via, found) => {
+    const step = lookup.receive(records, from);
+    if (step.kind === "found") found(step.machine);
+    else if (step.kind === "ask") via.ask(step.questions);
   });
-  const questions = questionsFor(host);
+}
+
+/**
+ * Looks an address up on the local network.
+ *
+ * @param name `something.local`.
+ * @returns IPv4; undefined when none answers in time.
+ * @throws the signal's reason
+ */
+export async function findAddress(name: string, signal: AbortSignal): Promise<string | undefined> {
+  return await ask<string>([{ type: "A", name }], signal, ({ records }, _via, found) => {
+    const address = addressIn(records, name);
+    if (address !== undefined) found(address);
+  });
+}
+
+/** Asks until there is an answer that will do, or time is up. */
+async function ask<T>(
+  questions: readonly DnsQuestion[],
+  signal: AbortSignal,
+  read: (message: MdnsMessage, via: MdnsInterface, found: (what: T) => void) => void,
+): Promise<T | undefined> {
+  signal.throwIfAborted();
+  const found = Promise.withResolvers<T | undefined>();
+  const sockets = await openMdns({ response: (message, via) => read(message, via, found.resolve) });
   const timers = ASK_AT_MS.map((at) =>
     setTimeout(() => {
       for (const via of sockets.interfaces) via.ask(questions);

@@ -108,7 +108,10 @@ export interface Engine {
 
 let loading: Promise<Engine> | undefined;
 let live = 0;
-/** A channel was closed before it was taken: only garbage collection frees it, or cleaning up, once nothing is in use. */
+/**
+ * A channel was closed before it was taken, or its closing was never told: only garbage collection frees it, or
+ * cleaning up, once nothing is in use.
+ */
 let stuck = false;
 
 /** Number of peer connections that this process has not finished closing. */
@@ -239,7 +242,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     return new Promise((resolve) => {
       if (closing !== undefined) return;
       // Another program's engine answers, too, and its program may never close them.
-      if (pings.size >= MAX_OPEN_PINGS) { for (const channel of pings) closeQuietly(channel); }
+      if (pings.size >= MAX_OPEN_PINGS) pings.forEach(closeQuietly);
       const channel = connection.createDataChannel("ping");
       // To close it is an answer, too: on Node that may be heard first, and the opening then never.
       hold(channel, () => {
@@ -255,16 +258,21 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     closing ??= (async () => {
       // The engine may still report while it closes; whoever closes has stopped listening.
       ended = true;
+      // The other is closed with the connection: a close of its own sometimes crosses the other side's (below).
       closeQuietly(data);
-      closeQuietly(negotiation);
-      for (const channel of pings) closeQuietly(channel);
+      pings.forEach(closeQuietly);
       try {
         connection.close();
       } catch {
         connectionClosed.resolve();
       }
       let timer: ReturnType<typeof setTimeout> | undefined;
-      const bound = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_TIMEOUT_MS));
+      const bound = new Promise<void>((resolve) =>
+        timer = setTimeout(() => {
+          stuck = true;
+          resolve();
+        }, CLOSE_TIMEOUT_MS)
+      );
       await Promise.race([
         Promise.all([connectionClosed.promise, dataClosed.promise, negotiationClosed.promise]),
         bound,

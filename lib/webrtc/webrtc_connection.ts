@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/metadata.ts";
-import { candidatesOf } from "../core/session_description.ts";
+import { candidatesOf, firstMediaId, hiddenName, withAddress } from "../core/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
@@ -37,6 +37,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly signal: AbortSignal;
   /** Told when the offer is made, and when the answer has come. */
   readonly onProgress: (progress: "offered" | "answered") => void;
+  /** Finds the address that a `.local` name of a candidate stands for; undefined where there is none to be had. */
+  readonly findAddress?: (name: string, signal: AbortSignal) => Promise<string | undefined>;
   /** Told of every candidate, of either side, once or more often. */
   readonly onCandidate?: (side: "local" | "remote", candidate: string) => void;
 }
@@ -127,14 +129,30 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
       accept(answer) {
         for (const candidate of candidatesOf(answer)) options.onCandidate?.("remote", candidate);
         peer.accept(answer);
+        for (const candidate of candidatesOf(answer)) void uncover(candidate, firstMediaId(answer));
       },
       addCandidate(candidate, mid) {
         options.onCandidate?.("remote", candidate);
-        peer.addCandidate(candidate, mid);
+        if (hiddenName(candidate) === undefined) peer.addCandidate(candidate, mid);
+        else void uncover(candidate, mid);
       },
     },
     () => options.onProgress("answered"),
   );
+
+  /** Names are looked up until it is known how the exchange ends. */
+  const looking = new AbortController();
+
+  /** The engine knows no multicast DNS: it is given the address that a name stands for. */
+  async function uncover(candidate: string, mid: string): Promise<void> {
+    const name = hiddenName(candidate);
+    if (name === undefined) return;
+    const address = await options.findAddress?.(name, looking.signal).catch(() => undefined);
+    if (address === undefined || looking.signal.aborted) return;
+    const uncovered = withAddress(candidate, name, address);
+    options.onCandidate?.("remote", uncovered);
+    peer.addCandidate(uncovered, mid);
+  }
 
   let question: Call | undefined;
   const liveness = watchLiveness(
@@ -188,6 +206,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     await Promise.all([peer.close(), exchange.settled]);
     throw signal.aborted ? signal.reason : error;
   } finally {
+    looking.abort(new DOMException("the connection is open, or given up", "AbortError"));
     signal.removeEventListener("abort", abort);
   }
 

@@ -1,7 +1,7 @@
 import type { Samples } from "./samples.ts";
 import { standing, targets } from "./targets.ts";
 
-const ROW = 34, TOP = 64, LEFT = 400, WIDTH = 960, BAR = 460;
+const ROW = 34, TOP = 64, LEFT = 500, WIDTH = 1_060, BAR = 460;
 
 /**
  * Each target with a bar a runtime: how far it goes beyond (right of the line) or falls short (left), on a scale of

@@ -1,6 +1,5 @@
 /** What bounds a target's figure and what was tried, by the key in `targets.ts`: merged into the table. */
 export const notes: Readonly<Record<string, string>> = {
-  "p50-fetch": "On Bun pairs of headers and views of byte arrays are what a call can be spared; it is.",
   "download-connect":
     "Bun's node:http2 reads twice as much from a socket as from a stream in front of it, which it has on a session for downloads alone.",
   "upload-connect":
@@ -9,11 +8,20 @@ export const notes: Readonly<Record<string, string>> = {
     "Both in one process, in turns, differ by 0 % on Deno and 7 % on Bun: more than that is the difference of processes.",
   "webrtc-rate":
     "More than half of the time the program's thread waits for the engine's; a quarter is the engine's `send`, and 8 % is ours.",
-  "python-download": "Bound by what the peer's SCTP sends: raw frames are no faster.",
+  "webrtc-download-65536":
+    "Raw frames are counted and thrown away; ours become messages, which is what is left of the time.",
+  "webrtc-download-1048576": "The same.",
+  "webrtc-upload-65536":
+    "Raw frames fill 2 MiB of buffers. Ours fill the engine's with 256 KiB and the channel's by a window that follows the link, so that a small call at 1 Mbit/s waits for seconds less. Tried: larger buffers, which reach raw frames and lose that.",
+  "webrtc-upload-1048576": "The same.",
+  "tail-embedded machine":
+    "The median is low, and the tail is one dial in fifty whose DTLS greeting was dropped. Its second attempt, after 15 ms, is made without candidates in the offer and takes 55 ms; with them it would take 10, but on a busy machine 6 of 10 dials then failed.",
+  "python-download":
+    "Bound by what the peer's SCTP sends: raw frames are 1.6 times as fast as the Python SDK, no more.",
   "dial-floor":
     "Of 7 ms 2.3 are the peer's way to an answer and 2.5 its DTLS handshake, which between two of our engines takes as long in all; 0.8 the connection to its signaling server, 0.6 the engine's new connection, 0.4 the config. Tried without gain: the offer while the config is asked for, candidates one after the other.",
   "dial-python":
-    "The same; Python's first dial of a process takes longer, and of those after it the peer's share is most.",
+    "The same: most of it is the peer's share, which both have. The first dial of a process takes 34 ms on Deno and 43 on Bun, where the Python SDK takes 15: loading the engine and what uses it.",
   "cold":
     "The modules of this library take some 12 ms, the question what the server speaks 4, a fetch as such 7. node:http2, the engine and everything of WebRTC and mDNS are loaded when a dial needs them.",
 };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  addressIn,
   advertisedRecords,
   answersTo,
   type DnsRecord,
@@ -209,4 +210,17 @@ test("MdnsLookup finds what advertisedRecords() says, by either name", () => {
     const step = new MdnsLookup(host).receive([...answers, ...additionals], "10.0.0.2");
     assert.deepEqual(step, found("10.0.0.2"));
   }
+}, { pure: true });
+
+test("addressIn() takes an address of that very name, in any letter case, and no goodbye", () => {
+  const record = (name: string, data: unknown, ttl = 120, type = "A") => ({ type, name, ttl, data });
+  const table: readonly (readonly [records: ReturnType<typeof record>[], address: string | undefined])[] = [
+    [[record("x.local", "10.0.0.2")], "10.0.0.2"],
+    [[record("other.local", "10.0.0.1"), record("X.local.", "10.0.0.2")], "10.0.0.2"],
+    [[record("x.local", "10.0.0.2", 0)], undefined],
+    [[record("x.local", "fe80::1", 120, "AAAA")], undefined],
+    [[record("x.local", { host: "10.0.0.2" })], undefined],
+    [[], undefined],
+  ];
+  for (const [records, address] of table) assert.equal(addressIn(records, "x.local"), address);
 }, { pure: true });

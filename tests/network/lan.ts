@@ -23,6 +23,15 @@ function mdnsLine(timeline: readonly TimelineLine[]): string {
   return timeline.find(({ phase }) => phase === "mdns")?.detail ?? "";
 }
 
+/** What comes in is multicast DNS, or an answer: whoever is to be reached has to be asked first. */
+const ONLY_ANSWERS = [
+  "add table ip own",
+  "add chain ip own in { type filter hook input priority 0; }",
+  "add rule ip own in ct state established accept",
+  "add rule ip own in udp dport 5353 accept",
+  "add rule ip own in meta l4proto udp drop",
+].join("; ");
+
 const DASHED = MACHINE_NAME.replaceAll(".", "-");
 
 function alone(name: string, quick: boolean, dialed: string, webrtc: boolean, advertised: string): Scenario {
@@ -84,6 +93,33 @@ export const LAN_SCENARIOS: readonly Scenario[] = [
         local ? "the machine signaled" : "the cloud signaled",
         await leave(client),
       ];
+    },
+  },
+  {
+    table: LAN.id,
+    name: "candidates with names instead of addresses, and a filter that lets none in but who was asked",
+    quick: true,
+    async run(setting) {
+      const world = await setting.world({
+        lan: "with a router",
+        machineOptions: { webrtc: false },
+        answers: false,
+      });
+      await using hidden = await startProgram(world.machine, setting.server, "hidden", world.answersFor());
+      await world.client.filter(ONLY_ANSWERS);
+      const client = await world.startClient();
+      const options = world.options();
+      const { tookMs, path } = await client.ask("dial", { address: MACHINE_NAME, options });
+      must(await hidden.ask("hidden") > 0, "no address was hidden");
+      must((await client.ask("kinds")).length === 4, "not every kind of call worked");
+      const behind = await leave(client);
+      const blind = await world.startClient();
+      const { phase } = await blind.ask("dialInVain", {
+        address: MACHINE_NAME,
+        options: { ...options, mdns: false, timeoutMs: 3_000 },
+      });
+      must(phase === "channel", `without the names it failed in phase ${phase}`);
+      return [duration(tookMs), "WebRTC", path.kind, behind];
     },
   },
   {

@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly lan?: "with a router" | "alone";
   /** More options of the machine. */
   readonly machineOptions?: object;
+  /** Whether the machine answers offers at the signaling server; by default it does. */
+  readonly answers?: boolean;
 }
 
 /** A furnished lab. */
@@ -54,6 +56,8 @@ export interface World extends AsyncDisposable {
   /** Starts the machine again, on another port. */
   restartMachine(): Promise<void>;
   startSignaling(): Promise<void>;
+  /** How the machine answers offers at the signaling server. */
+  answersFor(): object;
   /** Options to dial the machine with, through the signaling server. */
   options(webrtc?: object): object;
 }
@@ -89,14 +93,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         auth: AUTH,
         ...options.machineOptions,
         ...turnServer === undefined ? {} : { ownIceServers: [{ urls: [`stun:${turn.address}:3478`] }] },
-        ...options.lan === "alone" ? {} : {
-          signaling: {
-            address: `${signaling.address}:443`,
-            ca: certificates.ca,
-            hosts: [MACHINE_NAME],
-            credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
-          },
-        },
+        ...options.lan === "alone" || options.answers === false ? {} : { signaling: world.answersFor() },
       });
       made.push(program);
       world.machineProgram = program;
@@ -130,6 +127,12 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         });
         made.push(world.signalingProgram);
       },
+      answersFor: () => ({
+        address: `${signaling.address}:443`,
+        ca: certificates.ca,
+        hosts: [MACHINE_NAME],
+        credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
+      }),
       options: (webrtc = {}) => ({
         credentials: { type: "api-key", payload: KEY },
         authEntity: KEY_ID,
