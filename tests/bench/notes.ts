@@ -12,7 +12,7 @@ export const notes: Readonly<Record<string, string>> = {
     "Raw frames are counted and thrown away; ours become messages, which is what is left of the time.",
   "webrtc-download-1048576": "The same.",
   "webrtc-upload-65536":
-    "Raw frames fill 2 MiB of buffers. Ours fill the engine's with 256 KiB and the channel's by a window that follows the link, so that a small call at 1 Mbit/s waits for seconds less. Tried: larger buffers, which reach raw frames and lose that.",
+    "Raw frames fill 2 MiB of buffers. Ours fill the engine's with 256 KiB and the channel's by a window that follows the link, so that a small call at 1 Mbit/s waits for seconds less.",
   "webrtc-upload-1048576": "The same.",
   "tail-embedded machine":
     "The median is low, and the tail is one dial in fifty whose DTLS greeting was dropped. Its second attempt, after 15 ms, is made without candidates in the offer and takes 55 ms; with them it would take 10, but on a busy machine 6 of 10 dials then failed.",
