@@ -92,6 +92,7 @@ if (!values["no-report"]) {
   await mkdir(join(ROOT, "docs"), { recursive: true });
   await writeFile(join(ROOT, "docs/performance.md"), page);
   await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
+  await promisify(execFile)(process.execPath, ["fmt", "--quiet", "docs/performance.md"], { cwd: ROOT });
 }
 process.exit(0); // a killed child's pipes may be open yet
 
