@@ -4,7 +4,7 @@ import type { Address } from "./core/address.ts";
 import { channelStats } from "./channel_stats.ts";
 import { backoffMs } from "./core/backoff.ts";
 import { Metadata } from "./core/metadata.ts";
-import { describeTarget, type DialPlan, localNameOf, planDial, type Target } from "./core/plan.ts";
+import { describeTarget, type DialPlan, looksLocally, planDial, type Target } from "./core/plan.ts";
 import { toDialError } from "./dial_failure.ts";
 import { connectDirectly, type DialContext } from "./direct_link.ts";
 import type { DialAttempt } from "./errors.ts";
@@ -253,7 +253,7 @@ async function attemptDial(ways: Ways, context: DialContext): Promise<DialedLink
 async function dialEitherWay(ways: Ways, context: DialContext, signal: AbortSignal): Promise<DialedLink> {
   const { plan, address, entity, closed } = ways;
   const planned = (until: AbortSignal) => dialPlan(plan, entity, context, until, closed);
-  if (!context.options.mdns || localNameOf(address) === undefined) return await planned(signal);
+  if (!looksLocally(address, context.options)) return await planned(signal);
   const [{ withHeadStart }, { findLocally }] = await Promise.all([
     import("./head_start.ts"),
     import("./local_link.ts"),

@@ -53,6 +53,11 @@ function cloudOf(hostname: string): (typeof CLOUDS)[number] | undefined {
   return CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
 }
 
+/** Whether a dial looks for its machine on the local network, too. */
+export function looksLocally(address: Address, { mdns }: { readonly mdns: boolean }): boolean {
+  return mdns && localNameOf(address) !== undefined;
+}
+
 /**
  * What to look for on the local network: a name that is typed alone. An address or a port says where the machine is
  * (protocol §2.1).

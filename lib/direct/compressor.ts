@@ -27,6 +27,11 @@ export async function loadGzip(): Promise<Compressor> {
   };
 }
 
+/** Whether `decompress` has failed since what came of it would be larger than allowed. */
+export function isOverLimit(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
+}
+
 /** What a carrier does to messages. */
 export interface MessageOptions {
   /** Largest message taken in, in bytes. */
@@ -69,7 +74,7 @@ export function contentOf(
   try {
     return compressor.decompress(data, maxMessageBytes);
   } catch (error) {
-    const large = (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
+    const large = isOverLimit(error);
     return new ConnectError(
       large
         ? `the server sent a message over the limit of ${maxMessageBytes} bytes`

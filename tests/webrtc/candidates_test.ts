@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { loadEngine, type Peer, type PeerListener } from "../../lib/webrtc/peer.ts";
+import { loadEngine, type Peer } from "../../lib/webrtc/peer.ts";
 import { test } from "../harness.ts";
+import { listener } from "./listener.ts";
 
 /** Candidates that lead nowhere, as browsers, Rust and dual-stack machines send them among good ones. */
 const USELESS = [
@@ -15,22 +16,6 @@ const USELESS = [
   "candidate:",
   "",
 ];
-
-function listener(own: Partial<PeerListener>): PeerListener {
-  return {
-    localDescription() {},
-    localCandidate() {},
-    gatheringComplete() {},
-    state() {},
-    open() {},
-    closed() {},
-    frame() {},
-    writable() {},
-    negotiation() {},
-    failed() {},
-    ...own,
-  };
-}
 
 test("Peer.addCandidate() takes or refuses candidates of no use, and connects by the good ones", async () => {
   const engine = await loadEngine();

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadEngine, type Peer, type PeerListener } from "../../lib/webrtc/peer.ts";
+import { listener } from "./listener.ts";
 
 const collect: () => void = "Bun" in globalThis
   ? () => (globalThis as unknown as { Bun: { gc(force: boolean): void } }).Bun.gc(true)
@@ -25,21 +26,10 @@ function receiver(peer: () => Peer) {
 }
 
 function peerOf(own: Partial<PeerListener>): Peer {
-  return engine.createPeer({ iceServers: [] }, {
-    localDescription() {},
-    localCandidate() {},
-    gatheringComplete() {},
-    state() {},
-    open() {},
-    closed() {},
-    frame() {},
-    writable() {},
-    negotiation() {},
-    failed(error) {
-      throw error;
-    },
-    ...own,
-  });
+  const failed = (error: unknown) => {
+    throw error;
+  };
+  return engine.createPeer({ iceServers: [] }, listener({ failed, ...own }));
 }
 
 const opened = Promise.withResolvers<void>(), ready = Promise.withResolvers<void>();

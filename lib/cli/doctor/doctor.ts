@@ -4,7 +4,14 @@ import type { ViamChannel } from "../../channel.ts";
 import type { Address } from "../../core/address.ts";
 import { joinHostPort } from "../../core/address.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice.ts";
-import { describeTarget, type DialPlan, localNameOf, planDial, type Target } from "../../core/plan.ts";
+import {
+  describeTarget,
+  type DialPlan,
+  localNameOf,
+  looksLocally,
+  planDial,
+  type Target,
+} from "../../core/plan.ts";
 import type { TimelineEntry } from "../../core/timeline.ts";
 import { dial } from "../../dial.ts";
 import { missingMdnsPermission } from "../../direct/mdns.ts";
@@ -132,7 +139,7 @@ function describePlan(plan: DialPlan): string {
 async function examine(patient: Patient, terminal: Terminal): Promise<Examined> {
   const { plan, ladder, resolved } = patient;
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan.kind === "webrtc")));
-  const local = resolved.mdns && localNameOf(patient.address) !== undefined &&
+  const local = looksLocally(patient.address, resolved) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(patient.address, signal)) === true;
   const target = plan.kind === "direct" ? plan.target : plan.signaling;
   const tls = plan.kind === "direct" || plan.ownSignaling ? tlsOfMachine(target, resolved) : resolved.tls;

@@ -6,7 +6,7 @@ import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
-import { type Compressor, loadGzip } from "../../direct/compressor.ts";
+import { type Compressor, isOverLimit, loadGzip } from "../../direct/compressor.ts";
 import {
   answerHeaders,
   answerTrailers,
@@ -177,7 +177,7 @@ function decompressed(data: Uint8Array, compressor: Compressor | undefined): Uin
   try {
     return compressor.decompress(data, MAX_MESSAGE_BYTES);
   } catch (error) {
-    const large = (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
+    const large = isOverLimit(error);
     throw new ConnectError(
       large
         ? `a message is over the limit of ${MAX_MESSAGE_BYTES} bytes`
