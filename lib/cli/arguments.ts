@@ -31,8 +31,8 @@ export interface Arguments {
   text(name: string): string | undefined;
   /** Every value of an option. */
   texts(name: string): readonly string[];
-  /** The value of an option as a number. Throws a UsageError when it is none from `least` to `most`. */
-  number(name: string, least: number, most: number): number | undefined;
+  /** The value of an option as a whole number. Throws a UsageError when it is none from `least` to `most`. */
+  integer(name: string, least: number, most: number): number | undefined;
 }
 
 /** Secrets that people would type; the list of processes shows a command line to every user of the computer. */
@@ -81,13 +81,15 @@ export function readArguments(typed: readonly string[], options: Options): Argum
     has: (name) => values[name] === true,
     text: (name) => listOf(values[name])[0],
     texts: (name) => listOf(values[name]),
-    number(name, least, most) {
+    integer(name, least, most) {
       const [text] = listOf(values[name]);
       if (text === undefined) return undefined;
       const value = Number(text);
-      if (text.trim() === "" || !(value >= least && value <= most)) {
+      if (text.trim() === "" || !Number.isSafeInteger(value) || value < least || value > most) {
+        // The ping that people know takes seconds, with fractions.
+        const unit = options[name]?.value === "MS" ? " of milliseconds" : "";
         throw new UsageError(
-          `--${name} is ${JSON.stringify(text)}; it takes a number from ${least}` +
+          `--${name} is ${JSON.stringify(text)}; it takes a whole number${unit} from ${least}` +
             (most === Infinity ? " up" : ` to ${most}`),
         );
       }

@@ -37,7 +37,7 @@ export const call: Run = async (args, terminal) => {
   }
   const address = addressOf(at === 0 ? undefined : positionals[0], terminal);
   const given = request === undefined || request === "-" ? undefined : parseRequests(request);
-  const deadline = args.number("deadline", 1, Infinity);
+  const deadline = args.integer("deadline", 1, Infinity);
 
   await using channel = await dialMachine(address, args, terminal);
   const reflection = await channel.reflect({ signal: terminal.signal });

@@ -58,7 +58,7 @@ export function addressOf(typed: string | undefined, terminal: Terminal): string
 export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promise<DialOptions> {
   const signaling = args.text("signaling");
   const protocol = args.text("protocol") as DialOptions["protocol"];
-  const timeoutMs = args.number("timeout", 0, Infinity);
+  const timeoutMs = args.integer("timeout", 0, Infinity);
   const tls = {
     ...await fileOption(args, "ca", "ca"),
     ...await fileOption(args, "client-cert", "cert"),

@@ -16,9 +16,9 @@ export const ping: Run = async (args, terminal) => {
   if (extra !== undefined) {
     throw new UsageError(`ping takes one address, not ${JSON.stringify(extra)} as well`);
   }
-  const count = args.number("count", 1, Infinity) ?? Infinity;
-  const interval = args.number("interval", 0, Infinity) ?? 1_000;
-  const deadline = args.number("deadline", 1, Infinity) ?? 5_000;
+  const count = args.integer("count", 1, Infinity) ?? Infinity;
+  const interval = args.integer("interval", 0, Infinity) ?? 1_000;
+  const deadline = args.integer("deadline", 1, Infinity) ?? 5_000;
   const address = addressOf(typed, terminal);
   const tell = (text: string, record: object) =>
     terminal.write(args.has("json") ? `${JSON.stringify(record)}\n` : `${text}\n`);

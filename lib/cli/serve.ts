@@ -16,7 +16,7 @@ export const serve: Run = async (args, terminal) => {
   const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
   const given = apiKey !== undefined && apiKeyId !== undefined;
   const hostname = args.text("hostname");
-  const port = args.number("port", 0, 65_535) ?? 0;
+  const port = args.integer("port", 0, 65_535) ?? 0;
   const starting = startMachine({
     port,
     ...(hostname === undefined ? {} : { hostname }),

@@ -10,6 +10,7 @@ const OPTIONS = {
   "count": { value: "N", short: "c", help: "" },
   "header": { value: "H", multiple: true, help: "" },
   "protocol": { value: "P", words: ["one", "two"], help: "" },
+  "wait": { value: "MS", help: "" },
 };
 
 test("readArguments() reads flags, values, lists, numbers and positionals", () => {
@@ -17,11 +18,11 @@ test("readArguments() reads flags, values, lists, numbers and positionals", () =
   assert.deepEqual(args.positionals, ["a", "b"]);
   assert.equal(args.has("json"), true);
   assert.equal(args.has("count"), false);
-  assert.equal(args.number("count", 1, 10), 5);
+  assert.equal(args.integer("count", 1, 10), 5);
   assert.equal(args.text("count"), "5");
   assert.equal(args.text("protocol"), undefined);
   assert.deepEqual(args.texts("header"), ["x:1", "y:2"]);
-  assert.equal(readArguments([], OPTIONS).number("count", 1, 10), undefined);
+  assert.equal(readArguments([], OPTIONS).integer("count", 1, 10), undefined);
 }, { pure: true });
 
 test("readArguments() names what it does not take", () => {
@@ -37,10 +38,14 @@ test("readArguments() names what it does not take", () => {
       return true;
     });
   }
-  for (const text of ["", "x", "0", "11", "-1"]) {
+  for (const text of ["", "x", "0", "11", "-1", "1.5", "Infinity"]) {
     const args = readArguments([`--count=${text}`], OPTIONS);
-    assert.throws(() => args.number("count", 1, 10), /--count is .*; it takes a number from 1 to 10/);
+    assert.throws(() => args.integer("count", 1, 10), /--count is .*; it takes a whole number from 1 to 10/);
   }
+  assert.throws(
+    () => readArguments(["--wait=0.2"], OPTIONS).integer("wait", 0, Infinity),
+    /--wait is "0.2"; it takes a whole number of milliseconds from 0 up/,
+  );
 }, { pure: true });
 
 test("readArguments() refuses secrets, and does not repeat them", () => {
