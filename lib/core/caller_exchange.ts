@@ -48,10 +48,7 @@ export class CallerExchange {
 
   /** Takes what happened; returns what to do, in order. */
   handle(input: ExchangeInput): ExchangeOutput[] {
-    if (this.#over) {
-      // Only the good news is still passed on after the channel has opened: that gathering is done, at most.
-      return [];
-    }
+    if (this.#over) return [];
     switch (input.kind) {
       case "offer":
         this.#mid = firstMediaId(input.sdp);
