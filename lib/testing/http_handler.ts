@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Stream } from "node:http2";
 import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   answerPreflight,
   answerUnknown,
@@ -69,7 +69,7 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
       // A handler that stops reading must not destroy the request, and with it the way to discard the rest.
       const body = asked.iterator({ destroyOnReturn: false });
       handler({ ...universalRequestFromNodeRequest(asked, answer, undefined, undefined), body })
-        .then((result) => universalResponseToNodeResponse(result, answer))
+        .then((result) => universalResponseToNodeResponse(endedWith(response, result), answer))
         // Whoever asked is gone; the handler was told by its signal.
         .catch(() => answer.destroy());
     } else if (asked.method === "OPTIONS") {
@@ -96,6 +96,23 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
 }
 
 /**
+ * Ends a handler when its response is closed before it is written. Whoever writes it may never hear of that, and the
+ * timer of the call's deadline would run on.
+ */
+function endedWith(
+  answer: ServerResponse | Http2ServerResponse,
+  result: UniversalServerResponse,
+): UniversalServerResponse {
+  const messages = result.body?.[Symbol.asyncIterator]();
+  if (messages === undefined) return result;
+  const end = () => void messages.return?.().catch(() => {});
+  const written = streamOf(answer);
+  if (written.destroyed) end();
+  else written.once("close", end);
+  return { ...result, body: { [Symbol.asyncIterator]: () => messages } };
+}
+
+/**
  * Reads what a handler has left unread. It would hold up the sender: for ever on HTTP/2, whose window it fills, and
  * before the next request on HTTP/1.1. (To reset an HTTP/2 stream instead, as grpc-go does, loses the trailers on
  * Deno.)
@@ -104,9 +121,12 @@ function discardUnread(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
 ): void {
-  // An HTTP/2 response reports its end only with the stream's.
-  const written = "stream" in response ? response.stream : response;
-  written.once("finish", () => request.resume());
+  streamOf(response).once("finish", () => request.resume());
+}
+
+/** What reports the end of a response: an HTTP/2 one does so only with its stream's. */
+function streamOf(response: ServerResponse | Http2ServerResponse): ServerResponse | ServerHttp2Stream {
+  return "stream" in response ? response.stream : response;
 }
 
 function allowOrigin(response: HttpResponse): void {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import http2 from "node:http2";
 import net from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -145,6 +146,57 @@ test("a handler that throws ends its call, and nothing else", async () => {
     assert.equal((await callGrpc(session, echoBiDi, { message: "x" })).messages[0]?.message, "x");
   });
 });
+
+test("a handler whose caller leaves without having read is ended", async () => {
+  let ended = Promise.withResolvers<void>();
+  let yielded = 0;
+  await using machine = await startMachine({
+    auth: "none",
+    routes: (router) =>
+      router.service(EchoService, {
+        async *echoMultiple() {
+          const message = "x".repeat(1024 * 1024);
+          try {
+            for (;; yielded++) yield { message };
+          } finally {
+            ended.resolve();
+          }
+        },
+      }),
+  });
+  const { hostname, port } = new URL(machine.url);
+  const body = frame(echoMultiple, { message: "" });
+  const socket = net.connect({ host: hostname, port: Number(port) });
+  socket.write(
+    `POST ${
+      pathOf(echoMultiple)
+    } HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/grpc-web+proto\r\n` +
+      `content-length: ${body.length}\r\n\r\n`,
+  );
+  socket.write(body);
+  socket.pause();
+  // No more fits in between once it stands still.
+  for (let before = -1; before !== yielded || yielded === 0;) {
+    before = yielded;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  socket.destroy();
+  await ended.promise;
+  ended = Promise.withResolvers();
+  await withSession(machine.url, async (session) => {
+    const stream = session.request({
+      ":method": "POST",
+      ":path": pathOf(echoMultiple),
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    stream.on("error", () => {});
+    stream.end(body);
+    await new Promise((resolve) => stream.once("response", resolve));
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await ended.promise;
+  });
+}, { timeoutMs: 20_000 });
 
 test("the probe service fails as it is asked to", async () => {
   await using machine = await startMachine({ auth: "none" });
