@@ -79,8 +79,8 @@ export async function openDirectCarrier(
     const { createHttp2Carrier } = await import("./http2_carrier.ts");
     signal.throwIfAborted();
     if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
-    const carrier = createHttp2Carrier(endpoint, shared);
-    carriers.set("http2", carrier);
+    let carrier = carriers.get("http2");
+    if (carrier === undefined) carriers.set("http2", carrier = createHttp2Carrier(endpoint, shared));
     return await greet(carrier, "grpc", signal);
   }
 
@@ -125,8 +125,10 @@ export async function openDirectCarrier(
   function learnGrpc(): Promise<void> {
     learningGrpc ??= (async () => {
       const greeting = await greetNatively(new AbortController().signal);
+      // A server that is away says nothing of what it speaks: the next call asks again.
+      if (greeting.away) throw greeting.error;
       speaks.grpc = greeting.speaks;
-    })();
+    })().finally(() => learningGrpc = undefined);
     return learningGrpc;
   }
 
@@ -165,6 +167,8 @@ interface Greeting {
   readonly speaks: boolean;
   /** Nothing answered at all. */
   readonly unreachable: boolean;
+  /** Nothing answered, or a proxy whose server is away did. */
+  readonly away: boolean;
   readonly error: ConnectError;
 }
 
@@ -184,14 +188,14 @@ function greet(carrier: Carrier, protocol: "grpc" | "grpc-web", signal: AbortSig
       const type = failure.metadata.get("content-type");
       const foreign = /^(?:HTTP status|content type|the server reset the call)/.test(failure.rawMessage);
       const connection = failure.cause !== undefined;
+      // Deno's fetch takes no certificate that is an authority's, as `openssl req -x509` makes them, not even one
+      // that `tls.ca` names; its sockets do.
+      const unreachable = connection && !failure.rawMessage.includes("CaUsedAsEndEntity") &&
+        /^(?:connection refused|name not found|no route|timed out|certificate)/.test(failure.rawMessage);
       resolve({
         speaks: !connection && !foreign && (type === null || isContentType(type, protocol)),
-        // Deno's fetch takes no certificate that is an authority's, as `openssl req -x509` makes them, not even one
-        // that `tls.ca` names; its sockets do.
-        unreachable: connection && !failure.rawMessage.includes("CaUsedAsEndEntity") &&
-          /^(?:connection refused|name not found|no route|timed out|certificate)/.test(
-            failure.rawMessage,
-          ),
+        unreachable,
+        away: unreachable || (foreign && failure.code === Code.Unavailable),
         error: failure,
       });
     };

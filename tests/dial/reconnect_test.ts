@@ -196,6 +196,24 @@ test("signal stops an attempt to reconnect, and its reason closes the channel", 
   assert.equal(channel.state, "closed");
 });
 
+test("streams on a direct channel are unavailable while the machine is away, and go on when it is back", async () => {
+  const before = await startMachine({ auth: "none" });
+  await using channel = await dial(before.address, { insecure: true, disableWebrtc: true });
+  const chat = async () => {
+    const messages = createClient(EchoService, channel).echoBiDi(one(), { timeoutMs: 5_000 });
+    return (await Array.fromAsync(messages)).map(({ message }) => message).join("");
+  };
+  async function* one() {
+    yield { message: "hi" };
+  }
+  await echo(channel);
+  await before.close();
+  await assertUnavailable(chat());
+  await using _again = await startMachine({ auth: "none", port: before.port });
+  await echo(channel);
+  assert.equal(await chat(), "hi");
+});
+
 test("a machine that was killed and is back is found again, by the silence of its connection", async () => {
   const program = "tests/dial/programs/machine.ts";
   await using first = startProgram(program, { args: ["0"] });
