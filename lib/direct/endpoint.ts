@@ -1,6 +1,27 @@
 import type { ConnectionOptions } from "node:tls";
 import { joinHostPort } from "../core/address.ts";
 
+/** What says how a request goes and not what it is about: the carrier's own business, never the caller's. */
+const OF_THE_CONNECTION = new Set([
+  "connection",
+  "content-length",
+  "content-type",
+  "expect",
+  "grpc-timeout",
+  "host",
+  "http2-settings",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** Whether a carrier sends metadata of this name. */
+export function isSendable(name: string): boolean {
+  return !OF_THE_CONNECTION.has(name);
+}
+
 /** TLS settings of a connection. */
 export interface TlsSettings {
   readonly ca?: string | readonly string[];

@@ -8,7 +8,7 @@ import { linkAbort } from "../rpc/linked_abort.ts";
 import type { Runtime } from "../runtime.ts";
 import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
-import { type Endpoint, originOf, targetOf } from "./endpoint.ts";
+import { type Endpoint, isSendable, originOf, targetOf } from "./endpoint.ts";
 import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
 import { createRuntimeFetch, type FetchVersion, isUnsent } from "./runtime_fetch.ts";
@@ -47,7 +47,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   function headersOf({ metadata, constant, timeoutMs }: CallRequest): HeadersInit {
     if (constant === true && last?.metadata === metadata && timeoutMs === undefined) return last.headers;
     const headers: [string, string][] = [
-      ...metadata,
+      ...[...metadata].filter(([name]) => isSendable(name)),
       ["content-type", "application/grpc-web+proto"],
       ["x-grpc-web", "1"],
       ...(compressor === undefined ? [] : compressionHeaders(compressor)),

@@ -14,7 +14,7 @@ import {
   frameOf,
   type MessageOptions,
 } from "./compressor.ts";
-import { type Endpoint, targetOf } from "./endpoint.ts";
+import { type Endpoint, isSendable, targetOf } from "./endpoint.ts";
 import { createSessionPool, type Session, type SessionOptions, type SessionPool } from "./http2_session.ts";
 
 /** What an HTTP/2 carrier is made with. */
@@ -453,7 +453,7 @@ function requestHeaders(
 ): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const [name, values] of request.metadata.lists()) {
-    headers[name] = values.length === 1 ? values[0]! : [...values];
+    if (isSendable(name)) headers[name] = values.length === 1 ? values[0]! : [...values];
   }
   headers[":method"] = "POST";
   headers[":path"] = request.path;

@@ -172,6 +172,31 @@ export function testTransport(lane: Lane): void {
     else assert.equal(list.join(", "), "a, b, c");
   });
 
+  check("metadata with names of the connection harms no call", async (transport) => {
+    const names = [
+      ["connection", "close"],
+      ["content-length", "3"],
+      ["content-type", "text/html"],
+      ["expect", "100-continue"],
+      ["grpc-timeout", "1n"],
+      ["host", "elsewhere"],
+      ["keep-alive", "timeout=1"],
+      ["te", "gzip"],
+      ["trailer", "x-none"],
+      ["transfer-encoding", "chunked"],
+      ["upgrade", "h2c"],
+    ] as const;
+    const open = probe(transport).hang({})[Symbol.asyncIterator]();
+    await open.next();
+    for (const [name, value] of names) {
+      const headers = new Metadata([[name, value], ["x-one", "1"]]);
+      const { metadata } = await probe(transport).inspect({}, { headers, timeoutMs: 5_000 });
+      assert.deepEqual(metadata["x-one"]?.values, ["1"], name);
+    }
+    const ended = open.next().then(() => "ended", () => "failed");
+    assert.equal(await Promise.race([ended, Promise.resolve("open")]), "open");
+  });
+
   check("the deadline reaches the server", async (transport) => {
     const { timeoutMs } = await probe(transport).inspect({}, { timeoutMs: 5_000 });
     assert.ok(timeoutMs > 3_000n && timeoutMs <= 5_000n, `${timeoutMs} ms`);
