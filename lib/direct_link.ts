@@ -194,9 +194,10 @@ async function fetchExternalToken(
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<string> {
-  const { options } = dial;
+  // What the machine may do without is its own affair.
+  const options = { ...dial.options, allowInsecureDowngrade: false, allowInsecureWithCredsDowngrade: false };
   const { serverName: _theMachines, ...tls } = options.tls;
-  const server = await reachServer(targetOf(parsed, insecure), tls, dial, signal);
+  const server = await reachServer(targetOf(parsed, insecure), tls, { ...dial, options }, signal);
   try {
     const transport = transportTo(server, options, undefined);
     // Who names no entity is known there by that server's name (protocol §2.1).

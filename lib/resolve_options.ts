@@ -83,6 +83,13 @@ const isSignal: Reader = (value) => {
   return { value };
 };
 
+/** What a header can hold: a runtime that refuses it would put all of it into its error. */
+const isToken: Reader = (value) => {
+  const text = isText(value);
+  if ("problem" in text || /^[\t\x20-\x7e]*$/.test((value as string).trim())) return text;
+  return { problem: "has a character that no header can hold" };
+};
+
 const isAddress: Reader = (value) => {
   if (typeof value !== "string") return { problem: "is no string" };
   const parsed = parseAddress(value);
@@ -167,7 +174,7 @@ const OPTIONS: Group["members"] = {
   disableWebrtc: isBoolean,
   authEntity: isText,
   credentials: { members: { type: isText, payload: isText }, required: ["type", "payload"] },
-  accessToken: isText,
+  accessToken: isToken,
   externalAuth: {
     members: { address: isAddress, toEntity: isText, insecure: isBoolean },
     required: ["address", "toEntity"],
@@ -278,8 +285,11 @@ function readOptions(options: DialOptions): ReadOptions {
   return { values, problems: [...problems, ...contradictions(values, problems)] };
 }
 
+/** The longest time that a timer can be set to: more would be over at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+
 function complete(options: DialOptions): ResolvedDialOptions {
-  const timeoutMs = options.timeoutMs ?? 20_000;
+  const { timeoutMs = 20_000, keepAliveMs = 20_000 } = options;
   const { credentials, externalAuth, webrtc = {} } = options;
   return Object.freeze(hideSecrets({
     disableWebrtc: options.disableWebrtc ?? false,
@@ -294,7 +304,7 @@ function complete(options: DialOptions): ResolvedDialOptions {
     allowInsecureWithCredsDowngrade: options.allowInsecureWithCredsDowngrade ?? false,
     maxReconnectAttempts: options.maxReconnectAttempts ?? 3,
     initialAttempts: options.initialAttempts ?? 1,
-    timeoutMs: timeoutMs === 0 ? Infinity : timeoutMs,
+    timeoutMs: timeoutMs === 0 || timeoutMs > MAX_TIMER_MS ? Infinity : timeoutMs,
     signal: options.signal,
     tls: Object.freeze(hideSecrets({ ...options.tls }, HIDDEN.tls)),
     protocol: options.protocol ?? "auto",
@@ -308,7 +318,7 @@ function complete(options: DialOptions): ResolvedDialOptions {
     // Read into pairs above.
     headers: (options.headers ?? Object.freeze([])) as ResolvedDialOptions["headers"],
     maxBufferedBytes: options.maxBufferedBytes ?? 64 * 1024 * 1024,
-    keepAliveMs: options.keepAliveMs ?? 20_000,
+    keepAliveMs: keepAliveMs > MAX_TIMER_MS ? 0 : keepAliveMs,
     // Made whole above.
     logger: (options.logger ?? quietLogger(LOGGER)) as Required<Logger>,
     onEvent: options.onEvent,
@@ -408,6 +418,12 @@ function contradictions(options: DialOptions, found: readonly OptionProblem[]): 
   }
   if (webrtc?.signalingInsecure === true && /^https:/i.test(webrtc.signalingAddress ?? "")) {
     both("webrtc.signalingInsecure", "webrtc.signalingAddress", "its https asks for TLS");
+  }
+  if (webrtc?.signalingInsecure === false && /^http:/i.test(webrtc.signalingAddress ?? "")) {
+    both("webrtc.signalingInsecure", "webrtc.signalingAddress", "its http asks for no TLS");
+  }
+  if (externalAuth?.insecure === false && /^http:/i.test(externalAuth.address)) {
+    both("externalAuth.insecure", "externalAuth.address", "its http asks for no TLS");
   }
   if (externalAuth?.insecure === true && /^https:/i.test(externalAuth.address)) {
     both("externalAuth.insecure", "externalAuth.address", "its https asks for TLS");

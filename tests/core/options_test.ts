@@ -72,6 +72,19 @@ const wrong: readonly [options: unknown, option: string, text: RegExp][] = [
     "externalAuth.insecure",
     /its https asks for TLS/,
   ],
+  [
+    {
+      credentials: { type: "robot-secret", payload: secret },
+      externalAuth: { address: "http://auth.example", toEntity: "robot", insecure: false },
+    },
+    "externalAuth.insecure",
+    /its http asks for no TLS/,
+  ],
+  [
+    { webrtc: { signalingAddress: "http://signal.example", signalingInsecure: false } },
+    "webrtc.signalingInsecure",
+    /its http asks for no TLS/,
+  ],
   [{ logger: { info: 5 } }, "logger", /"info" that is no function/],
   [{ onEvent: "x" }, "onEvent", /no function/],
   [{ maxBufferedBytes: 0 }, "maxBufferedBytes", /at least 1/],
@@ -140,6 +153,11 @@ test("resolveDialOptions() fills in the defaults, frozen, and leaves the caller'
   });
   assert.ok(Object.isFrozen(resolveDialOptions()));
   assert.equal(resolveDialOptions({ timeoutMs: 0 }).timeoutMs, Infinity);
+  // Timers hold no more than 31 bits; with more they would be over at once.
+  for (const long of [2 ** 31, Number.MAX_SAFE_INTEGER]) {
+    const { timeoutMs, keepAliveMs } = resolveDialOptions({ timeoutMs: long, keepAliveMs: long });
+    assert.deepEqual([timeoutMs, keepAliveMs], [Infinity, 0]);
+  }
 }, { pure: true });
 
 test("withApiKey() makes frozen options", () => {

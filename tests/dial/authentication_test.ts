@@ -228,6 +228,17 @@ for (const [name, way] of WAYS) {
       }),
       (error) => error instanceof InsecureConnectionError && error.message.includes(recorder.address),
     );
+    // What the machine may do without TLS is its own affair.
+    await assert.rejects(
+      dial(machine.address, {
+        ...way,
+        insecure: false,
+        allowInsecureWithCredsDowngrade: true,
+        credentials: { type: "robot-secret", payload: "the-secret" },
+        externalAuth: { address: recorder.address, toEntity: machine.address },
+      }),
+      (error) => error instanceof InsecureConnectionError && error.message.includes(recorder.address),
+    );
     assert.equal(includes(recorder.received, "the-secret"), false);
   });
 }

@@ -52,6 +52,8 @@ test("dial() and dialDirect() refuse what they cannot use before they do anythin
     ["ftp://robot", { onEvent }, "address"],
     ["robot", { onEvent, timeout: 5 }, "timeout"],
     ["robot", { onEvent, timeoutMs: "5" }, "timeoutMs"],
+    ["robot", { onEvent, accessToken: "two\nlines" }, "accessToken"],
+    ["robot", { onEvent, accessToken: "smörgås" }, "accessToken"],
   ];
   for (const [address, options, option] of unusable) {
     for (const start of [dial, dialDirect]) {
