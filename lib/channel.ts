@@ -232,7 +232,10 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
   listen(listener: (event: DialEvent) => void): () => void {
     if (this.#listeners.size === 0) {
       this.#stopListening = this.#core.listen((event) => {
-        for (const each of this.#listeners) callQuietly(() => each(event));
+        // Who begins to listen now is told of the next one.
+        for (const each of [...this.#listeners]) {
+          if (this.#listeners.has(each)) callQuietly(() => each(event));
+        }
       });
     }
     const own = (event: DialEvent) => listener(event);

@@ -47,7 +47,16 @@ import { CLIENT_HEADER } from "./version.ts";
  * const { message } = await createClient(EchoService, machine).echo({ message: "hello" });
  * ```
  */
-export async function dial(address: string | URL, options?: DialOptions): Promise<ViamChannel> {
+export function dial(address: string | URL, options?: DialOptions): Promise<ViamChannel> {
+  return dialHeard(address, options, undefined);
+}
+
+/** @param also Told what `options.onEvent` is told. */
+export async function dialHeard(
+  address: string | URL,
+  options: DialOptions | undefined,
+  also: ((event: DialEvent) => void) | undefined,
+): Promise<ViamChannel> {
   const { given, address: parsed, options: resolved } = resolveDial(address, options);
   const plan = planDial(parsed, {
     insecure: resolved.insecure,
@@ -55,7 +64,7 @@ export async function dial(address: string | URL, options?: DialOptions): Promis
     signalingAddress: resolved.signalingAddress,
     signalingInsecure: resolved.webrtc.signalingInsecure,
   });
-  const channel = new AuthenticatedChannel(await openChannel(given, parsed, plan, resolved));
+  const channel = new AuthenticatedChannel(await openChannel(given, parsed, plan, resolved, also));
   return new ViamChannel(channel);
 }
 
@@ -99,11 +108,16 @@ async function openChannel(
   parsed: Address,
   plan: DialPlan,
   options: ResolvedDialOptions,
+  also?: (event: DialEvent) => void,
 ): Promise<ChannelCore> {
   const listeners = new Set<(event: DialEvent) => void>();
+  if (also !== undefined) listeners.add(also);
   if (options.onEvent !== undefined) listeners.add(options.onEvent);
   const emit = (event: DialEvent) => {
-    for (const listener of listeners) callQuietly(() => listener(event));
+    // Who begins to listen now is told of the next one.
+    for (const listener of [...listeners]) {
+      if (listeners.has(listener)) callQuietly(() => listener(event));
+    }
     logEvent(event, address, options);
   };
   const closed = new AbortController();
@@ -222,16 +236,23 @@ async function attemptDial(ways: Ways, context: DialContext): Promise<DialedLink
     : AbortSignal.any([budget.signal, options.signal]);
   try {
     for (let attempt = 1;; attempt++) {
+      let begun = false;
       try {
         await pause(backoffMs(attempt, Math.random()), signal);
+        begun = true;
         return await dialEitherWay(ways, context, signal);
-      } catch (error) {
+      } catch (thrown) {
         if (options.signal?.aborted === true) throw options.signal.reason;
-        attempts.push({
-          path: plan.kind,
-          target: describeTarget(plan.kind === "direct" ? plan.target : plan.signaling),
-          error,
-        });
+        // Time that runs out between two attempts is not what the last one failed with.
+        const before = begun ? undefined : attempts.at(-1);
+        const error = before === undefined ? thrown : before.error;
+        if (before === undefined) {
+          attempts.push({
+            path: plan.kind,
+            target: describeTarget(plan.kind === "direct" ? plan.target : plan.signaling),
+            error,
+          });
+        }
         if (attempt < options.initialAttempts && !signal.aborted) continue;
         throw toDialError({
           error,
@@ -240,7 +261,7 @@ async function attemptDial(ways: Ways, context: DialContext): Promise<DialedLink
           attempts,
           timeline: timeline.entries,
           authenticated: options.credentials !== undefined || options.accessToken !== undefined,
-          ...(budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
+          ...(before === undefined && budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
         });
       }
     }

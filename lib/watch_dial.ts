@@ -1,5 +1,5 @@
 import type { ViamChannel } from "./channel.ts";
-import { dial } from "./dial.ts";
+import { dialHeard } from "./dial.ts";
 import { createEventQueue } from "./event_queue.ts";
 import type { DialEvent } from "./events.ts";
 import type { DialOptions } from "./options.ts";
@@ -32,15 +32,9 @@ export interface DialWatch extends AsyncIterable<DialEvent> {
  * console.log(machine.state); // connected
  * ```
  */
-export function watchDial(address: string | URL, options: DialOptions = {}): DialWatch {
+export function watchDial(address: string | URL, options?: DialOptions): DialWatch {
   const events = createEventQueue<DialEvent>(() => {});
-  const channel = dial(address, {
-    ...options,
-    onEvent(event) {
-      events.push(event);
-      options.onEvent?.(event);
-    },
-  });
+  const channel = dialHeard(address, options, events.push);
   channel.then(events.end, events.end);
   return { channel, [Symbol.asyncIterator]: () => events };
 }

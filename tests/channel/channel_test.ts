@@ -177,6 +177,25 @@ test("events() lets several reads wait, and a reader leave", async () => {
   assert.equal(listeners(), 0);
 }, { pure: true });
 
+test("who begins to listen while an event is told hears of the next, and who stops of none", async () => {
+  const { channel, emit } = channelOf(() => Promise.resolve());
+  let once = 0, stopped = 0;
+  function again(): void {
+    const stop = channel.listen(() => {
+      once++;
+      stop();
+      again();
+    });
+  }
+  again();
+  channel.listen(() => stop());
+  const stop = channel.listen(() => stopped++);
+  emit(story[0]!);
+  emit(story[0]!);
+  assert.deepEqual([once, stopped], [2, 0]);
+  await channel.close();
+}, { pure: true });
+
 test("a listener that throws keeps no event from the others", async () => {
   const { channel, emit } = channelOf(() => Promise.resolve());
   const seen: string[] = [];

@@ -206,6 +206,18 @@ test("initialAttempts dials so often, and tells of each", async () => {
   });
 });
 
+test("time that runs out between two attempts does not hide why they failed", async () => {
+  await using recorder = await startRecorder({ kind: "reset" });
+  await assert.rejects(
+    dial(recorder.address, { ...DIRECT, initialAttempts: 100, timeoutMs: 1_000 }),
+    (error) => {
+      assert.ok(error instanceof DialError && !(error instanceof DialTimeoutError), String(error));
+      assert.equal(error.cause, error.attempts.at(-1)!.error);
+      return true;
+    },
+  );
+});
+
 /** A small generator of numbers from 0 up to 1 (mulberry32), the same for the same seed. */
 function randomFrom(seed: number): () => number {
   let state = seed;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
 import { EchoService, startMachine } from "../../lib/testing/mod.ts";
-import { DialError, type DialEvent, DialOptions, watchDial } from "../../mod.ts";
+import { DialError, type DialEvent, DialOptions, DialOptionsError, watchDial } from "../../mod.ts";
 import { test, within } from "../harness.ts";
 
 /** What a loop over a dial has seen, a word an event. */
@@ -45,4 +45,20 @@ test("watchDial() goes on dialing when its loop is left", async () => {
   for await (const _ of watch) break;
   await using channel = await watch.channel;
   assert.equal(channel.state, "connected");
+});
+
+test("watchDial() takes and refuses the options that dial() does", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  class Own {
+    get insecure() {
+      return true;
+    }
+  }
+  await using channel = await watchDial(machine.address, new Own()).channel;
+  assert.equal(channel.state, "connected");
+  for (const options of [{ insecure: true, onEvent: "nothing to call" }, null]) {
+    const watch = watchDial(machine.address, options as never);
+    assert.deepEqual(await seenOf(watch), []);
+    await assert.rejects(watch.channel, DialOptionsError);
+  }
 });
