@@ -217,12 +217,14 @@ type Acceptor = (socket: net.Socket, first: Buffer) => void;
 
 function sniff(socket: net.Socket, accept: Acceptor): void {
   socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+  let first = Buffer.alloc(0);
   const look = () => {
-    const first: Buffer | null = socket.read();
-    if (first === null) return;
-    socket.unshift(first);
-    // Three bytes tell "PRI" from "POST" or "PUT".
+    const more: Buffer | null = socket.read();
+    if (more === null) return;
+    first = Buffer.concat([first, more]);
+    // Three bytes tell "PRI" from "POST" or "PUT". Fewer are kept here: put back, they would be readable at once.
     if (first.length < 3 && first[0] !== TLS_HANDSHAKE_RECORD) return;
+    socket.unshift(first);
     socket.off("readable", look);
     socket.off("end", ended);
     socket.setTimeout(0);

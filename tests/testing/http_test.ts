@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -197,6 +198,22 @@ test("a handler whose caller leaves without having read is ended", async () => {
     await ended.promise;
   });
 }, { timeoutMs: 20_000 });
+
+test("a client that says too little to know what it speaks holds up nobody", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  const socket = net.connect({ host: "127.0.0.1", port: machine.port });
+  socket.on("error", () => {});
+  socket.write("P");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal((await callGrpcWeb(machine.url, echo, { message: "hi" })).status, 0);
+  // The rest may come as slowly as it likes.
+  socket.write("O");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  socket.write("ST / HTTP/1.1\r\nhost: machine\r\ncontent-length: 0\r\n\r\n");
+  const [first] = await once(socket, "data") as [Uint8Array];
+  assert.match(new TextDecoder().decode(first), /^HTTP\/1\.1 /);
+  socket.destroy();
+});
 
 test("the probe service fails as it is asked to", async () => {
   await using machine = await startMachine({ auth: "none" });
