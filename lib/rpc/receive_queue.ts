@@ -77,7 +77,10 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
       );
       return;
     }
-    if (!this.#paused && this.#messages.length - this.#first >= PAUSE_AT_MESSAGES) {
+    if (
+      !this.#paused &&
+      (this.#messages.length - this.#first >= PAUSE_AT_MESSAGES || this.#bytes > this.#maxBufferedBytes / 4)
+    ) {
       this.#paused = true;
       this.#call?.pause();
     }
@@ -122,7 +125,10 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
         this.#messages = this.#messages.slice(this.#first);
         this.#first = 0;
       }
-      if (this.#paused && this.#messages.length - this.#first <= PAUSE_AT_MESSAGES / 2) {
+      if (
+        this.#paused && this.#messages.length - this.#first <= PAUSE_AT_MESSAGES / 2 &&
+        this.#bytes <= this.#maxBufferedBytes / 4
+      ) {
         this.#paused = false;
         this.#call?.resume();
       }

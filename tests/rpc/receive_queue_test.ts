@@ -63,6 +63,14 @@ test("ReceiveQueue asks the carrier to pause when its reader is behind, and to r
   assert.deepEqual(log, ["pause", "resume"]);
 }, { pure: true });
 
+test("ReceiveQueue asks for a pause long before its budget is used, however few the messages", async () => {
+  const { received, log } = queue(100_000);
+  for (let index = 0; index < 3; index++) received.push(new Uint8Array(10_000));
+  assert.deepEqual(log, ["pause"]);
+  await received.next();
+  assert.deepEqual(log, ["pause", "resume"]);
+}, { pure: true });
+
 test("ReceiveQueue refuses what is over its budget, once, and loses nothing within it", async () => {
   const { received, log } = queue(10_000);
   for (let index = 0; index < 9; index++) received.push(new Uint8Array(800));
