@@ -29,10 +29,15 @@ async function* withHidden<T>(messages: AsyncIterable<T>, secrets: readonly stri
   }
 }
 
+const utf8 = new TextDecoder();
+
 /** The error itself, or one without the secrets that are in it. */
 function hidden(error: unknown, secrets: readonly string[]): unknown {
   if (!(error instanceof ConnectError)) return error;
-  const texts = [error.rawMessage, ...Array.from(error.metadata, ([, value]) => value)];
+  const details = error.details.map((detail) =>
+    "value" in detail ? utf8.decode(detail.value as Uint8Array) : ""
+  );
+  const texts = [error.rawMessage, ...details, ...Array.from(error.metadata, ([, value]) => value)];
   if (!secrets.some((secret) => texts.some((text) => text.includes(secret)))) return error;
   const without = (text: string) =>
     secrets.reduce((rest, secret) => rest.replaceAll(secret, "[redacted]"), text);

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import {
   AuthenticationError,
@@ -17,6 +17,8 @@ import {
   resolveDialOptions,
   SignalingError,
 } from "../../mod.ts";
+import { AuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
+import { ErrorDetailSchema } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
 
 interface Failure {
@@ -118,6 +120,33 @@ test("dial() rejects with AuthenticationError when credentials are wanted and th
     assert.match(error.message, /wants credentials: .*\. Pass some, such as DialOptions\.withApiKey/);
     return true;
   });
+});
+
+test("a key that a server repeats, in its text or in a detail, is in no error", async () => {
+  const key = "a-key-that-nobody-may-see";
+  for (const inDetail of [false, true]) {
+    await using machine = await startMachine({
+      routes: (router) =>
+        router.service(AuthService, {
+          authenticate({ credentials }) {
+            const text = `bad key ${credentials?.payload}`;
+            const details = [{ desc: ErrorDetailSchema, value: { text } }];
+            throw inDetail
+              ? new ConnectError("no", Code.Unauthenticated, undefined, details)
+              : new ConnectError(text, Code.Unauthenticated);
+          },
+        }),
+    });
+    for (const disableWebrtc of [false, true]) {
+      const options = DialOptions.withApiKey(key, crypto.randomUUID(), { insecure: true, disableWebrtc });
+      await assert.rejects(dial(machine.address, options), (error: unknown) => {
+        assert.ok(error instanceof AuthenticationError && error.cause instanceof ConnectError);
+        const texts = error.cause.findDetails(ErrorDetailSchema).map(({ text }) => text);
+        assert.ok(![error.message, inspect(error), ...texts].join().includes(key));
+        return true;
+      });
+    }
+  }
 });
 
 test("dial() rejects with DialError when nobody listens, in the phase in which it found that out", async () => {
