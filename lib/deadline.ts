@@ -38,5 +38,6 @@ export function deadline(at: Date | number, timeoutMs: number = Infinity): { rea
   if (problems.length > 0) throw new DialOptionsError(problems);
   // As everywhere, a timeout of 0 is none.
   const left = Math.min(Math.ceil(time - Date.now()), timeoutMs === 0 ? Infinity : timeoutMs, MAX_TIMER_MS);
-  return { timeoutMs: Math.max(1, left) };
+  // Less than a millisecond fails the call before it is made; what is no time at all would be no deadline.
+  return { timeoutMs: left > 0 ? left : Number.MIN_VALUE };
 }

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { MAX_PACKET_BYTES } from "./limits.ts";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "./limits.ts";
 import { MessageAssembler } from "./message_assembler.ts";
 import { Metadata } from "./metadata.ts";
 import {
@@ -31,6 +31,8 @@ export interface ClientStreamsOptions {
   readonly maxMessageBytes: number;
   /** Most bytes of a message in one frame. */
   readonly packetBytes?: number;
+  /** Most bytes in one frame. */
+  readonly maxFrameBytes?: number;
 }
 
 /** Frames that led to nothing, by reason. */
@@ -48,6 +50,7 @@ export class ClientStreams {
   readonly #streams = new Map<number, ClientStream>();
   readonly #queue: SendQueue;
   readonly #maxMessageBytes: number;
+  readonly #maxFrameBytes: number;
   #nextId = 1; // Go counts from 1, Rust and TypeScript from 0; servers accept both
   #lost: ConnectError | undefined;
 
@@ -55,6 +58,7 @@ export class ClientStreams {
 
   constructor(options: ClientStreamsOptions) {
     this.#maxMessageBytes = options.maxMessageBytes;
+    this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
     this.#queue = new SendQueue(encodeRequestPacket, options.packetBytes ?? MAX_PACKET_BYTES);
   }
 
@@ -68,7 +72,11 @@ export class ClientStreams {
     return !this.#queue.empty;
   }
 
-  /** Opens a stream and queues its headers. Returns its id. Not to be called after `fail`. */
+  /**
+   * Opens a stream and queues its headers. Returns its id. Not to be called after `fail`.
+   *
+   * @throws ConnectError `ResourceExhausted` when the metadata does not fit into a frame: headers are never split
+   */
   open(
     request: {
       readonly path: string;
@@ -79,15 +87,27 @@ export class ClientStreams {
     listener: StreamListener,
   ): number {
     const id = this.#nextId++;
+    // First: what cannot be written must not leave a stream behind.
+    const headers = encodeRequestHeaders(
+      id,
+      request.path,
+      request.metadata,
+      request.timeoutMs,
+      request.constant,
+    );
+    if (headers.length > this.#maxFrameBytes) {
+      throw new ConnectError(
+        `the metadata of this call takes ${headers.length} bytes; over WebRTC ${this.#maxFrameBytes} are the most`,
+        Code.ResourceExhausted,
+      );
+    }
     this.#streams.set(id, {
       listener,
       assembler: new MessageAssembler(this.#maxMessageBytes),
       headersReceived: false,
       halfClosed: false,
     });
-    this.#queue.pushControl(
-      encodeRequestHeaders(id, request.path, request.metadata, request.timeoutMs, request.constant),
-    );
+    this.#queue.pushControl(headers);
     return id;
   }
 

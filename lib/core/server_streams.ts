@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { MAX_PACKET_BYTES } from "./limits.ts";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "./limits.ts";
 import { MessageAssembler } from "./message_assembler.ts";
 import { Metadata } from "./metadata.ts";
 import { decodeRequest, encodeResponseHeaders, encodeResponsePacket, encodeTrailers } from "./packet.ts";
@@ -72,12 +72,17 @@ export class ServerStreams {
     return !this.#queue.empty;
   }
 
-  /** Sends response headers; does nothing the second time, or when the stream is over. */
+  /**
+   * Sends response headers; does nothing the second time, or when the stream is over.
+   *
+   * @throws ConnectError `ResourceExhausted` when they do not fit into a frame
+   */
   sendHeaders(id: number, metadata: Metadata): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.headersSent) return;
+    const frame = fitting(encodeResponseHeaders(id, metadata), "headers");
     stream.headersSent = true;
-    this.#queue.pushFrame(id, encodeResponseHeaders(id, metadata));
+    this.#queue.pushFrame(id, frame);
   }
 
   /** Queues a message. Does nothing when the stream is over. */
@@ -89,9 +94,16 @@ export class ServerStreams {
   sendTrailers(id: number, error: ConnectError | undefined, metadata: Metadata, headers?: Metadata): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
-    this.sendHeaders(id, headers ?? new Metadata());
+    let frame: Uint8Array;
+    try {
+      this.sendHeaders(id, headers ?? new Metadata());
+      frame = fitting(encodeTrailers(id, error, metadata), "status and trailers");
+    } catch (reason) {
+      this.sendHeaders(id, new Metadata());
+      frame = encodeTrailers(id, ConnectError.from(reason, Code.Internal), new Metadata());
+    }
     this.#streams.delete(id);
-    this.#queue.pushFrame(id, encodeTrailers(id, error, metadata));
+    this.#queue.pushFrame(id, frame);
   }
 
   /** Whether this stream has queued messages that are not written yet. */
@@ -186,4 +198,13 @@ export class ServerStreams {
     this.sendTrailers(id, error, new Metadata());
     stream.listener.aborted(error);
   }
+}
+
+/** A frame that is no larger than peers take; only messages are split. */
+function fitting(frame: Uint8Array, what: string): Uint8Array {
+  if (frame.length <= MAX_FRAME_BYTES) return frame;
+  throw new ConnectError(
+    `the ${what} of this call take ${frame.length} bytes; over WebRTC ${MAX_FRAME_BYTES} are the most`,
+    Code.ResourceExhausted,
+  );
 }

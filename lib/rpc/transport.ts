@@ -79,7 +79,12 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     message: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    const deadline = deadlineOf(timeoutMs);
+    let deadline: Deadline;
+    try {
+      deadline = deadlineOf(timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (interceptors.length === 0) return unarySeenByNobody(method, signal, deadline, header, message);
     return runUnaryCall<I, O>({
       interceptors,
@@ -267,6 +272,9 @@ const NO_DEADLINE: Deadline = { option: {}, left: () => undefined };
 
 function deadlineOf(timeoutMs: number | undefined): Deadline {
   if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NO_DEADLINE;
+  if (Number.isNaN(timeoutMs)) throw new ConnectError("timeoutMs is NaN, no number", Code.InvalidArgument);
+  // No timer is as short: the call might be over before it fires. `deadline()` gives it for a time that has passed.
+  if (timeoutMs < 1) throw new ConnectError("the operation timed out", Code.DeadlineExceeded);
   const bounded = Math.min(timeoutMs, MAX_TIMEOUT_MS);
   const end = performance.now() + bounded;
   return { option: { timeoutMs: bounded }, left: () => Math.max(1, end - performance.now()) };

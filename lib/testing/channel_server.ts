@@ -122,12 +122,12 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
       try {
         for (;;) {
           // A handler that ignores its signal must not outlive its deadline on the wire.
-          const next = await Promise.race([iterator.next(), aborted.promise]);
+          const next = await aborted.race(iterator.next());
           if (next.done === true) break;
           streams.sendHeaders(id, header);
           streams.sendMessage(id, toBinary(output, next.value));
           const wait = room(id);
-          if (wait !== undefined) await Promise.race([wait, aborted.promise]);
+          if (wait !== undefined) await aborted.race(wait);
         }
       } finally {
         aborted.cancel();
@@ -198,11 +198,18 @@ function contextOf(
   return Object.assign(context, { requestHeader: call.metadata, responseHeader, responseTrailer });
 }
 
-function untilAborted(signal: AbortSignal): { readonly promise: Promise<never>; cancel(): void } {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => {});
-  const abort = () => reject(signal.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener("abort", abort, { once: true });
-  return { promise, cancel: () => signal.removeEventListener("abort", abort) };
+/** Not `Promise.race` with one promise for the whole call: that one would keep every message until the call ends. */
+function untilAborted(signal: AbortSignal): { race<T>(promise: Promise<T>): Promise<T>; cancel(): void } {
+  let stop: ((reason: unknown) => void) | undefined;
+  const abort = () => stop?.(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  return {
+    race: (promise) =>
+      new Promise((resolve, reject) => {
+        stop = reject;
+        promise.then(resolve, reject);
+        if (signal.aborted) reject(signal.reason);
+      }),
+    cancel: () => signal.removeEventListener("abort", abort),
+  };
 }

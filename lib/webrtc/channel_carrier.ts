@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientStreams } from "../core/client_streams.ts";
+import { ClientStreams, type StreamListener } from "../core/client_streams.ts";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
@@ -18,11 +18,20 @@ export interface ChannelCarrier extends Carrier {
   readonly size: number;
 }
 
-/** Opens calls over an open peer. Closing it closes the peer. */
-export function createChannelCarrier(peer: Peer, limits: CarrierLimits): ChannelCarrier {
+/**
+ * Opens calls over an open peer. Closing it closes the peer.
+ *
+ * @param refused Told when the channel takes no more frames, which ends the connection.
+ */
+export function createChannelCarrier(
+  peer: Peer,
+  limits: CarrierLimits,
+  refused: () => void,
+): ChannelCarrier {
   const overhead = MAX_FRAME_BYTES - MAX_PACKET_BYTES;
   const streams = new ClientStreams({
     maxMessageBytes: limits.maxMessageBytes,
+    maxFrameBytes: Math.min(MAX_FRAME_BYTES, peer.maxFrameBytes()),
     packetBytes: Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - overhead)),
   });
   /** Senders that wait for their stream's messages to be written. */
@@ -32,7 +41,7 @@ export function createChannelCarrier(peer: Peer, limits: CarrierLimits): Channel
   const writer = createFrameWriter(
     peer,
     (into) => streams.next(into),
-    () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
+    refused,
   );
 
   function flush(): void {
@@ -62,14 +71,20 @@ export function createChannelCarrier(peer: Peer, limits: CarrierLimits): Channel
 
   function open(request: CallRequest, listener: CallListener): Call {
     if (lost !== undefined) return endedCall(lost, listener);
-    const id = streams.open(request, {
+    const own: StreamListener = {
       headers: (metadata) => listener.headers(metadata),
       message: (bytes) => listener.message(bytes),
       end: (end) => {
         wake(id);
         listener.end(end);
       },
-    });
+    };
+    let id: number;
+    try {
+      id = streams.open(request, own);
+    } catch (error) {
+      return endedCall(ConnectError.from(error, Code.Internal), listener);
+    }
     // The headers are written with the first message, or on their own if none comes in this turn.
     let opened = false;
     queueMicrotask(() => {

@@ -46,6 +46,9 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
 /** How long an offer waits for candidates, in milliseconds; those of the host take one or two. */
 const GATHERING_MS = 50;
 
+/** How long a dial that is given up waits for its last word to be sent, in milliseconds. */
+const LAST_WORD_MS = 100;
+
 /** A method that no machine has: it answers `Unimplemented`, and shows that it is there. */
 const UNKNOWN_METHOD = "/viam_dial.v1.Liveness/Ask";
 
@@ -107,7 +110,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
         }
       },
       open() {
-        carrier ??= createChannelCarrier(peer, options);
+        carrier ??= createChannelCarrier(peer, options, () => lose("the data channel takes no more frames"));
         exchange.handle({ kind: "channelOpen" });
       },
       closed: () => lose("the data channel is closed"),
@@ -203,7 +206,13 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
   } catch (error) {
     clearTimeout(gathering);
     liveness.stop();
-    await Promise.all([peer.close(), exchange.settled]);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    // Whose time is over does not wait for the last word to arrive; it has been sent.
+    const told = signal.aborted
+      ? Promise.race([exchange.settled, new Promise((resolve) => timer = setTimeout(resolve, LAST_WORD_MS))])
+      : exchange.settled;
+    await Promise.all([peer.close(), told]);
+    clearTimeout(timer);
     throw signal.aborted ? signal.reason : error;
   } finally {
     looking.abort(new DOMException("the connection is open, or given up", "AbortError"));

@@ -10,9 +10,9 @@ test("deadline() is the time that is left", () => {
 }, { pure: true });
 
 test("deadline() that has passed is no endless call", () => {
-  assert.deepEqual(deadline(0), { timeoutMs: 1 });
-  assert.deepEqual(deadline(new Date(0), 0), { timeoutMs: 1 });
-  assert.deepEqual(deadline(-Infinity), { timeoutMs: 1 });
+  for (const { timeoutMs } of [deadline(0), deadline(new Date(0), 0), deadline(-Infinity)]) {
+    assert.ok(timeoutMs > 0 && timeoutMs < 1, `${timeoutMs}`);
+  }
 }, { pure: true });
 
 test("deadline() and a timeout: the earlier counts", () => {

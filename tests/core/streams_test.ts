@@ -273,6 +273,59 @@ test("ServerStreams understands what ClientStreams says, and back", () => {
   assert.equal(streams.size, 0);
 }, { pure: true });
 
+test("ClientStreams opens no stream whose headers fit into no frame, and the others go on", () => {
+  const streams = client();
+  const metadata = new Metadata([["x-large", "x".repeat(70_000)]]);
+  assert.throws(
+    () => streams.open({ path: "/x.Y/Z", metadata, timeoutMs: undefined }, hear().listener),
+    (error) => error instanceof ConnectError && error.code === Code.ResourceExhausted,
+  );
+  assert.throws(
+    () => streams.open({ path: "/x.Y/Z", metadata: none, timeoutMs: NaN }, hear().listener),
+    RangeError,
+  );
+  assert.equal(streams.size, 0);
+  assert.deepEqual(framesOf(streams), []);
+  const heard = hear();
+  streams.receive(encodeTrailers(open(streams, heard), undefined, none));
+  assert.deepEqual(heard.events, ["end"]);
+}, { pure: true });
+
+test("ServerStreams answers with ResourceExhausted where headers or trailers fit into no frame", () => {
+  const large = new Metadata([["x-large", "x".repeat(70_000)]]);
+  const endings: readonly ((streams: ServerStreams, id: number) => void)[] = [
+    (streams, id) => streams.sendTrailers(id, undefined, large),
+    (streams, id) => streams.sendTrailers(id, undefined, none, large),
+    (streams, id) => streams.sendTrailers(id, new ConnectError("x".repeat(70_000), Code.Aborted), none),
+    (streams, id) => {
+      assert.throws(() => streams.sendHeaders(id, large), /headers of this call take/);
+      streams.sendTrailers(id, new ConnectError("no", Code.ResourceExhausted), none, large);
+    },
+  ];
+  for (const end of endings) {
+    const caller = client();
+    const { streams } = server();
+    const heard = hear();
+    const id = open(caller, heard, "/p.S/M");
+    for (const frame of framesOf(caller)) streams.receive(frame);
+    end(streams, id);
+    for (const frame of framesOf(streams)) caller.receive(frame);
+    assert.deepEqual(heard.events, ["headers", "end ResourceExhausted"]);
+    assert.equal(streams.size, 0);
+  }
+}, { pure: true });
+
+test("ServerStreams answers with Internal where a status cannot be encoded", () => {
+  const caller = client();
+  const { streams } = server();
+  const heard = hear();
+  const id = open(caller, heard, "/p.S/M");
+  for (const frame of framesOf(caller)) streams.receive(frame);
+  streams.sendTrailers(id, new ConnectError("no code at all", 1.5 as Code), none);
+  for (const frame of framesOf(streams)) caller.receive(frame);
+  assert.deepEqual(heard.events, ["headers", "end Internal"]);
+}, { pure: true });
+
 const HEADERS = "0a0208011209" + "0a072f702e532f4d31"; // stream 1, "/p.S/M1"
 
 const halfCloses: readonly [title: string, frames: string[], events: string[]][] = [

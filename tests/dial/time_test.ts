@@ -186,6 +186,26 @@ test("a signal that is aborted already sends nothing", async () => {
   assert.equal(recorder.received.length, 0);
 });
 
+test("a dial whose last word nobody takes is over in its time all the same", async () => {
+  await using machine = await startMachine();
+  machine.faults = {
+    signaling: { noCandidates: true },
+    only: (path) => path.endsWith("/CallUpdate"),
+    silent: true,
+  };
+  const options = { insecure: true, ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId) };
+  // Less than the two seconds that the last word has.
+  const isOver = (start: number) => assert.ok(performance.now() - start < TIMEOUT_MS + 1_500);
+  let start = performance.now();
+  await assert.rejects(dial(machine.address, { ...options, timeoutMs: TIMEOUT_MS }), DialTimeoutError);
+  isOver(start);
+  start = performance.now();
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(), TIMEOUT_MS);
+  await assert.rejects(dial(machine.address, { ...options, signal: abort.signal }));
+  isOver(start);
+});
+
 test("timeoutMs bounds all attempts together", async () => {
   await using recorder = await startRecorder({ kind: "silent" });
   const start = performance.now();

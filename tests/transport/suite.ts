@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../../lib/core/metadata.ts";
+import { deadline } from "../../mod.ts";
 import {
   ErrorDetailSchema,
   type Payload,
@@ -202,6 +203,20 @@ export function testTransport(lane: Lane): void {
     assert.ok(timeoutMs > 3_000n && timeoutMs <= 5_000n, `${timeoutMs} ms`);
     assert.equal((await probe(transport).inspect({})).timeoutMs, -1n);
   });
+
+  check(
+    "a deadline that has passed, and a timeout that is no number, let no call go out",
+    async (transport) => {
+      for (const [timeoutMs, code] of [[deadline(0).timeoutMs, 4], [NaN, 3]] as const) {
+        const token = crypto.randomUUID();
+        const options = { timeoutMs, headers: { "x-witness": token } };
+        assert.equal((await rejection(() => probe(transport).hangUnary({}, options))).code, code);
+        const stream = () => Array.fromAsync(probe(transport).hang({}, options));
+        assert.equal((await rejection(stream)).code, code);
+        assert.equal((await probe(transport).witness({ token })).started, false);
+      }
+    },
+  );
 
   check("a deadline ends a call of any kind, at the server as well", async (transport) => {
     const token = crypto.randomUUID();
