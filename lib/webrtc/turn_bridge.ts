@@ -1,4 +1,5 @@
 import { isPermitted } from "../permission.ts";
+import { loadThreads, type RelayThread, type StartThread } from "./relay_thread.ts";
 import { openTurnRelay, type TurnRelay, type TurnRelayEvent, type TurnUpstream } from "./turn_relay.ts";
 
 /** What the thread of the relays is told. */
@@ -33,7 +34,7 @@ interface Entry {
 
 /** The thread, while there is a relay. */
 interface Thread {
-  readonly worker: Worker;
+  readonly worker: RelayThread;
   readonly ready: Promise<void>;
   readonly entries: Map<number, Entry>;
 }
@@ -54,7 +55,8 @@ export async function openTurnBridge(
     return await openTurnRelay(upstream, report);
   }
   try {
-    current = thread ??= startThread();
+    const startWorker = await loadThreads();
+    current = thread ??= startThread(startWorker);
     current.entries.set(id, entry);
     await current.ready;
   } catch {
@@ -89,10 +91,10 @@ function forget(from: Thread, id: number): void {
   from.worker.terminate();
 }
 
-function startThread(): Thread {
+function startThread(startWorker: StartThread): Thread {
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
-  const worker = new Worker(THREAD, { type: "module" });
+  const worker = startWorker(THREAD, { message: receive, failed: fail });
   const started: Thread = { worker, ready: ready.promise, entries: new Map() };
   let isReady = false;
   const timer = setTimeout(() => fail("its thread did not start"), START_TIMEOUT_MS);
@@ -112,28 +114,23 @@ function startThread(): Thread {
     worker.terminate();
   }
 
-  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-    if (data.kind === "ready") {
+  function receive(message: FromWorker): void {
+    if (message.kind === "ready") {
       clearTimeout(timer);
       isReady = true;
       return ready.resolve();
     }
-    const entry = started.entries.get(data.id);
-    switch (data.kind) {
+    const entry = started.entries.get(message.id);
+    switch (message.kind) {
       case "opened":
-        return entry?.opened.resolve(data.port);
+        return entry?.opened.resolve(message.port);
       case "unopened":
-        return entry?.opened.reject(new Error(data.reason));
+        return entry?.opened.reject(new Error(message.reason));
       case "event":
-        return entry?.report(data.event);
+        return entry?.report(message.event);
       case "closed":
         return entry?.closed.resolve();
     }
-  };
-  worker.onerror = (event) => {
-    // Otherwise Deno ends the process with it.
-    event.preventDefault?.();
-    fail(event.message);
-  };
+  }
   return started;
 }

@@ -6,32 +6,40 @@
 import type { FromWorker, ToWorker } from "./turn_bridge.ts";
 import { openTurnRelay, type TurnRelay } from "./turn_relay.ts";
 
-const scope = globalThis as unknown as {
+interface Port {
   postMessage(message: FromWorker): void;
-  onmessage: ((event: { readonly data: ToWorker }) => void) | null;
-};
+}
 
 const relays = new Map<number, Promise<TurnRelay>>();
 
-scope.onmessage = ({ data }) => {
-  const { id } = data;
-  if (data.kind === "open") {
+/** Does what the other side of `port` says. */
+function obey(port: Port, message: ToWorker): void {
+  const { id } = message;
+  if (message.kind === "open") {
     const opening = openTurnRelay(
-      data.upstream,
-      (event) => scope.postMessage({ kind: "event", id, event }),
+      message.upstream,
+      (event) => port.postMessage({ kind: "event", id, event }),
     );
     relays.set(id, opening);
     opening.then(
-      ({ port }) => scope.postMessage({ kind: "opened", id, port }),
-      (error) => scope.postMessage({ kind: "unopened", id, reason: String(error) }),
+      (relay) => port.postMessage({ kind: "opened", id, port: relay.port }),
+      (error) => port.postMessage({ kind: "unopened", id, reason: String(error) }),
     );
     return;
   }
   const relay = relays.get(id);
   relays.delete(id);
   void relay?.then((opened) => opened.close()).catch(() => {}).then(() =>
-    scope.postMessage({ kind: "closed", id })
+    port.postMessage({ kind: "closed", id })
   );
-};
+}
 
-scope.postMessage({ kind: "ready" });
+if (typeof globalThis.postMessage === "function") {
+  const scope = globalThis as unknown as Port & { onmessage: (event: { readonly data: ToWorker }) => void };
+  scope.onmessage = ({ data }) => obey(scope, data);
+  scope.postMessage({ kind: "ready" });
+} else {
+  const { parentPort } = await import("node:worker_threads");
+  parentPort!.on("message", (message: ToWorker) => obey(parentPort!, message));
+  parentPort!.postMessage({ kind: "ready" } satisfies FromWorker);
+}

@@ -8,6 +8,7 @@ import { openTurnBridge } from "../../lib/webrtc/turn_bridge.ts";
 import { openTurnRelay, type TurnRelayEvent, type TurnUpstream } from "../../lib/webrtc/turn_relay.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
+import { startProgram } from "../process/child.ts";
 
 function bytes(hex: string): Uint8Array {
   return Uint8Array.from(hex.replace(/\s/g, "").match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -194,6 +195,20 @@ for (
     assert.equal(server.connections.length, 1);
   });
 }
+
+test("openTurnBridge() passes messages on while its program computes", async () => {
+  await using upstream = await listen();
+  await using program = startProgram("tests/webrtc/busy_relay_program.ts", {
+    args: [String(upstream.target.port)],
+  });
+  const port = Number(await program.line());
+  const computed = program.line();
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await using caller = await engine();
+  caller.send(ALLOCATE, port);
+  assert.equal(await Promise.race([upstream.next(), computed]), hex(ALLOCATE));
+  assert.equal(await computed, "computed");
+});
 
 test("openTurnBridge() verifies certificates of TURN over TLS", async () => {
   const certificates = await makeCertificates({ names: ["localhost"] });

@@ -1,0 +1,42 @@
+import type { FromWorker, ToWorker } from "./turn_bridge.ts";
+
+/** A thread that runs a module, on any runtime. */
+export interface RelayThread {
+  postMessage(message: ToWorker): void;
+  terminate(): void;
+}
+
+/** Told what a thread says, and how it failed. */
+export interface RelayThreadListener {
+  message(message: FromWorker): void;
+  failed(reason: string): void;
+}
+
+/** Starts a module in a thread; throws where the runtime does not let it. */
+export type StartThread = (module: URL, listener: RelayThreadListener) => RelayThread;
+
+/** Finds out how this runtime starts threads: the web's `Worker`, which Node has not, or Node's own. */
+export async function loadThreads(): Promise<StartThread> {
+  if (typeof Worker !== "undefined") return startWebWorker;
+  const { Worker: NodeWorker } = await import("node:worker_threads");
+  return (module, listener) => {
+    const worker = new NodeWorker(module);
+    worker.on("message", (message: FromWorker) => listener.message(message));
+    worker.on("error", (error) => listener.failed(String(error)));
+    return {
+      postMessage: (message) => worker.postMessage(message),
+      terminate: () => void worker.terminate(),
+    };
+  };
+}
+
+function startWebWorker(module: URL, listener: RelayThreadListener): RelayThread {
+  const worker = new Worker(module, { type: "module" });
+  worker.onmessage = ({ data }: MessageEvent<FromWorker>) => listener.message(data);
+  worker.onerror = (event) => {
+    // Otherwise Deno ends the process with it.
+    event.preventDefault?.();
+    listener.failed(event.message);
+  };
+  return worker;
+}
