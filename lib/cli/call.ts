@@ -12,6 +12,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../channel.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { ReflectedServices } from "../core/reflected_services.ts";
+import { abortable } from "../rpc/abortable.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
@@ -95,9 +96,9 @@ async function makeCall(
   const signal = terminal.signal;
   try {
     if (method.methodKind === "unary") {
-      const first = await messages.next();
+      const first = await abortable(messages.next(), signal);
       if (first.done === true) throw new UsageError("There is no message on standard input");
-      if ((await messages.next()).done !== true) {
+      if ((await abortable(messages.next(), signal)).done !== true) {
         throw new UsageError(`${method.name} takes one message, and standard input has more`);
       }
       const answer = await channel.unary(method as DescMethodUnary, signal, deadline, undefined, first.value);

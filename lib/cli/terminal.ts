@@ -40,6 +40,7 @@ export function processTerminal(): Terminal {
   process.on("SIGTERM", interrupt);
   // Whoever reads the output has had enough, as `head` has.
   process.stdout.on("error", () => process.exit(141));
+  process.stderr.on("error", () => process.exit(141));
   return {
     write: (text) =>
       new Promise((resolve, reject) => {

@@ -128,6 +128,19 @@ test("call writes each answer before it reads the next request", async () => {
   assert.equal((await command.exit).code, 0);
 }, LIMIT);
 
+test("call ends when it is interrupted while it waits for a message", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  for (const method of ["Echo", "EchoBiDi"]) {
+    await using child = await startCommand(
+      ["call", machine.address, "--insecure", `proto.rpc.examples.echo.v1.EchoService/${method}`, "-"],
+      { input: { open: true } },
+    );
+    while (machine.connections === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    assert.equal((await interrupt(child)).code, 130, method);
+  }
+}, LIMIT);
+
 test("call reports a status with its details, and exits with 6", async () => {
   const request = '{"code":5,"message":"gone","after":1,"detail":"why"}';
   const text = await against(["call", `${PROBE}/Fail`, request]);
@@ -261,4 +274,6 @@ test("a command ends quietly when nobody reads its output any more", async () =>
   const { stdout, stderr } = await promisify(execFile)("bash", ["-c", script], { cwd: ROOT });
   assert.match(stdout, /^PING .*\n141 0\n$/);
   assert.equal(stderr, "");
+  const told = `set -o pipefail; ${command} --verbose 2>&1 >/dev/null | head -n 1; echo "\${PIPESTATUS[@]}"`;
+  assert.match((await promisify(execFile)("bash", ["-c", told], { cwd: ROOT })).stdout, /\n141 0\n$/);
 }, LIMIT);
