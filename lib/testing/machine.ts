@@ -59,6 +59,10 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     throw new TypeError(`mdns needs a hostname that other hosts reach, such as "0.0.0.0", not ${hostname}`);
   }
 
+  if (!Number.isInteger(options.port ?? 0) || options.port! < 0 || options.port! > 65_535) {
+    throw new TypeError(`port is ${JSON.stringify(options.port)}, which is no integer from 0 to 65535`);
+  }
+
   const ownIceServers = chooseIceServers({
     iceServers: options.ownIceServers ?? [],
     additional: [],

@@ -56,7 +56,8 @@ function describe(methods: Methods): Described {
     files.set(name, file);
     for (const dependency of file.dependencies) add(dependency);
   };
-  for (const { method } of methods.values()) {
+  // Of two files of one name the caller's own counts: ours have only the part that we serve.
+  for (const { method } of [...methods.values()].toReversed()) {
     services.add(method.parent.typeName);
     add(method.parent.file);
   }
@@ -66,15 +67,15 @@ function describe(methods: Methods): Described {
 function answer(question: ServerReflectionRequest["messageRequest"], of: Described, sent: Set<string>) {
   switch (question.case) {
     case "fileByFilename":
-      return fileAnswer(of.files.get(question.value), question.value, sent);
+      return fileAnswer(of.files.get(question.value), question.value, of, sent);
     case "fileContainingSymbol":
-      return fileAnswer(fileOfSymbol(question.value, of.types), question.value, sent);
+      return fileAnswer(fileOfSymbol(question.value, of.types), question.value, of, sent);
     case "fileContainingExtension": {
       const { containingType, extensionNumber } = question.value;
       const extension = extensionsOf(containingType, of.types).find(({ number }) =>
         number === extensionNumber
       );
-      return fileAnswer(extension?.file, `${containingType}, extension ${extensionNumber}`, sent);
+      return fileAnswer(extension?.file, `${containingType}, extension ${extensionNumber}`, of, sent);
     }
     case "allExtensionNumbersOfType": {
       const message = of.types.getMessage(question.value);
@@ -102,13 +103,13 @@ function answer(question: ServerReflectionRequest["messageRequest"], of: Describ
 }
 
 /** The file with all that it imports, without what the caller has already; the file itself always. */
-function fileAnswer(file: DescFile | undefined, wanted: string, sent: Set<string>) {
+function fileAnswer(file: DescFile | undefined, wanted: string, { files }: Described, sent: Set<string>) {
   if (file === undefined) return notFound(wanted);
   const fileDescriptorProto: Uint8Array[] = [];
   const add = (next: DescFile) => {
     sent.add(next.proto.name);
     fileDescriptorProto.push(toBinary(FileDescriptorProtoSchema, next.proto));
-    for (const dependency of next.dependencies) if (!sent.has(dependency.proto.name)) add(dependency);
+    for (const { proto: { name } } of next.dependencies) if (!sent.has(name)) add(files.get(name)!);
   };
   add(file);
   return { case: "fileDescriptorResponse" as const, value: { fileDescriptorProto } };

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { create, type DescService, fromJson, toJson } from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescService, fromJson, toJson } from "@bufbuild/protobuf";
 import {
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
   FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type MachineOptions, ProbeService, startMachine } from "../../lib/testing/mod.ts";
@@ -104,6 +105,41 @@ for (const [name, options] of PATHS) {
     }, options);
   });
 }
+
+test("reflect() describes services of one's own, though they bring a file that the machine has a part of", async () => {
+  const common = create(FileDescriptorProtoSchema, {
+    name: "viam/common/v1/common.proto",
+    package: "viam.common.v1",
+    syntax: "proto3",
+    messageType: ["ResourceName", "Readings"].map((name) => ({
+      name,
+      field: [{
+        name: "name",
+        number: 1,
+        type: FieldDescriptorProto_Type.STRING,
+        label: FieldDescriptorProto_Label.OPTIONAL,
+      }],
+    })),
+  });
+  const readings = ".viam.common.v1.Readings";
+  const service = create(FileDescriptorProtoSchema, {
+    name: "viam/service/own/v1/own.proto",
+    package: "viam.service.own.v1",
+    syntax: "proto3",
+    dependency: [common.name],
+    service: [{
+      name: "OwnService",
+      method: [{ name: "Read", inputType: readings, outputType: readings }],
+    }],
+  });
+  const own = createFileRegistry(create(FileDescriptorSetSchema, { file: [common, service] }))
+    .getService("viam.service.own.v1.OwnService")!;
+  await using machine = await startMachine({ auth: "none", routes: (router) => router.service(own, {}) });
+  await using channel = await dial(machine.address, { insecure: true, disableWebrtc: true });
+  const { undescribed, getMethod } = await channel.reflect();
+  assert.deepEqual(undescribed, []);
+  assert.equal(getMethod("viam.service.own.v1.OwnService/Read")?.input.typeName, "viam.common.v1.Readings");
+});
 
 test("reflect() asks once a channel, and again after a failure", async () => {
   await withChannel(async (channel, machine) => {

@@ -199,6 +199,12 @@ test("a handler whose caller leaves without having read is ended", async () => {
   });
 }, { timeoutMs: 20_000 });
 
+test("startMachine() refuses a port that is none", async () => {
+  for (const port of ["x", 1.5, -1, 65_536, NaN]) {
+    await assert.rejects(startMachine({ port: port as number }), /port is .*, which is no integer/);
+  }
+});
+
 test("a client that says too little to know what it speaks holds up nobody", async () => {
   await using machine = await startMachine({ auth: "none" });
   const socket = net.connect({ host: "127.0.0.1", port: machine.port });
