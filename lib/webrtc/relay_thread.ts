@@ -1,4 +1,17 @@
-import type { FromWorker, ToWorker } from "./turn_bridge.ts";
+import type { TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
+
+/** What the thread of the relays is told. */
+export type ToWorker =
+  | { readonly kind: "open"; readonly id: number; readonly upstream: TurnUpstream }
+  | { readonly kind: "close"; readonly id: number };
+
+/** What it says. */
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "opened"; readonly id: number; readonly port: number }
+  | { readonly kind: "unopened"; readonly id: number; readonly reason: string }
+  | { readonly kind: "event"; readonly id: number; readonly event: TurnRelayEvent }
+  | { readonly kind: "closed"; readonly id: number };
 
 /** A thread that runs a module, on any runtime. */
 export interface RelayThread {

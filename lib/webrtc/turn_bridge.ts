@@ -1,19 +1,12 @@
 import { isPermitted } from "../permission.ts";
-import { loadThreads, type RelayThread, type StartThread } from "./relay_thread.ts";
+import {
+  type FromWorker,
+  loadThreads,
+  type RelayThread,
+  type StartThread,
+  type ToWorker,
+} from "./relay_thread.ts";
 import { openTurnRelay, type TurnRelay, type TurnRelayEvent, type TurnUpstream } from "./turn_relay.ts";
-
-/** What the thread of the relays is told. */
-export type ToWorker =
-  | { readonly kind: "open"; readonly id: number; readonly upstream: TurnUpstream }
-  | { readonly kind: "close"; readonly id: number };
-
-/** What it says. */
-export type FromWorker =
-  | { readonly kind: "ready" }
-  | { readonly kind: "opened"; readonly id: number; readonly port: number }
-  | { readonly kind: "unopened"; readonly id: number; readonly reason: string }
-  | { readonly kind: "event"; readonly id: number; readonly event: TurnRelayEvent }
-  | { readonly kind: "closed"; readonly id: number };
 
 /** In the package for npm's clients the files are JavaScript. */
 const THREAD = new URL(

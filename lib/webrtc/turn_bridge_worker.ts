@@ -3,7 +3,7 @@
  * a relay on the main thread, a program that computes for 30 seconds would lose them.
  */
 
-import type { FromWorker, ToWorker } from "./turn_bridge.ts";
+import type { FromWorker, ToWorker } from "./relay_thread.ts";
 import { openTurnRelay, type TurnRelay } from "./turn_relay.ts";
 
 interface Port {
