@@ -142,6 +142,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         clearTimeout(timer);
       }
     }
+    if (stop.signal.aborted) throw stop.signal.reason; // closed by whoever was told
     if (given.aborted) last = errorOf(given.reason);
     end(last);
     throw unavailable(last);

@@ -149,16 +149,17 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     const path = pathOf(method);
     const open = (token: string | undefined): Promise<UnaryAnswer> => {
       const carrier = currentCarrier(options, signal);
-      const request: CallRequest = {
-        path,
-        kind: "unary",
-        metadata: token === undefined ? metadata : tokens.add(token, metadata, constant),
-        constant,
-        timeoutMs: deadline.left(),
+      const start = (ready: Carrier) => {
+        const request: CallRequest = {
+          path,
+          kind: "unary",
+          metadata: token === undefined ? metadata : tokens.add(token, metadata, constant),
+          constant,
+          timeoutMs: deadline.left(),
+        };
+        return unaryCall(ready, request, bytes, signal);
       };
-      return carrier instanceof Promise
-        ? carrier.then((ready) => unaryCall(ready, request, bytes, signal))
-        : unaryCall(carrier, request, bytes, signal);
+      return carrier instanceof Promise ? carrier.then(start) : start(carrier);
     };
     const { authorization } = options;
     counts.started++;
@@ -195,10 +196,20 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     const deadline = deadlineOf(timeoutMs);
     const url = `${options.baseUrl}${pathOf(method)}`;
     let leave = () => {};
+    const bound = boundOf(signal, deadline);
+    // Connect's own deadline would run on until somebody reads the end; ours stops with the call. An interceptor may
+    // make several of one.
+    let open = 0, isAnswered = false;
+    const settle = () => {
+      if (open === 0 && isAnswered) bound?.stopTimer();
+    };
+    const ended = () => {
+      open--;
+      settle();
+    };
     const response = await runStreamingCall<I, O>({
       interceptors,
-      ...deadline.option,
-      ...(signal === undefined ? {} : { signal }),
+      ...(bound === undefined ? {} : { signal: bound.signal }),
       req: {
         stream: true,
         service: method.parent,
@@ -210,6 +221,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         message: input,
       },
       next: async (request) => {
+        if (bound !== undefined) request.signal.addEventListener("abort", bound.release, { once: true });
         const metadata = Metadata.from(request.header);
         const opened = streamingCall(
           await openerOf(options, method, request.signal),
@@ -220,7 +232,9 @@ export function createCarrierTransport(options: TransportOptions): Transport {
           request.signal,
           options.maxBufferedBytes,
           counts,
+          ended,
         );
+        open++;
         leave = opened.leave;
         return {
           stream: true,
@@ -231,7 +245,12 @@ export function createCarrierTransport(options: TransportOptions): Transport {
           message: { [Symbol.asyncIterator]: () => opened.received },
         };
       },
+    }).catch((error) => {
+      bound?.release();
+      throw error;
     });
+    isAnswered = true;
+    settle();
     return { ...response, message: leavable(response.message, () => leave()) };
   }
 
@@ -284,9 +303,11 @@ function deadlineOf(timeoutMs: number | undefined): Deadline {
 function boundOf(
   signal: AbortSignal | undefined,
   deadline: Deadline,
-): { readonly signal: AbortSignal; release(): void } | undefined {
+): { readonly signal: AbortSignal; stopTimer(): void; release(): void } | undefined {
   const { timeoutMs } = deadline.option;
-  if (timeoutMs === undefined) return signal === undefined ? undefined : { signal, release() {} };
+  if (timeoutMs === undefined) {
+    return signal === undefined ? undefined : { signal, stopTimer() {}, release() {} };
+  }
   const linked = linkAbort(signal === undefined ? [] : [signal]);
   const timer = setTimeout(
     () => linked.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)),
@@ -294,6 +315,7 @@ function boundOf(
   );
   return {
     signal: linked.signal,
+    stopTimer: () => clearTimeout(timer),
     release() {
       clearTimeout(timer);
       linked.release();
@@ -370,6 +392,7 @@ function streamingCall<T, O>(
   signal: AbortSignal,
   maxBufferedBytes: number,
   counts: TrafficCounts,
+  onEnd: () => void,
 ): StreamingAnswer<O> {
   const headers = Promise.withResolvers<Metadata>();
   headers.promise.catch(() => {}); // the reader may have left
@@ -408,6 +431,7 @@ function streamingCall<T, O>(
 
   function finish(): void {
     ended = true;
+    queueMicrotask(onEnd);
     signal.removeEventListener("abort", abort);
   }
   function abandon(reason: unknown): void {
@@ -438,6 +462,8 @@ function streamingCall<T, O>(
         if (room !== undefined) await room;
       }
     } catch (error) {
+      // The server has ended the call: what was to be sent no longer counts, and what has come is the reader's.
+      if (ended) return;
       abandon(
         error instanceof ConnectError
           ? error
