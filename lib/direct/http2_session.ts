@@ -18,6 +18,8 @@ export interface Session {
   open: number;
   /** Set when it takes no more calls: the server said so, or it is gone. */
   draining: boolean;
+  /** Whether the server's settings have come. */
+  settled: boolean;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
   /** Takes note of a stream that has been opened. */
@@ -39,6 +41,12 @@ export interface SessionPool {
 
 /** Most calls that are put on one session, whatever the server allows. */
 const MAX_CALLS = 1_000;
+
+/** And before it has said what it allows: no server should allow less (RFC 9113, section 6.5.2). */
+const UNSETTLED_CALLS = 100;
+
+/** How long a connection, TLS and all, may take to be made: as in grpc-go, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 20_000;
 
 /** How long a ping may stay unanswered, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
@@ -87,13 +95,19 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         ...tlsOptions,
       });
       sockets.add(socket);
+      const timer = setTimeout(
+        () => socket.destroy(new Error(`timed out: not connected after ${CONNECT_TIMEOUT_MS} ms`)),
+        CONNECT_TIMEOUT_MS,
+      );
       socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {
         sockets.delete(socket);
+        clearTimeout(timer);
         resolve(socket);
       });
       socket.on("error", (error) => reject(connectionError(target, error)));
       socket.on("close", () => {
         sockets.delete(socket);
+        clearTimeout(timer);
         reject(connectionError(target, new Error("connection closed")));
       });
     });
@@ -112,6 +126,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         raw,
         open: 0,
         draining: false,
+        settled: false,
         streams: new Set(),
         opened(stream) {
           session.streams.add(stream);
@@ -154,6 +169,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         if (options.keepAliveMs > 0) pinging = keepAlive(session.http2, options.keepAliveMs);
         resolve(session);
       });
+      session.http2.once("remoteSettings", () => session.settled = true);
       session.http2.on("goaway", drain);
       session.http2.on("error", (error) => {
         gone();
@@ -183,7 +199,9 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       ) {
         continue;
       }
-      const allowed = session.http2.remoteSettings?.maxConcurrentStreams ?? MAX_CALLS;
+      const allowed = session.settled
+        ? session.http2.remoteSettings?.maxConcurrentStreams ?? MAX_CALLS
+        : UNSETTLED_CALLS;
       if (session.open < Math.min(allowed, MAX_CALLS)) {
         if (session.open++ === 0) session.http2.ref();
         return session;
@@ -232,7 +250,10 @@ const SESSION_MEMORY_MIB = 256;
 function keepAlive(session: ClientHttp2Session, keepAliveMs: number): ReturnType<typeof setInterval> {
   const interval = setInterval(() => {
     if (session.destroyed || session.closed) return clearInterval(interval);
-    const timer = setTimeout(() => session.destroy(), PING_TIMEOUT_MS);
+    const timer = setTimeout(
+      () => session.destroy(new Error("connection closed: a ping was not answered")),
+      PING_TIMEOUT_MS,
+    );
     unref(timer);
     session.ping(() => clearTimeout(timer));
   }, keepAliveMs);

@@ -10,11 +10,11 @@ import { RUNTIME } from "../../lib/runtime.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
 
-/** A server that allows one call at a time, and does with it what it is told. */
-async function startServer(answer: (stream: http2.ServerHttp2Stream) => void) {
+/** A server that allows so many calls at a time, and does with each what it is told. */
+async function startServer(maxConcurrentStreams: number, answer: (stream: http2.ServerHttp2Stream) => void) {
   const sockets = new Set<net.Socket>();
   let sessions = 0;
-  const multiplexed = http2.createServer({ settings: { maxConcurrentStreams: 1 } });
+  const multiplexed = http2.createServer({ settings: { maxConcurrentStreams } });
   multiplexed.on("session", (session) => {
     sessions++;
     session.on("error", () => {});
@@ -47,7 +47,7 @@ async function startServer(answer: (stream: http2.ServerHttp2Stream) => void) {
 }
 
 test("http2 carrier: an answer that is refused unread gives its place on the session back", async () => {
-  const server = await startServer((stream) => {
+  const server = await startServer(1, (stream) => {
     stream.respond({ ":status": 200, "content-type": "text/html" });
     stream.end("x".repeat(200_000));
   });
@@ -79,3 +79,55 @@ test("http2 carrier: an answer that is refused unread gives its place on the ses
     await server.close();
   }
 });
+
+test("http2 carrier: more calls at once than the server allows are spread over sessions", async () => {
+  const server = await startServer(100, (stream) => {
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
+    stream.end(new Uint8Array(5));
+  });
+  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
+    runtime: RUNTIME,
+    maxMessageBytes: 1_000_000,
+    keepAliveMs: 0,
+  });
+  try {
+    const options = { carrier: () => carrier, baseUrl: "http://127.0.0.1", maxBufferedBytes: 1_000_000 };
+    const client = createClient(ProbeService, createCarrierTransport(options));
+    await Promise.all(Array.from({ length: 400 }, () => client.echo({})));
+    assert.ok(server.sessions > 1);
+  } finally {
+    await carrier.close();
+    await server.close();
+  }
+});
+
+test(
+  "http2 carrier: a server that takes the connection and says nothing holds calls for 20 s, and no others",
+  async () => {
+    const sockets: net.Socket[] = [];
+    const server = net.createServer((socket) => {
+      sockets.push(socket.on("error", () => {}).resume());
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as net.AddressInfo;
+    const carrier = createHttp2Carrier({ secure: true, hostname: "127.0.0.1", port }, {
+      runtime: RUNTIME,
+      maxMessageBytes: 1_000_000,
+      keepAliveMs: 0,
+    });
+    try {
+      const options = { carrier: () => carrier, baseUrl: "https://127.0.0.1", maxBufferedBytes: 1_000_000 };
+      const client = createClient(ProbeService, createCarrierTransport(options));
+      await assert.rejects(client.echo({}), /\[unavailable\] timed out: .* after 20000 ms/);
+      const next = client.echo({}, { timeoutMs: 300 });
+      await assert.rejects(next, (error) => ConnectError.from(error).code === Code.DeadlineExceeded);
+      assert.equal(sockets.length, 2);
+    } finally {
+      await carrier.close();
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  },
+  { timeoutMs: 60_000 },
+);
