@@ -1,3 +1,5 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+
 /** Two ways to the same end, of which one is better where it is there at all. */
 export interface HeadStartOptions<T> {
   /** The better way. Resolves with undefined when it is not there; `promise()` says that it may well be. */
@@ -42,21 +44,33 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
   };
 
   const absent = Symbol();
-  const betterOrAbsent = better.then((value) => value ?? absent, () => absent) as Promise<T | typeof absent>;
+  let betterError: unknown;
+  const betterOrAbsent = better.then((value) => value ?? absent, (error) => {
+    betterError = error;
+    return absent;
+  }) as Promise<T | typeof absent>;
   const otherOrError = other.then((value) => ({ value }), (error: unknown) => ({ error }));
+  /** Of a way that leads nowhere there is less to say than of one that ends at a closed door. */
+  const whyNeither = (error: unknown) =>
+    promisedAt !== undefined && betterError !== undefined && !signal.aborted &&
+      ConnectError.from(error).code === Code.Unavailable
+      ? betterError
+      : error;
   const first = await Promise.race([
     betterOrAbsent.then((value) => ({ better: value })),
     otherOrError.then((outcome) => ({ outcome })),
   ]);
   if ("better" in first) {
     if (first.better !== absent) return takeBetter(first.better as T);
-    return await other;
+    return await other.catch((error) => {
+      throw whyNeither(error);
+    });
   }
   const { outcome } = first;
   if ("error" in outcome) {
     const value = await betterOrAbsent;
     if (value !== absent) return takeBetter(value as T);
-    throw outcome.error;
+    throw whyNeither(outcome.error);
   }
   const leftMs = promisedAt === undefined ? 0 : promisedAt + options.headStartMs - performance.now();
   if (leftMs <= 0) return takeOther(outcome.value);

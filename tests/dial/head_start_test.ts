@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { withHeadStart } from "../../lib/head_start.ts";
 import { test } from "../harness.ts";
 
@@ -117,4 +118,23 @@ test("withHeadStart() gives both ways up with the caller's signal", () => {
   other.promise.catch(() => {});
   caller.abort(new Error("enough"));
   assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+});
+
+test("withHeadStart() tells why the better way failed, when it was there and the other leads nowhere", async () => {
+  const nowhere = new ConnectError("name not found", Code.Unavailable);
+  const refused = new ConnectError("invalid credentials", Code.Unauthenticated);
+  for (const isFirst of [true, false]) {
+    const { better, other, result, promise } = ways();
+    promise();
+    if (isFirst) better.reject(refused);
+    await now(result.catch(() => "rejected"));
+    other.reject(nowhere);
+    await now(result.catch(() => "rejected"));
+    better.reject(refused);
+    await assert.rejects(result, (error) => error === refused);
+  }
+  const { better, other, result } = ways();
+  better.reject(refused);
+  other.reject(nowhere);
+  await assert.rejects(result, (error) => error === nowhere);
 });
