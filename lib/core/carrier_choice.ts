@@ -37,7 +37,11 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   if (speaks.grpc !== false) return "http2";
   if (kind !== "bidi_streaming") return "fetch";
   if (secure && runtime === "bun") return "fetch-http2";
-  return { unsupported: "the server speaks no native gRPC, and fetch has no HTTP/2 here" };
+  return {
+    unsupported:
+      "a bidirectional call needs HTTP/2, which fetch has not here; native gRPC has it, where the server " +
+      "speaks that, and the option protocol leaves it open",
+  };
 }
 
 /** Ports that fetch refuses, by the standard's list (https://fetch.spec.whatwg.org/#port-blocking). */

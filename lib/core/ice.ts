@@ -152,7 +152,7 @@ function passability({ scheme, port }: IceEndpoint): number {
  * sends, is left out of account.
  */
 export function parseIceUrl(url: string, username?: string, credential?: string): IceEndpoint | undefined {
-  const match = /^(stun|turn|turns):(?:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^:?/[\]]+)(?::(\d{1,5}))?(?:\?(.*))?$/i
+  const match = /^(stun|turn|turns):(?:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^:?/@\s[\]]+)(?::(\d{1,5}))?(?:\?(.*))?$/i
     .exec(url);
   if (match === null) return undefined;
   const scheme = match[1]!.toLowerCase() as IceEndpoint["scheme"];

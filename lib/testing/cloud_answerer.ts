@@ -201,7 +201,7 @@ function connect(
   };
   const carrier = createHttp2Carrier(endpoint, {
     maxMessageBytes: MAX_MESSAGE_BYTES,
-    keepAliveMs: 0,
+    keepAliveMs: 20_000,
     runtime: RUNTIME,
   });
   const options = {

@@ -250,8 +250,9 @@ const openDatagrams: OpenUpstream = async ({ hostname, port }, _signal, receive,
     if (from.address === address && from.port === port) receive(datagram);
   });
   socket.on("error", (error) => end(error.message));
+  let closing: Promise<void> | undefined;
   return {
     send: (datagram) => socket.send(datagram, port, address),
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    close: () => closing ??= new Promise((resolve) => socket.close(() => resolve())),
   };
 };

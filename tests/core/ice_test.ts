@@ -23,6 +23,8 @@ const urls: readonly [url: string, expected: string | undefined][] = [
   ["turn://a.example:3478", "turn a.example 3478 udp"],
   ["turn:a.example?transport=sctp", undefined],
   ["turn:a.example:0", undefined],
+  ["turn:user@a.example:3478", undefined],
+  ["turn:a example:3478", undefined],
   ["turn:a.example:65536", undefined],
   ["turn:", undefined],
   ["http://a.example", undefined],
