@@ -5,7 +5,7 @@ import { createClient } from "@connectrpc/connect";
 import { type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { dial, type DialOptions, type ViamChannel } from "../../mod.ts";
 import { watchTimers } from "../dial/leaks.ts";
-import { runtime, test } from "../harness.ts";
+import { test } from "../harness.ts";
 
 const WAYS: readonly [name: string, options: DialOptions][] = [
   ["over WebRTC", {}],
@@ -47,7 +47,6 @@ for (const [name, way] of WAYS) {
       }
       assert.deepEqual(seen, [0, 1, 2, 3, 4]);
     },
-    { skip },
   );
 
   test(`the deadline of a stream that is left, or never read, ends with its channel, ${name}`, async () => {
