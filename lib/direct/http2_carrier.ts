@@ -271,7 +271,11 @@ class Http2Call implements Call {
 
   /** Tells the server that nobody waits any more. */
   cancel(): void {
-    this.#stream?.close(NGHTTP2_CANCEL);
+    const stream = this.#stream;
+    // `close()` ends the request first (an END_STREAM before the RST_STREAM), and servers take half an upload for a
+    // whole one.
+    if (stream !== undefined && !this.#halfClosed) stream.end = () => stream;
+    stream?.close(NGHTTP2_CANCEL);
     // What has come in already must be read, or the stream is never reported closed.
     this.#stream?.resume();
   }

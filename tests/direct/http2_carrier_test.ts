@@ -131,3 +131,38 @@ test(
   },
   { timeoutMs: 60_000 },
 );
+
+test("http2 carrier: an upload that is cancelled is no whole one to the server", async () => {
+  let hasEnded = false;
+  const closed = Promise.withResolvers<void>();
+  const came = Promise.withResolvers<void>();
+  const server = await startServer(100, (stream) => {
+    stream.on("data", () => came.resolve());
+    // A reset ends what there is to read, too.
+    stream.on("end", () => hasEnded = !stream.aborted || stream.rstCode === 0);
+    stream.on("close", () => closed.resolve());
+  });
+  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
+    runtime: RUNTIME,
+    maxMessageBytes: 1_000_000,
+    keepAliveMs: 0,
+  });
+  try {
+    const options = { carrier: () => carrier, baseUrl: "http://127.0.0.1", maxBufferedBytes: 1_000_000 };
+    const client = createClient(ProbeService, createCarrierTransport(options));
+    const abort = new AbortController();
+    const input = async function* () {
+      yield { data: new Uint8Array(3) };
+      await new Promise((resolve) => abort.signal.addEventListener("abort", resolve));
+    };
+    const call = client.upload(input(), { signal: abort.signal });
+    await came.promise;
+    abort.abort();
+    await assert.rejects(call, (error) => ConnectError.from(error).code === Code.Canceled);
+    await closed.promise;
+    assert.equal(hasEnded, false);
+  } finally {
+    await carrier.close();
+    await server.close();
+  }
+});
