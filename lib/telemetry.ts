@@ -7,6 +7,7 @@ import {
 } from "@connectrpc/connect";
 import type { Address } from "./core/address.ts";
 import type { DialPhase } from "./core/timeline.ts";
+import { STREAM_OVER } from "./rpc/stream_over.ts";
 import { VERSION } from "./version.ts";
 
 /*
@@ -96,6 +97,7 @@ export function findTelemetry(address: Address): Telemetry | undefined {
     startDial: (again) => startDial(api, tracer, server, again),
     interceptor: (next) => async (request) => {
       const call = startCall(api, tracer, server, request);
+      if (request.stream) STREAM_OVER.set(request.signal, call.end);
       try {
         const response = await call.within(() => next(request));
         if (!response.stream) {

@@ -29,6 +29,7 @@ import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 import { linkAbort } from "./linked_abort.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
+import { STREAM_OVER } from "./stream_over.ts";
 import { unaryCall } from "./unary_call.ts";
 
 /** What a transport is made with. */
@@ -232,7 +233,10 @@ export function createCarrierTransport(options: TransportOptions): Transport {
           request.signal,
           options.maxBufferedBytes,
           counts,
-          ended,
+          (error) => {
+            ended();
+            STREAM_OVER.get(request.signal)?.(error);
+          },
         );
         open++;
         leave = opened.leave;
@@ -392,7 +396,7 @@ function streamingCall<T, O>(
   signal: AbortSignal,
   maxBufferedBytes: number,
   counts: TrafficCounts,
-  onEnd: () => void,
+  onEnd: (error: unknown) => void,
 ): StreamingAnswer<O> {
   const headers = Promise.withResolvers<Metadata>();
   headers.promise.catch(() => {}); // the reader may have left
@@ -418,7 +422,7 @@ function streamingCall<T, O>(
       received.push(bytes);
     },
     end: (end) => {
-      finish();
+      finish(end.error);
       counts.ended(end.error);
       if (end.error !== undefined) addHeaders(end.error, answered);
       received.end(end);
@@ -429,14 +433,14 @@ function streamingCall<T, O>(
   received.attach(call);
   counts.started++;
 
-  function finish(): void {
+  function finish(error: unknown): void {
     ended = true;
-    queueMicrotask(onEnd);
+    queueMicrotask(() => onEnd(error));
     signal.removeEventListener("abort", abort);
   }
   function abandon(reason: unknown): void {
     if (!ended) {
-      finish();
+      finish(reason);
       counts.ended(reason);
       call.reset();
       headers.reject(reason);

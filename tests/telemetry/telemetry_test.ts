@@ -142,6 +142,22 @@ test("a call's span has the status that the call ends with, streams too", async 
   });
 });
 
+test("the span of a stream that nobody reads to its end ends with the stream", async () => {
+  await traced(async (spans) => {
+    await withChannel(async (channel) => {
+      const probe = createClient(ProbeService, channel);
+      for await (const _ of probe.download({ size: 1, count: 3 })) break;
+      const failing = probe.fail({ code: Code.Aborted, after: 1 })[Symbol.asyncIterator]();
+      await failing.next();
+      for await (const _ of probe.hang({})) break;
+      await channel.close();
+      const codeOf = (method: string) =>
+        named(spans(), `${PROBE}/${method}`).attributes["rpc.grpc.status_code"];
+      assert.deepEqual(["Download", "Fail", "Hang"].map(codeOf), [0, Code.Aborted, Code.Unavailable]);
+    });
+  });
+});
+
 test("a failed dial has spans that say so", async () => {
   await traced(async (spans) => {
     await using machine = await startMachine();
