@@ -169,10 +169,11 @@ function tellFailure(
     if ("desc" in detail) return { type: detail.desc.typeName };
     const schema = registry.getMessage(detail.type);
     if (schema === undefined) return { type: detail.type };
-    return {
-      type: detail.type,
-      value: toJson(schema, fromBinary(schema, detail.value), { registry }),
-    };
+    try {
+      return { type: detail.type, value: toJson(schema, fromBinary(schema, detail.value), { registry }) };
+    } catch {
+      return { type: detail.type }; // what cannot be shown must not hide the error
+    }
   });
   if (args.has("json")) {
     const { rawMessage } = error;

@@ -214,6 +214,12 @@ test("answerTrailers() has the status and the metadata, and trailersFrame() both
   assert.deepEqual(answerTrailers(undefined, new Headers()), { "grpc-status": ["0"] });
 }, { pure: true });
 
+test("answerTrailers() joins values of what HTTP/2 allows once, which its server throws at otherwise", () => {
+  const metadata = new Metadata([["age", "1"], ["age", "2"], ["x-list", "a"], ["x-list", "b"]]);
+  const trailers = answerTrailers(undefined, metadata);
+  assert.deepEqual([trailers["age"], trailers["x-list"]], [["1, 2"], ["a", "b"]]);
+}, { pure: true });
+
 test("mayCall() lets programs and pages of this computer call, others only by name", () => {
   const table: readonly (readonly [origin: string | undefined, allowed: readonly string[], may: boolean])[] =
     [

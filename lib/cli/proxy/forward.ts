@@ -76,11 +76,12 @@ export async function forwardCall(
     });
     response.flushHeaders();
   };
+  const input = messages();
   try {
     compressor = await compressorOf(request);
     const timeoutMs = parseTimeout(headerOf(request, "grpc-timeout"));
     const metadata = requestMetadata(rawHeadersOf(request));
-    const answer = await transport.stream(method, caller.signal, timeoutMs, metadata, messages());
+    const answer = await transport.stream(method, caller.signal, timeoutMs, metadata, input);
     // Filled when the call ends, whichever way.
     trailers = answer.trailer;
     open(answer.header);
@@ -100,7 +101,8 @@ export async function forwardCall(
   if (!response.headersSent) open(new Headers());
   finish(response, protocol, answerTrailers(error, trailers ?? new Headers()));
   // What the caller still sends would hold up the connection.
-  request.resume();
+  // The reader of the body goes first: with it nothing flows.
+  void input.return(undefined).catch(() => {}).then(() => request.resume());
   return { error, ...counts };
 }
 

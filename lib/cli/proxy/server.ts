@@ -50,6 +50,8 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
   }
 
   async function serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    let gone = false;
+    response.on("close", () => gone = true);
     const protocol = servedProtocol(request.headers["content-type"]);
     if (protocol === undefined || request.method !== "POST") {
       response.writeHead(request.method === "GET" && path === "/" ? 200 : 415, {
@@ -64,6 +66,8 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
       return;
     }
     const method = await methodOf(path);
+    // What is left of its request looks like a whole one.
+    if (gone) return;
     const end = await forwardCall({ request, response, protocol, method }, channel);
     options.onCall?.(path, end);
   }
