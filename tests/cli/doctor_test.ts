@@ -171,6 +171,32 @@ test("doctor: certificates that are not trusted, expired, and for another name",
   }
 }, LIMIT);
 
+test("doctor: a server that wants a client's certificate", async () => {
+  const certificates = await makeCertificates();
+  try {
+    await using machine = await startMachine({
+      auth: "none",
+      tls: { ...certificates, requestCertificate: true },
+    });
+    const report = await examine([machine.address, "--ca", join(certificates.folder, "ca.pem")]);
+    const sentence =
+      `${machine.address} wants a client's certificate; give one as --client-cert and --client-key.`;
+    assertIll(report, "protocol", sentence);
+  } finally {
+    await certificates.remove();
+  }
+}, LIMIT);
+
+test("doctor: authentication that does not answer", async () => {
+  await using machine = await startMachine({
+    faults: { only: (path) => path.endsWith("/Authenticate"), silent: true },
+  });
+  const report = await examine([machine.address, "--insecure", "--timeout", "1500"], {
+    env: environmentOf(machine),
+  });
+  assertIll(report, "authentication", `${machine.address} does not authenticate: no answer.`, 3);
+}, LIMIT);
+
 test("doctor: a server without TLS, and one that has it unexpected", async () => {
   await using plain = await startMachine();
   assertIll(

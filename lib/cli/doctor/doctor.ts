@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../../channel.ts";
 import type { Address } from "../../core/address.ts";
 import { joinHostPort } from "../../core/address.ts";
+import { connectionReason } from "../../core/connection_error.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice.ts";
 import {
   describeTarget,
@@ -235,6 +236,14 @@ async function checkProtocol(
   } catch (error) {
     if (signal.aborted) return silent(name);
     const text = error instanceof ConnectError ? error.rawMessage : messageOf(error);
+    if (connectionReason(error) === "a client certificate is required") {
+      return {
+        verdict: "failed",
+        detail: text,
+        advice: "give one, as --client-cert and --client-key",
+        sentence: `${name} wants a client's certificate; give one as --client-cert and --client-key.`,
+      };
+    }
     return {
       verdict: "failed",
       detail: `no gRPC: ${text}`,
@@ -289,7 +298,6 @@ async function checkAuthentication(
       verdict: "failed",
       detail: signal.aborted ? "no answer" : failure.rawMessage,
       sentence: `${name} does not authenticate: ${signal.aborted ? "no answer" : failure.rawMessage}.`,
-      exitCode: EXIT.refused,
     };
   }
 }
