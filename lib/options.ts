@@ -50,7 +50,7 @@ export interface WebrtcOptions {
   readonly signalingInsecure?: boolean;
   /** STUN and TURN servers instead of the defaults. */
   readonly iceServers?: readonly IceServer[];
-  /** Only through TURN servers. */
+  /** Only through TURN servers. The engine makes one exception: a machine on this computer may be reached directly. */
   readonly forceRelay?: boolean;
   /** Never through TURN servers. */
   readonly forceP2P?: boolean;

@@ -1,5 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { authorize, type DialContext, reachServer, tlsOfMachine, transportTo } from "./direct_link.ts";
+import {
+  authorize,
+  type DialContext,
+  type ReachedServer,
+  reachServer,
+  tlsOfMachine,
+  transportTo,
+} from "./direct_link.ts";
 import { chooseIceServers } from "./core/ice.ts";
 import { joinHostPort } from "./core/address.ts";
 import { MAX_MESSAGE_BYTES } from "./core/limits.ts";
@@ -59,6 +66,9 @@ export async function connectByWebrtc(
       publicNetwork: plan.publicNetwork,
     });
     for (const remark of remarks) timeline.remark("config", remark, false);
+    if (relayOnly && endpoints.every(({ scheme }) => scheme === "stun")) {
+      await timeline.step("offer", () => "", () => Promise.reject(withoutRelay(server)));
+    }
     const turn: Omit<TurnSettings, "signal"> = {
       endpoints,
       relayOnly,
@@ -142,6 +152,16 @@ export async function connectByWebrtc(
   } finally {
     if (!kept) await server.carrier.close();
   }
+}
+
+function withoutRelay(server: ReachedServer): ConnectError {
+  return new ConnectError(
+    `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${
+      describeTarget(server.target)
+    } ` +
+      "names one",
+    Code.FailedPrecondition,
+  );
 }
 
 /** Looks on the local network for the address of a candidate, where that is wanted and permitted. */

@@ -127,6 +127,17 @@ test("dial() tells that nobody answered, with the signaling server's own status"
   assert.equal(error.phase, "signaling");
 }, { timeoutMs: 60_000 });
 
+test("dial() with forceRelay says at once that there is no TURN server", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  const webrtc = { forceRelay: true, iceServers: [{ urls: "stun:127.0.0.1:3478" }] };
+  const { error, tookMs } = await failure(dial(machine.address, { insecure: true, webrtc }));
+  assert.match(
+    assertCause(error, Code.FailedPrecondition).rawMessage,
+    /webrtc\.forceRelay needs a TURN server/,
+  );
+  assert.ok(tookMs < AT_ONCE_MS, `it took ${tookMs} ms`);
+});
+
 function toCloud(cloud: Machine): DialOptions {
   return {
     ...DialOptions.withApiKey(cloud.apiKey, cloud.apiKeyId),
