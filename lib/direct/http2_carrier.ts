@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { connectionError } from "../core/connection_error.ts";
 import { EnvelopeReader } from "../core/envelope.ts";
 import { endOf, formatTimeout, refuseResponse } from "../core/grpc_status.ts";
+import { headerValues } from "../core/header_values.ts";
 import { Metadata } from "../core/metadata.ts";
 import type { Call, CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { deadlineOf, ending, type EndingListener } from "./call_ending.ts";
@@ -457,7 +458,7 @@ function requestHeaders(
 ): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const [name, values] of request.metadata.lists()) {
-    if (isSendable(name)) headers[name] = values.length === 1 ? values[0]! : [...values];
+    if (isSendable(name)) headers[name] = values.length === 1 ? values[0]! : headerValues(name, values);
   }
   headers[":method"] = "POST";
   headers[":path"] = request.path;

@@ -168,6 +168,9 @@ export function testTransport(lane: Lane): void {
     const { metadata } = await probe(transport).inspect({}, { headers });
     assert.deepEqual(metadata["x-one"]?.values, ["1"]);
     assert.deepEqual(metadata["x-bytes-bin"]?.values.map(unpadded), ["AAECAw"]);
+    const single = new Metadata([["from", "a"], ["from", "b"]]);
+    const from = (await probe(transport).inspect({}, { headers: single })).metadata["from"]?.values ?? [];
+    assert.equal(from.join(", "), "a, b");
     const list = metadata["x-list"]?.values ?? [];
     if (lane.keepsLists) assert.deepEqual(list, ["a", "b, c"]);
     else assert.equal(list.join(", "), "a, b, c");

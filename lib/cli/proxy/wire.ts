@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { concatenate, TRAILERS } from "../../core/envelope.ts";
+import { headerValues } from "../../core/header_values.ts";
 import { Metadata } from "../../core/metadata.ts";
 
 /*
@@ -63,14 +64,6 @@ const OF_THE_CONNECTION = new Set([
   ...["cache-control", "cookie", "origin", "pragma", "referer", "user-agent", "x-grpc-web", "x-user-agent"],
 ]);
 
-/** What HTTP knows as a header of one value: `node:http2` throws at a second one, and among trailers to nobody. */
-const SINGLE = new Set([
-  ...["age", "authorization", "content-encoding", "content-language", "content-location", "content-md5"],
-  ...["content-range", "dnt", "etag", "expires", "from", "if-match", "if-modified-since", "if-none-match"],
-  ...["if-range", "if-unmodified-since", "last-modified", "location", "max-forwards", "range", "retry-after"],
-  ...["tk", "upgrade-insecure-requests", "x-content-type-options"],
-]);
-
 function isOfTheCall(name: string): boolean {
   return !OF_THE_CONNECTION.has(name) && !/^(?::|grpc-|sec-|access-control-|proxy-)/.test(name);
 }
@@ -89,7 +82,7 @@ export function requestMetadata(raw: readonly string[]): Metadata {
 export function answerHeaders(metadata: Headers): Record<string, string[]> {
   const headers: Record<string, string[]> = {};
   for (const [name, values] of Metadata.from(metadata).lists()) {
-    if (isOfTheCall(name)) headers[name] = SINGLE.has(name) ? [values.join(", ")] : [...values];
+    if (isOfTheCall(name)) headers[name] = headerValues(name, values);
   }
   return headers;
 }
