@@ -154,12 +154,10 @@ export async function connectByWebrtc(
   }
 }
 
-function withoutRelay(server: ReachedServer): ConnectError {
+function withoutRelay({ target }: ReachedServer): ConnectError {
+  const server = describeTarget(target);
   return new ConnectError(
-    `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${
-      describeTarget(server.target)
-    } ` +
-      "names one",
+    `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${server} names one`,
     Code.FailedPrecondition,
   );
 }
