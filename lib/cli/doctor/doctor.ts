@@ -3,7 +3,6 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../../channel.ts";
 import type { Address } from "../../core/address.ts";
 import { joinHostPort } from "../../core/address.ts";
-import { connectionReason } from "../../core/connection_error.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice.ts";
 import {
   describeTarget,
@@ -44,7 +43,7 @@ import { type ChannelEvidence, diagnose, explainChannel } from "./diagnosis.ts";
 import { checkStun, checkTurn, checkUdp, type ServersFound } from "./ice_servers.ts";
 import { createLadder, type Ladder, type Rung, type Step } from "./ladder.ts";
 import { checkPermissions } from "./permissions.ts";
-import { checkClock, checkTls, connectTcp, resolveName, silent } from "./reach.ts";
+import { checkClock, checkTls, connectTcp, resolveName, silent, wantsClientCertificate } from "./reach.ts";
 
 /** How long a step may take, in milliseconds; the dial itself has its own time. */
 const STEP_TIMEOUT_MS = 5_000;
@@ -236,10 +235,10 @@ async function checkProtocol(
   } catch (error) {
     if (signal.aborted) return silent(name);
     const text = error instanceof ConnectError ? error.rawMessage : messageOf(error);
-    if (connectionReason(error) === "a client certificate is required") {
+    if (target.secure && await wantsClientCertificate(target, tls, signal)) {
       return {
         verdict: "failed",
-        detail: text,
+        detail: "a client certificate is required",
         advice: "give one, as --client-cert and --client-key",
         sentence: `${name} wants a client's certificate; give one as --client-cert and --client-key.`,
       };

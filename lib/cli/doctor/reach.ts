@@ -83,17 +83,7 @@ export async function checkTls(
   const name = describeTarget(target);
   if (!target.secure) return await checkPlaintext(target, signal);
   const serverName = settings.serverName ?? target.hostname;
-  const socket = tls.connect({
-    ...placeOf(target),
-    ALPNProtocols: ["h2", "http/1.1"],
-    // What is wrong with the certificate is to be told, which takes a handshake that does not stop at it.
-    rejectUnauthorized: false,
-    ...(settings.ca === undefined ? {} : { ca: asList(settings.ca) }),
-    ...(settings.cert === undefined ? {} : { cert: settings.cert }),
-    ...(settings.key === undefined ? {} : { key: settings.key }),
-    ...(settings.minVersion === undefined ? {} : { minVersion: settings.minVersion }),
-    ...(net.isIP(serverName) === 0 ? { servername: serverName } : {}),
-  });
+  const socket = connectTls(target, settings);
   try {
     return await opened(socket, "secureConnect", signal, () => {
       const certificate = socket.getPeerCertificate();
@@ -142,6 +132,55 @@ export async function checkTls(
       }); check the port, and what TLS the server wants.`,
     };
   }
+}
+
+function connectTls(target: Target, settings: TlsSettings): tls.TLSSocket {
+  const serverName = settings.serverName ?? target.hostname;
+  return tls.connect({
+    ...placeOf(target),
+    ALPNProtocols: ["h2", "http/1.1"],
+    // What is wrong with the certificate is to be told, which takes a handshake that does not stop at it.
+    rejectUnauthorized: false,
+    ...(settings.ca === undefined ? {} : { ca: asList(settings.ca) }),
+    ...(settings.cert === undefined ? {} : { cert: settings.cert }),
+    ...(settings.key === undefined ? {} : { key: settings.key }),
+    ...(settings.minVersion === undefined ? {} : { minVersion: settings.minVersion }),
+    ...(net.isIP(serverName) === 0 ? { servername: serverName } : {}),
+  });
+}
+
+/** How long a server may take to say what it misses, in milliseconds. */
+const ALERT_TIMEOUT_MS = 1_000;
+
+/**
+ * Whether a server wants a client's certificate. With TLS 1.3 it says so after the handshake (RFC 8446, section
+ * 4.4.2.4), and not every runtime's fetch passes that on.
+ */
+export function wantsClientCertificate(
+  target: Target,
+  settings: TlsSettings,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connectTls(target, settings);
+    const finish = (wanted: boolean) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      socket.destroy();
+      resolve(wanted);
+    };
+    const stop = () => finish(false);
+    const timer = setTimeout(stop, ALERT_TIMEOUT_MS);
+    signal.addEventListener("abort", stop, { once: true });
+    socket.on(
+      "error",
+      (error: Error & { code?: string }) =>
+        finish(/CERTIFICATE_?REQUIRED/i.test(`${error.code} ${error.message}`)),
+    );
+    socket.once("data", stop).once("close", stop);
+    // Some runtimes read only after they have written.
+    socket.once("secureConnect", () => socket.write("GET / HTTP/1.1\r\n\r\n"));
+  });
 }
 
 /** A server that was to be dialed without TLS must not insist on it. */
