@@ -1,8 +1,6 @@
+import { MAX_TIMER_MS } from "./core/limits.ts";
 import { optionProblem } from "./core/option_problem.ts";
 import { DialOptionsError } from "./errors.ts";
-
-/** The longest time that a timer can be set to, in milliseconds: some 24 days. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 /**
  * Turns a point in time into the call option `timeoutMs`, for calls that have to be done by then. A deadline that has

@@ -1,6 +1,7 @@
 import type { Interceptor } from "@connectrpc/connect";
 import { type Address, type AddressProblem, parseAddress } from "./core/address.ts";
 import { parseIceUrl } from "./core/ice.ts";
+import { MAX_TIMER_MS } from "./core/limits.ts";
 import { Metadata } from "./core/metadata.ts";
 import { type OptionProblem, optionProblem } from "./core/option_problem.ts";
 import {
@@ -284,9 +285,6 @@ function readOptions(options: DialOptions): ReadOptions {
   const { values, problems } = readMembers(options, { members: OPTIONS });
   return { values, problems: [...problems, ...contradictions(values, problems)] };
 }
-
-/** The longest time that a timer can be set to: more would be over at once. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 function complete(options: DialOptions): ResolvedDialOptions {
   const { timeoutMs = 20_000, keepAliveMs = 20_000 } = options;

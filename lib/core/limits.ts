@@ -15,3 +15,6 @@ export const MAX_FRAME_BYTES = 65_535;
  * below 2^35 (protocol §4.5, goutils' own figure for requests).
  */
 export const MAX_PACKET_BYTES = 65_509;
+
+/** The longest time that a timer can be set to, in milliseconds: some 24 days. A longer one would be over at once. */
+export const MAX_TIMER_MS = 2_147_483_647;

@@ -46,25 +46,25 @@ async function startServer(maxConcurrentStreams: number, answer: (stream: http2.
   };
 }
 
+/** A client over a carrier of its own to a port of this computer. */
+function clientOf(port: number, secure = false) {
+  const carrier = createHttp2Carrier({ secure, hostname: "127.0.0.1", port }, {
+    runtime: RUNTIME,
+    maxMessageBytes: 1_000_000,
+    keepAliveMs: 0,
+  });
+  const baseUrl = `${secure ? "https" : "http"}://127.0.0.1`;
+  const transport = createCarrierTransport({ carrier: () => carrier, baseUrl, maxBufferedBytes: 1_000_000 });
+  return { carrier, client: createClient(ProbeService, transport) };
+}
+
 test("http2 carrier: an answer that is refused unread gives its place on the session back", async () => {
   const server = await startServer(1, (stream) => {
     stream.respond({ ":status": 200, "content-type": "text/html" });
     stream.end("x".repeat(200_000));
   });
-  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
-    runtime: RUNTIME,
-    maxMessageBytes: 1_000_000,
-    keepAliveMs: 0,
-  });
+  const { carrier, client } = clientOf(server.port);
   try {
-    const client = createClient(
-      ProbeService,
-      createCarrierTransport({
-        carrier: () => carrier,
-        baseUrl: "http://127.0.0.1",
-        maxBufferedBytes: 1_000_000,
-      }),
-    );
     const calls = 20;
     for (let call = 0; call < calls; call++) {
       await assert.rejects(
@@ -86,14 +86,8 @@ test("http2 carrier: more calls at once than the server allows are spread over s
     stream.respond({ ":status": 200, "content-type": "application/grpc+proto" }, { waitForTrailers: true });
     stream.end(new Uint8Array(5));
   });
-  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
-    runtime: RUNTIME,
-    maxMessageBytes: 1_000_000,
-    keepAliveMs: 0,
-  });
+  const { carrier, client } = clientOf(server.port);
   try {
-    const options = { carrier: () => carrier, baseUrl: "http://127.0.0.1", maxBufferedBytes: 1_000_000 };
-    const client = createClient(ProbeService, createCarrierTransport(options));
     await Promise.all(Array.from({ length: 400 }, () => client.echo({})));
     assert.ok(server.sessions > 1);
   } finally {
@@ -111,14 +105,8 @@ test(
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     const { port } = server.address() as net.AddressInfo;
-    const carrier = createHttp2Carrier({ secure: true, hostname: "127.0.0.1", port }, {
-      runtime: RUNTIME,
-      maxMessageBytes: 1_000_000,
-      keepAliveMs: 0,
-    });
+    const { carrier, client } = clientOf(port, true);
     try {
-      const options = { carrier: () => carrier, baseUrl: "https://127.0.0.1", maxBufferedBytes: 1_000_000 };
-      const client = createClient(ProbeService, createCarrierTransport(options));
       await assert.rejects(client.echo({}), /\[unavailable\] timed out: .* after 20000 ms/);
       const next = client.echo({}, { timeoutMs: 300 });
       await assert.rejects(next, (error) => ConnectError.from(error).code === Code.DeadlineExceeded);
@@ -142,14 +130,8 @@ test("http2 carrier: an upload that is cancelled is no whole one to the server",
     stream.on("end", () => hasEnded = !stream.aborted || stream.rstCode === 0);
     stream.on("close", () => closed.resolve());
   });
-  const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
-    runtime: RUNTIME,
-    maxMessageBytes: 1_000_000,
-    keepAliveMs: 0,
-  });
+  const { carrier, client } = clientOf(server.port);
   try {
-    const options = { carrier: () => carrier, baseUrl: "http://127.0.0.1", maxBufferedBytes: 1_000_000 };
-    const client = createClient(ProbeService, createCarrierTransport(options));
     const abort = new AbortController();
     const input = async function* () {
       yield { data: new Uint8Array(3) };

@@ -174,8 +174,7 @@ export function wantsClientCertificate(
     signal.addEventListener("abort", stop, { once: true });
     socket.on(
       "error",
-      (error: Error & { code?: string }) =>
-        finish(/CERTIFICATE_?REQUIRED/i.test(`${error.code} ${error.message}`)),
+      (error) => finish(connectionReason(error) === "a client certificate is required"),
     );
     socket.once("data", stop).once("close", stop);
     // Some runtimes read only after they have written.
