@@ -20,24 +20,24 @@
  *
  * @module
  */
-export { dial, dialDirect } from "./lib/dial.ts";
-export { watchDial } from "./lib/watch_dial.ts";
-export type { DialWatch } from "./lib/watch_dial.ts";
-export { DialOptions, withApiKey } from "./lib/options.ts";
-export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options.ts";
-export { deadline } from "./lib/deadline.ts";
-export { resolveDialOptions } from "./lib/resolve_options.ts";
-export type { ResolvedDialOptions } from "./lib/resolve_options.ts";
-export type { Credentials, CredentialType } from "./lib/credentials.ts";
-export { AuthenticatedChannel, ViamChannel } from "./lib/channel.ts";
-export type { ChannelCore } from "./lib/channel.ts";
-export type { ChannelPath, ChannelState } from "./lib/reconnect.ts";
-export type { ChannelStats, WireStats } from "./lib/channel_stats.ts";
+export { dial, dialDirect } from "./lib/dial/dial.ts";
+export { watchDial } from "./lib/dial/watch_dial.ts";
+export type { DialWatch } from "./lib/dial/watch_dial.ts";
+export { DialOptions, withApiKey } from "./lib/options/options.ts";
+export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options/options.ts";
+export { DialOptionsError } from "./lib/options/options_error.ts";
+export { deadline } from "./lib/options/deadline.ts";
+export { resolveDialOptions } from "./lib/options/resolve_options.ts";
+export type { ResolvedDialOptions } from "./lib/options/resolve_options.ts";
+export type { Credentials, CredentialType } from "./lib/options/credentials.ts";
+export { AuthenticatedChannel, ViamChannel } from "./lib/channel/channel.ts";
+export type { ChannelCore } from "./lib/channel/channel.ts";
+export type { ChannelPath, ChannelState } from "./lib/channel/reconnect.ts";
+export type { ChannelStats, WireStats } from "./lib/channel/channel_stats.ts";
 export type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./lib/events.ts";
 export {
   AuthenticationError,
   DialError,
-  DialOptionsError,
   DialPermissionError,
   DialTimeoutError,
   HostOfflineError,
@@ -45,12 +45,12 @@ export {
   SignalingError,
 } from "./lib/errors.ts";
 export type { DialAttempt, DialErrorInit } from "./lib/errors.ts";
-export type { OptionProblem } from "./lib/core/option_problem.ts";
-export type { ReflectedServices } from "./lib/core/reflected_services.ts";
-export type { DialPhase, TimelineEntry } from "./lib/core/timeline.ts";
-export type { IceServer } from "./lib/core/ice.ts";
-export type { Address } from "./lib/core/address.ts";
-export { Metadata } from "./lib/core/metadata.ts";
-export type { MetadataConstructor } from "./lib/core/metadata.ts";
+export type { OptionProblem } from "./lib/options/option_problem.ts";
+export type { ReflectedServices } from "./lib/core/grpc/reflected_services.ts";
+export type { DialPhase, TimelineEntry } from "./lib/core/dial/timeline.ts";
+export type { IceServer } from "./lib/core/ice/ice.ts";
+export type { Address } from "./lib/core/net/address.ts";
+export { Metadata } from "./lib/core/grpc/metadata.ts";
+export type { MetadataConstructor } from "./lib/core/grpc/metadata.ts";
 export { LOGGER } from "./lib/logger.ts";
 export type { Logger, LogLevel, ModuleLogger } from "./lib/logger.ts";

@@ -1,4 +1,4 @@
-import type { TimelineEntry } from "./core/timeline.ts";
+import type { TimelineEntry } from "./core/dial/timeline.ts";
 
 /** How a channel is reached. */
 export type ChannelKind = "webrtc" | "direct";

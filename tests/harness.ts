@@ -1,6 +1,6 @@
 /** One test file, three runtimes: `test` is `Deno.test` on Deno, `bun:test` on Bun and `node:test` on Node. */
 
-import { RUNTIME } from "../lib/runtime.ts";
+import { RUNTIME } from "../lib/runtime/runtime.ts";
 
 /** Which runtime runs this. */
 export const runtime: "deno" | "bun" | "node" = RUNTIME;

@@ -9,10 +9,10 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { ViamChannel } from "../channel.ts";
-import { Metadata } from "../core/metadata.ts";
-import type { ReflectedServices } from "../core/reflected_services.ts";
-import { abortable } from "../rpc/abortable.ts";
+import type { ViamChannel } from "../channel/channel.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";

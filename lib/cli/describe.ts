@@ -13,7 +13,7 @@ import {
   MethodDescriptorProtoSchema,
   ServiceDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
-import type { ReflectedServices } from "../core/reflected_services.ts";
+import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";

@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { type DialOptions, withApiKey } from "../options.ts";
-import type { Credentials, CredentialType } from "../credentials.ts";
-import { dial } from "../dial.ts";
-import type { ViamChannel } from "../channel.ts";
+import { type DialOptions, withApiKey } from "../options/options.ts";
+import type { Credentials, CredentialType } from "../options/credentials.ts";
+import { dial } from "../dial/dial.ts";
+import type { ViamChannel } from "../channel/channel.ts";
 import type { DialEvent } from "../events.ts";
 import { type Arguments, type Options, UsageError } from "./arguments.ts";
 import { showProgress } from "./progress.ts";

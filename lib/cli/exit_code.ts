@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { AuthenticationError, DialError, DialOptionsError, DialPermissionError } from "../errors.ts";
+import { AuthenticationError, DialError, DialPermissionError } from "../errors.ts";
+import { DialOptionsError } from "../options/options_error.ts";
 import { UsageError } from "./arguments.ts";
 
 /** How the command line ends. */

@@ -1,4 +1,4 @@
-import { isLoopback } from "../core/address.ts";
+import { isLoopback } from "../core/net/address.ts";
 
 /** Addresses that stand for every address of this computer. */
 const EVERYWHERE = ["0.0.0.0", "::"];

@@ -1,8 +1,8 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { AuthenticatedChannel, ViamChannel } from "../channel.ts";
-import { pause } from "../pause.ts";
-import type { ChannelPath } from "../reconnect.ts";
+import type { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
+import { wait } from "../runtime/wait.ts";
+import type { ChannelPath } from "../channel/reconnect.ts";
 import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
@@ -41,7 +41,7 @@ export const ping: Run = async (args, terminal) => {
   while (sent < count && !terminal.signal.aborted) {
     const due = start + sent * interval;
     try {
-      if (sent > 0) await pause(Math.max(0, due - performance.now()), terminal.signal);
+      if (sent > 0) await wait(Math.max(0, due - performance.now()), terminal.signal);
     } catch {
       break; // interrupted
     }

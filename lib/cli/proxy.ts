@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { joinHostPort, parseAddress } from "../core/address.ts";
+import { joinHostPort, parseAddress } from "../core/net/address.ts";
 import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";

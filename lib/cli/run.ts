@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
-import { formatTimeline } from "../core/timeline.ts";
+import { formatTimeline } from "../core/dial/timeline.ts";
 import { DialError } from "../errors.ts";
-import { VERSION } from "../version.ts";
+import { VERSION } from "../runtime/version.ts";
 import { readArguments, UsageError } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";

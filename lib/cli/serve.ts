@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { joinHostPort } from "../core/address.ts";
+import { joinHostPort } from "../core/net/address.ts";
 import { type MachineOptions, startMachine } from "../testing/mod.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd, CallListener } from "../rpc/carrier.ts";
 
 /** A listener that is told one end, and nothing after it. */

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { COMPRESSED, concatenate, encodeEnvelope, encodeEnvelopes } from "../core/envelope.ts";
+import { COMPRESSED, concatenate, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
 
 /** A way to make messages smaller (grpc/doc/compression.md). */
 export interface Compressor {

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/carrier_choice.ts";
-import { isContentType } from "../core/grpc_status.ts";
-import { Metadata } from "../core/metadata.ts";
-import type { StreamKind } from "../core/stream_kind.ts";
+import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/grpc/carrier_choice.ts";
+import { isContentType } from "../core/grpc/grpc_status.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import type { StreamKind } from "../core/grpc/stream_kind.ts";
 import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { loadGzip } from "./compressor.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";

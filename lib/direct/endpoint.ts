@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from "node:tls";
-import { joinHostPort } from "../core/address.ts";
+import { joinHostPort } from "../core/net/address.ts";
 
 /** What says how a request goes and not what it is about: the carrier's own business, never the caller's. */
 const OF_THE_CONNECTION = new Set([

@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { concatenate } from "../core/envelope.ts";
-import { connectionError } from "../core/connection_error.ts";
-import { formatTimeout } from "../core/grpc_status.ts";
-import type { Metadata } from "../core/metadata.ts";
+import { concatenate } from "../core/grpc/envelope.ts";
+import { connectionError } from "../core/net/connection_error.ts";
+import { formatTimeout } from "../core/grpc/grpc_status.ts";
+import type { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
-import { linkAbort } from "../rpc/linked_abort.ts";
-import type { Runtime } from "../runtime.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import { type Endpoint, isSendable, originOf, targetOf } from "./endpoint.ts";

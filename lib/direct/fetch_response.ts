@@ -1,10 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/envelope.ts";
-import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc_status.ts";
-import { Metadata } from "../core/metadata.ts";
+import { EnvelopeReader, readSingleAnswer, TRAILERS } from "../core/grpc/envelope.ts";
+import { endOf, isPlainOk, parseTrailers, refuseResponse } from "../core/grpc/grpc_status.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd, UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
-import { RUNTIME } from "../runtime.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
 

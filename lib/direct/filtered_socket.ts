@@ -1,6 +1,6 @@
 import type net from "node:net";
 import { Duplex } from "node:stream";
-import type { Http2FrameFilter } from "../core/http2_frame_filter.ts";
+import type { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 
 /** A socket for an HTTP/2 session, which gets what comes in through a filter. */
 export interface FilteredSocket extends Duplex {

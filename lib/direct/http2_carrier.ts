@@ -1,10 +1,10 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { connectionError } from "../core/connection_error.ts";
-import { EnvelopeReader } from "../core/envelope.ts";
-import { endOf, formatTimeout, refuseResponse } from "../core/grpc_status.ts";
-import { headerValues } from "../core/header_values.ts";
-import { Metadata } from "../core/metadata.ts";
+import { connectionError } from "../core/net/connection_error.ts";
+import { EnvelopeReader } from "../core/grpc/envelope.ts";
+import { endOf, formatTimeout, refuseResponse } from "../core/grpc/grpc_status.ts";
+import { headerValues } from "../core/grpc/header_values.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { deadlineOf, ending, type EndingListener } from "./call_ending.ts";
 import {

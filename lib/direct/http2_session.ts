@@ -1,11 +1,11 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { connectionError } from "../core/connection_error.ts";
-import { Http2FrameFilter } from "../core/http2_frame_filter.ts";
-import { goawayFilter } from "../core/http2_goaway.ts";
-import { InitialWindow, SETTINGS } from "../core/http2_initial_window.ts";
-import type { Runtime } from "../runtime.ts";
+import { connectionError } from "../core/net/connection_error.ts";
+import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
+import { goawayFilter } from "../core/http2/goaway.ts";
+import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
+import type { Runtime } from "../runtime/runtime.ts";
 import { type Endpoint, nodeTlsOptions, originOf, targetOf } from "./endpoint.ts";
 import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 

@@ -1,4 +1,4 @@
-import { clientHello, readGreeting } from "../core/client_hello.ts";
+import { clientHello, readGreeting } from "../core/net/client_hello.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** How long a server may take to answer a TLS greeting, in milliseconds. */

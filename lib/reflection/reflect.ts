@@ -7,7 +7,7 @@ import {
   type ServerReflectionResponse,
 } from "../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { assembleServices, missingImports, type ReflectedServices } from "../core/reflected_services.ts";
+import { assembleServices, missingImports, type ReflectedServices } from "../core/grpc/reflected_services.ts";
 
 type Question = ServerReflectionRequest["messageRequest"];
 type Answer = ServerReflectionResponse["messageResponse"];

@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 
 /** Adds the headers that came, if any did, to an error: its metadata is of both, as with any Connect transport. */
 export function addHeaders(error: ConnectError, headers: Headers | undefined): void {

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { Authorization } from "./authorization.ts";
 import type { Call, CallEnd, CallListener, CallRequest, Carrier } from "./carrier.ts";
 

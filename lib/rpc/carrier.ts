@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
-import type { Metadata } from "../core/metadata.ts";
-import type { StreamKind } from "../core/stream_kind.ts";
+import type { Metadata } from "../core/grpc/metadata.ts";
+import type { StreamKind } from "../core/grpc/stream_kind.ts";
 
 /** What opens a call. */
 export interface CallRequest {

@@ -1,5 +1,5 @@
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 
 /** Shorter ones are parts of ordinary words, and nothing that a text could keep secret. */
 const MIN_LENGTH = 6;

@@ -13,7 +13,7 @@ import {
   file_google_protobuf_wrappers,
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
-import type { StreamKind } from "../core/stream_kind.ts";
+import type { StreamKind } from "../core/grpc/stream_kind.ts";
 
 /** Methods whose messages are passed as they are. */
 const RAW = new WeakSet<DescMethod>();

@@ -19,14 +19,14 @@ import {
 } from "@connectrpc/connect";
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
-import { Metadata } from "../core/metadata.ts";
-import { TrafficCounts } from "../core/traffic_counts.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
 import { addHeaders } from "./add_headers.ts";
-import { abortable } from "./abortable.ts";
+import { abortable } from "../runtime/abortable.ts";
 import type { Authorization } from "./authorization.ts";
 import { type Opener, openerWithToken } from "./authorized_call.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
-import { linkAbort } from "./linked_abort.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import { messageFromBytes, messageToBytes } from "./raw_method.ts";
 import { ReceiveQueue } from "./receive_queue.ts";
 import { STREAM_OVER } from "./stream_over.ts";

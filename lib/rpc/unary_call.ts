@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import { addHeaders } from "./add_headers.ts";
 import type { CallEnd, CallListener, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ICECandidate, ICECandidateSchema } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { CallerPresence, LOOK_MS } from "../core/caller_presence.ts";
+import { CallerPresence, LOOK_MS } from "../core/channel/caller_presence.ts";
 import {
   candidatesOf,
   decodeSessionDescription,
@@ -9,7 +9,7 @@ import {
   firstMediaId,
   isLibdatachannel,
   withoutCandidates,
-} from "../core/session_description.ts";
+} from "../core/ice/session_description.ts";
 import { type Engine, type EngineIceServer, loadEngine, type Peer } from "../webrtc/peer.ts";
 import type { ChannelServer } from "./channel_server.ts";
 

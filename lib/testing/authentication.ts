@@ -2,8 +2,8 @@ import type { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
-import type { CredentialType } from "../credentials.ts";
-import type { Routes } from "./routes.ts";
+import type { CredentialType } from "../options/credentials.ts";
+import type { Routes } from "../server/routes.ts";
 import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_signer.ts";
 
 /** One secret that a machine accepts. */

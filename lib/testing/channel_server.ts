@@ -9,8 +9,8 @@ import {
 } from "@connectrpc/connect";
 import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
-import { Metadata } from "../core/metadata.ts";
-import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/server_streams.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/channel/server_streams.ts";
 import { ReceiveQueue } from "../rpc/receive_queue.ts";
 import { createFrameWriter } from "../webrtc/frame_writer.ts";
 import type { Peer } from "../webrtc/peer.ts";

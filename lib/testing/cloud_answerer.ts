@@ -7,19 +7,19 @@ import {
   type AnswerResponseSchema,
   SignalingService,
 } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { authenticate, refreshedAuthorization } from "../auth.ts";
-import { parseAddress } from "../core/address.ts";
+import { authenticate, refreshedAuthorization } from "../rpc/authentication.ts";
+import { parseAddress } from "../core/net/address.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
-import { Metadata } from "../core/metadata.ts";
-import { fromWireStatus, toWireStatus } from "../core/wire_status.ts";
-import type { Credentials } from "../credentials.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
+import type { Credentials } from "../options/credentials.ts";
 import { originOf } from "../direct/endpoint.ts";
 import { createHttp2Carrier } from "../direct/http2_carrier.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
-import { RUNTIME } from "../runtime.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
 import type { AnsweredCall, Answerer } from "./answerer.ts";
 import { MessageQueue } from "./message_queue.ts";
-import { untilAborted, wait } from "./wait.ts";
+import { untilAborted, wait } from "../runtime/wait.ts";
 
 /** A signaling server that brings a machine its callers. */
 export interface OutsideSignaling {

@@ -1,5 +1,5 @@
 import { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
-import type { Routes } from "./routes.ts";
+import type { Routes } from "../server/routes.ts";
 
 /** goutils' example service (protocol §1.4). */
 export const echoRoutes: Routes = (router) => {

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { untilAborted, wait } from "./wait.ts";
+import { untilAborted, wait } from "../runtime/wait.ts";
 
 /** What goes wrong in signaling. */
 export interface SignalingFaults {

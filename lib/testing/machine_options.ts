@@ -2,8 +2,8 @@ import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/
 import type { AcceptedCredentials } from "./authentication.ts";
 import type { OutsideSignaling } from "./cloud_answerer.ts";
 import type { Faults } from "./faults.ts";
-import type { ServerTls } from "./one_port.ts";
-import type { Routes } from "./routes.ts";
+import type { ServerTls } from "../server/one_port.ts";
+import type { Routes } from "../server/routes.ts";
 import type { IceServer } from "./signaling_service.ts";
 
 /** Who may call a machine over HTTP. */

@@ -1,5 +1,5 @@
-import { advertisedRecords, type Advertisement, answersTo } from "../core/mdns_records.ts";
-import { openMdns } from "../direct/mdns.ts";
+import { advertisedRecords, type Advertisement, answersTo } from "../core/net/mdns_records.ts";
+import { openMdns } from "../mdns/mdns.ts";
 
 /** A machine's presence on the local network. */
 export interface MdnsAdvertiser {

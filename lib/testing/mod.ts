@@ -29,8 +29,8 @@ export type { CallCounts, Machine, MachineAuth, MachineOptions } from "./machine
 export type { AcceptedCredentials } from "./authentication.ts";
 export type { OutsideSignaling } from "./cloud_answerer.ts";
 export type { Faults, SignalingFaults } from "./faults.ts";
-export type { ServerTls } from "./one_port.ts";
-export type { Routes } from "./routes.ts";
+export type { ServerTls } from "../server/one_port.ts";
+export type { Routes } from "../server/routes.ts";
 export type { IceServer } from "./signaling_service.ts";
 export { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 export { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";

@@ -5,9 +5,9 @@ import {
   type Payload,
   ProbeService,
 } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
-import { Metadata } from "../core/metadata.ts";
-import type { Routes } from "./routes.ts";
-import { untilAborted, wait } from "./wait.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import type { Routes } from "../server/routes.ts";
+import { untilAborted, wait } from "../runtime/wait.ts";
 import type { Witness } from "./witness.ts";
 
 /** A service to try a connection with; `probe.proto` says what each method does. */

@@ -12,7 +12,7 @@ import {
   type ServerReflectionRequest,
 } from "../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import type { Methods, Routes } from "./routes.ts";
+import type { Methods, Routes } from "../server/routes.ts";
 
 /**
  * gRPC server reflection, v1 and v1alpha, of every service that is served.

@@ -2,8 +2,8 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { GetMachineStatusResponse_State, RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";
 import { isUuid } from "../core/uuid.ts";
-import { API_VERSION, VERSION } from "../version.ts";
-import type { Routes } from "./routes.ts";
+import { API_VERSION, VERSION } from "../runtime/version.ts";
+import type { Routes } from "../server/routes.ts";
 
 /** How long a session outlives its last sign of life, in milliseconds: viam-server's default (protocol §6.2). */
 const SESSION_WINDOW_MS = 2_000;

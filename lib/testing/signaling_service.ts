@@ -12,12 +12,12 @@ import {
   decodeSessionDescription,
   encodeSessionDescription,
   withoutCandidates,
-} from "../core/session_description.ts";
-import { fromWireStatus, toWireStatus } from "../core/wire_status.ts";
+} from "../core/ice/session_description.ts";
+import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
 import { ENGINE_HEADER } from "../webrtc/signaling_client.ts";
 import type { SignalingFaults } from "./faults.ts";
 import { MessageQueue } from "./message_queue.ts";
-import type { Routes } from "./routes.ts";
+import type { Routes } from "../server/routes.ts";
 import type { SignalingQueue, TakenOffer, TakeOffer } from "./signaling_queue.ts";
 
 /** A STUN or TURN server that callers are told of. */

@@ -1,5 +1,5 @@
 import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
-import type { Methods } from "./routes.ts";
+import type { Methods } from "../server/routes.ts";
 
 /** What became of a call. */
 export interface Witnessed {

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientStreams, type StreamListener } from "../core/client_streams.ts";
+import { ClientStreams, type StreamListener } from "../core/channel/client_streams.ts";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
-import { Metadata } from "../core/metadata.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { createFrameWriter } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";

@@ -1,5 +1,5 @@
 import { MAX_FRAME_BYTES } from "../core/limits.ts";
-import { MIN_WINDOW_BYTES, SendWindow } from "../core/send_window.ts";
+import { MIN_WINDOW_BYTES, SendWindow } from "../core/channel/send_window.ts";
 import { ENGINE_SEND_BYTES, type Peer } from "./peer.ts";
 
 /** Writes frames to a peer's channel 0 as long as there is room. */

@@ -1,4 +1,4 @@
-import { Liveness, LOOK_MS, type Sighting } from "../core/liveness.ts";
+import { Liveness, LOOK_MS, type Sighting } from "../core/channel/liveness.ts";
 
 /** Watches one connection. */
 export interface LivenessWatch {

@@ -1,7 +1,7 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { type ICEServer, SignalingService } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/caller_exchange.ts";
-import { toWireStatus } from "../core/wire_status.ts";
+import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/ice/caller_exchange.ts";
+import { toWireStatus } from "../core/grpc/wire_status.ts";
 
 /** The signaling server does not signal for this machine; a direct dial may do (protocol §2.1). */
 export class NoSignalerError extends Error {

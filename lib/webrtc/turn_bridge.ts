@@ -1,4 +1,4 @@
-import { isPermitted } from "../permission.ts";
+import { isPermitted } from "../runtime/permission.ts";
 import {
   type FromWorker,
   loadThreads,

@@ -2,8 +2,8 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/turn_framing.ts";
-import { isPermitted } from "../permission.ts";
+import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
+import { isPermitted } from "../runtime/permission.ts";
 
 /** A TURN server, and how to reach it. */
 export interface TurnUpstream {

@@ -1,7 +1,7 @@
 import { ConnectError } from "@connectrpc/connect";
-import type { IceEndpoint } from "../core/ice.ts";
-import { joinHostPort } from "../core/address.ts";
-import { abortable } from "../rpc/abortable.ts";
+import type { IceEndpoint } from "../core/ice/ice.ts";
+import { joinHostPort } from "../core/net/address.ts";
+import { abortable } from "../runtime/abortable.ts";
 import type { EngineIceServer } from "./peer.ts";
 import { openTurnBridge } from "./turn_bridge.ts";
 import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";

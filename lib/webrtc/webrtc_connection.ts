@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { Metadata } from "../core/metadata.ts";
-import { candidatesOf, firstMediaId, hiddenName, withAddress } from "../core/session_description.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { candidatesOf, firstMediaId, hiddenName, withAddress } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";

@@ -1,8 +1,8 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import library, { type DataChannel, type PeerConnection } from "node-datachannel";
 import { MAX_PACKET_BYTES } from "../../lib/core/limits.ts";
-import { Metadata } from "../../lib/core/metadata.ts";
-import { encodeHalfClose, encodeRequestHeaders, encodeRequestPacket } from "../../lib/core/packet.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
+import { encodeHalfClose, encodeRequestHeaders, encodeRequestPacket } from "../../lib/core/channel/packet.ts";
 import { startExchange } from "../../lib/webrtc/signaling_client.ts";
 import { dialDirect } from "../../mod.ts";
 import { ResponseSchema } from "../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeEnvelope, TRAILERS } from "../../lib/core/envelope.ts";
+import { encodeEnvelope, TRAILERS } from "../../lib/core/grpc/envelope.ts";
 import { ending } from "../../lib/direct/call_ending.ts";
 import { Reading, readResponse } from "../../lib/direct/fetch_response.ts";
 import { test } from "../harness.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Code, createClient } from "@connectrpc/connect";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, type ViamChannel } from "../../mod.ts";
 import { ErrorDetailSchema, ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { channelStats } from "../../lib/channel_stats.ts";
-import { TrafficCounts } from "../../lib/core/traffic_counts.ts";
+import { channelStats } from "../../lib/channel/channel_stats.ts";
+import { TrafficCounts } from "../../lib/core/grpc/traffic_counts.ts";
 import { inspect } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import type { DialEvent } from "../../lib/events.ts";

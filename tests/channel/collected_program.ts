@@ -10,7 +10,7 @@ import { livePeers } from "../../lib/webrtc/peer.ts";
 import { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { dial, DialOptions, type ViamChannel } from "../../mod.ts";
-import { RUNTIME } from "../../lib/runtime.ts";
+import { RUNTIME } from "../../lib/runtime/runtime.ts";
 
 const [address = "", apiKey = "", apiKeyId = "", scenario = ""] = process.argv.slice(2);
 

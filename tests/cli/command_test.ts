@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { startMachine } from "../../lib/testing/mod.ts";
-import { VERSION } from "../../lib/version.ts";
+import { VERSION } from "../../lib/runtime/version.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { ROOT } from "../project/source.ts";

@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import net from "node:net";
 import { join } from "node:path";
 import { checkStun, checkTurn, checkUdp } from "../../lib/cli/doctor/ice_servers.ts";
-import type { IceEndpoint } from "../../lib/core/ice.ts";
+import type { IceEndpoint } from "../../lib/core/ice/ice.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 

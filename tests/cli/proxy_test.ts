@@ -11,7 +11,7 @@ import {
   servedProtocol,
   trailersFrame,
 } from "../../lib/cli/proxy/wire.ts";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, dialDirect, DialOptions } from "../../mod.ts";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";

@@ -3,7 +3,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Any, anyPack, AnySchema } from "@bufbuild/protobuf/wkt";
 import { type Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { type Header, HeaderSchema, type WireError, WireErrorSchema } from "./protocol.ts";
 
 /** Metadata as pairs: a repeated name stays repeated. */

@@ -8,7 +8,7 @@ import { createFetchCarrier } from "../../lib/direct/fetch_carrier.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
 import type { Carrier } from "../../lib/rpc/carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
-import { RUNTIME } from "../../lib/runtime.ts";
+import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { dial } from "../../mod.ts";
 import { type ClientCompatRequest, Compression, HTTPVersion } from "./protocol.ts";
 

@@ -3,7 +3,7 @@
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { wait } from "../../lib/testing/wait.ts";
+import { wait } from "../../lib/runtime/wait.ts";
 import { appendTo, fromWireError, toHeaders } from "./convert.ts";
 import {
   BidiStreamRequestSchema,

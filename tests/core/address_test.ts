@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isLocalName, isPrivate, parseAddress } from "../../lib/core/address.ts";
+import { isLocalName, isPrivate, parseAddress } from "../../lib/core/net/address.ts";
 import { test } from "../harness.ts";
 
 const good: readonly [

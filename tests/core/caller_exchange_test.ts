@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { CallerExchange, type ExchangeInput } from "../../lib/core/caller_exchange.ts";
-import { encodeSessionDescription } from "../../lib/core/session_description.ts";
+import { CallerExchange, type ExchangeInput } from "../../lib/core/ice/caller_exchange.ts";
+import { encodeSessionDescription } from "../../lib/core/ice/session_description.ts";
 import { type CallResponse, CallResponseSchema } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { test } from "../harness.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CallerPresence, LOOK_MS } from "../../lib/core/caller_presence.ts";
+import { CallerPresence, LOOK_MS } from "../../lib/core/channel/caller_presence.ts";
 import { test } from "../harness.ts";
 
 test(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeCandidate, hiddenName, withAddress } from "../../lib/core/session_description.ts";
+import { describeCandidate, hiddenName, withAddress } from "../../lib/core/ice/session_description.ts";
 import { test } from "../harness.ts";
 
 test("describeCandidate() has type, transport and place, and leaves alone what it cannot read", () => {

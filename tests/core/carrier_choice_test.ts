@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { type CarrierQuestion, chooseCarrier, isPortRefusedByFetch } from "../../lib/core/carrier_choice.ts";
-import type { StreamKind } from "../../lib/core/stream_kind.ts";
+import {
+  type CarrierQuestion,
+  chooseCarrier,
+  isPortRefusedByFetch,
+} from "../../lib/core/grpc/carrier_choice.ts";
+import type { StreamKind } from "../../lib/core/grpc/stream_kind.ts";
 import { test } from "../harness.ts";
 
 const KINDS: readonly StreamKind[] = ["unary", "server_streaming", "client_streaming", "bidi_streaming"];

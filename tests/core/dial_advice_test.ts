@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
-import { dialAdvice, missingPermission, permissionAdvice, PHASE_WAITS } from "../../lib/core/dial_advice.ts";
-import { connectionReason } from "../../lib/core/connection_error.ts";
-import type { DialPhase } from "../../lib/core/timeline.ts";
+import {
+  dialAdvice,
+  missingPermission,
+  permissionAdvice,
+  PHASE_WAITS,
+} from "../../lib/core/dial/dial_advice.ts";
+import { connectionReason } from "../../lib/core/net/connection_error.ts";
+import type { DialPhase } from "../../lib/core/dial/timeline.ts";
 import { test } from "../harness.ts";
 
 const phases = Object.keys(PHASE_WAITS) as DialPhase[];

@@ -5,8 +5,8 @@
 
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientStreams } from "../../lib/core/client_streams.ts";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { ClientStreams } from "../../lib/core/channel/client_streams.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import {
   encodeHalfClose,
   encodeRequestHeaders,
@@ -15,8 +15,8 @@ import {
   encodeResponseHeaders,
   encodeResponsePacket,
   encodeTrailers,
-} from "../../lib/core/packet.ts";
-import { ServerStreams } from "../../lib/core/server_streams.ts";
+} from "../../lib/core/channel/packet.ts";
+import { ServerStreams } from "../../lib/core/channel/server_streams.ts";
 import { test } from "../harness.ts";
 import { fuzzSeed, mutate, randomFrom } from "../random.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, encodeBinaryHeader } from "@connectrpc/connect";
-import { endOf, formatTimeout, isContentType, parseTrailers } from "../../lib/core/grpc_status.ts";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { endOf, formatTimeout, isContentType, parseTrailers } from "../../lib/core/grpc/grpc_status.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
 import { test } from "../harness.ts";
 

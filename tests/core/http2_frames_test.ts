@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { goawayFilter } from "../../lib/core/http2_goaway.ts";
-import { Http2FrameFilter } from "../../lib/core/http2_frame_filter.ts";
-import { InitialWindow, SETTINGS as SETTINGS_TYPE } from "../../lib/core/http2_initial_window.ts";
+import { goawayFilter } from "../../lib/core/http2/goaway.ts";
+import { Http2FrameFilter } from "../../lib/core/http2/frame_filter.ts";
+import { InitialWindow, SETTINGS as SETTINGS_TYPE } from "../../lib/core/http2/initial_window.ts";
 import { test } from "../harness.ts";
 
 /** What a client sends before its first frame; a server begins with a frame. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
-import { chooseIceServers, type IceChoice, type IceEndpoint, parseIceUrl } from "../../lib/core/ice.ts";
+import { chooseIceServers, type IceChoice, type IceEndpoint, parseIceUrl } from "../../lib/core/ice/ice.ts";
 import { ICEServerSchema } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { test } from "../harness.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Liveness, LOOK_MS, type Sighting } from "../../lib/core/liveness.ts";
+import { Liveness, LOOK_MS, type Sighting } from "../../lib/core/channel/liveness.ts";
 import { test } from "../harness.ts";
 
 const quiet: Sighting = { calls: 1, sent: 0, waiting: 0 };

@@ -8,7 +8,7 @@ import {
   type LookupStep,
   MdnsLookup,
   questionsFor,
-} from "../../lib/core/mdns_records.ts";
+} from "../../lib/core/net/mdns_records.ts";
 import { test } from "../harness.ts";
 
 const SERVICE = "_rpc._tcp.local";

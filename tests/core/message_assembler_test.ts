@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
-import { MessageAssembler } from "../../lib/core/message_assembler.ts";
+import { MessageAssembler } from "../../lib/core/channel/message_assembler.ts";
 import { test } from "../harness.ts";
 import { randomFrom } from "../random.ts";
 

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import fc from "fast-check";
-import { DialOptionsError } from "../../lib/errors.ts";
-import type { DialOptions } from "../../lib/options.ts";
-import { type ResolvedDialOptions, resolveDial, resolveDialOptions } from "../../lib/resolve_options.ts";
+import { DialOptionsError } from "../../lib/options/options_error.ts";
+import type { DialOptions } from "../../lib/options/options.ts";
+import {
+  type ResolvedDialOptions,
+  resolveDial,
+  resolveDialOptions,
+} from "../../lib/options/resolve_options.ts";
 import { test } from "../harness.ts";
 
 const NAMES = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { DialOptionsError } from "../../lib/errors.ts";
-import { DialOptions } from "../../lib/options.ts";
-import { resolveDial, resolveDialOptions } from "../../lib/resolve_options.ts";
+import { DialOptionsError } from "../../lib/options/options_error.ts";
+import { DialOptions } from "../../lib/options/options.ts";
+import { resolveDial, resolveDialOptions } from "../../lib/options/resolve_options.ts";
 import { test } from "../harness.ts";
 
 const id = "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c";

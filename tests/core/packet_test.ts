@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import {
   decodeRequest,
   decodeResponse,
@@ -12,8 +12,11 @@ import {
   encodeResponseHeaders,
   encodeResponsePacket,
   encodeTrailers,
-} from "../../lib/core/packet.ts";
-import { decodeSessionDescription, encodeSessionDescription } from "../../lib/core/session_description.ts";
+} from "../../lib/core/channel/packet.ts";
+import {
+  decodeSessionDescription,
+  encodeSessionDescription,
+} from "../../lib/core/ice/session_description.ts";
 import {
   type Request,
   RequestSchema,

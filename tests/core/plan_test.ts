@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Address, parseAddress } from "../../lib/core/address.ts";
-import { localNameOf, planDial, planLocalDial, type PlanOptions, urlOf } from "../../lib/core/plan.ts";
+import { type Address, parseAddress } from "../../lib/core/net/address.ts";
+import { localNameOf, planDial, planLocalDial, type PlanOptions, urlOf } from "../../lib/core/dial/plan.ts";
 import { test } from "../harness.ts";
 
 const defaults: PlanOptions = {

@@ -6,7 +6,7 @@ import {
   type FileDescriptorProto,
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
-import { assembleServices, missingImports } from "../../lib/core/reflected_services.ts";
+import { assembleServices, missingImports } from "../../lib/core/grpc/reflected_services.ts";
 import { test } from "../harness.ts";
 
 const { OPTIONAL } = FieldDescriptorProto_Label;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { Metadata } from "../../lib/core/metadata.ts";
-import { ClientStreams } from "../../lib/core/client_streams.ts";
-import { decodeRequest } from "../../lib/core/packet.ts";
-import { MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, SendWindow } from "../../lib/core/send_window.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
+import { ClientStreams } from "../../lib/core/channel/client_streams.ts";
+import { decodeRequest } from "../../lib/core/channel/packet.ts";
+import { MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, SendWindow } from "../../lib/core/channel/send_window.ts";
 import { test } from "../harness.ts";
 
 const ENGINE_BYTES = 262_144;

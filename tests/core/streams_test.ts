@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientStreams, type StreamListener } from "../../lib/core/client_streams.ts";
+import { ClientStreams, type StreamListener } from "../../lib/core/channel/client_streams.ts";
 import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import {
   decodeRequest,
   encodeResponseHeaders,
   encodeResponsePacket,
   encodeTrailers,
-} from "../../lib/core/packet.ts";
-import { type IncomingListener, ServerStreams } from "../../lib/core/server_streams.ts";
+} from "../../lib/core/channel/packet.ts";
+import { type IncomingListener, ServerStreams } from "../../lib/core/channel/server_streams.ts";
 import { test } from "../harness.ts";
 
 interface Heard {

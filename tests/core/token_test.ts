@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tokenLife } from "../../lib/core/token.ts";
+import { tokenLife } from "../../lib/core/grpc/token.ts";
 import { test } from "../harness.ts";
 
 /** 2026-01-01, in milliseconds. */

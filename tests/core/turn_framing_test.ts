@@ -5,7 +5,7 @@ import {
   toStream,
   TurnFramingError,
   TurnStreamReader,
-} from "../../lib/core/turn_framing.ts";
+} from "../../lib/core/ice/turn_framing.ts";
 import { test } from "../harness.ts";
 
 function bytes(hex: string): Uint8Array {

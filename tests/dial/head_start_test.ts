@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { withHeadStart } from "../../lib/head_start.ts";
+import { withHeadStart } from "../../lib/dial/head_start.ts";
 import { test } from "../harness.ts";
 
 /** Both ways, in the hands of the test. */

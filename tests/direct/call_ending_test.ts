@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { deadlineOf, ending, lossOf } from "../../lib/direct/call_ending.ts";
 import type { CallEnd } from "../../lib/rpc/carrier.ts";
 import { test } from "../harness.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { COMPRESSED } from "../../lib/core/envelope.ts";
+import { COMPRESSED } from "../../lib/core/grpc/envelope.ts";
 import { compressorOf, contentOf, frameOf, loadGzip } from "../../lib/direct/compressor.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dialDirect } from "../../mod.ts";

@@ -4,7 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
 import { createFetchCarrier } from "../../lib/direct/fetch_carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
-import { RUNTIME } from "../../lib/runtime.ts";
+import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { makeCertificates } from "../certificates.ts";

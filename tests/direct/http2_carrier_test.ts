@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { goawayFilter } from "../../lib/core/http2_goaway.ts";
+import { goawayFilter } from "../../lib/core/http2/goaway.ts";
 import { filteredSocket } from "../../lib/direct/filtered_socket.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
-import { RUNTIME } from "../../lib/runtime.ts";
+import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, ProbeService, startMachine } from "../../lib/testing/mod.ts";
-import { API_VERSION, VERSION } from "../../lib/version.ts";
+import { API_VERSION, VERSION } from "../../lib/runtime/version.ts";
 import {
   AuthenticatedChannel,
   AuthenticationError,

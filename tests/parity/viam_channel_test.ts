@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { channelStats } from "../../lib/channel_stats.ts";
-import { TrafficCounts } from "../../lib/core/traffic_counts.ts";
+import { channelStats } from "../../lib/channel/channel_stats.ts";
+import { TrafficCounts } from "../../lib/core/grpc/traffic_counts.ts";
 import { inspect } from "node:util";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";

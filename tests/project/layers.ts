@@ -1,103 +1,58 @@
-/** Which file may import which. */
+/** Which folder may import which, as the table of ARCHITECTURE.md says. */
 
 /** Files with what each imports: paths from the root, or package names. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
-// Top down: a layer may import those below it. Within one line, only what SIDEWAYS allows.
-const LAYERS: readonly (readonly string[])[] = [
-  ["mod", "cli"],
-  ["dial"],
-  ["channel", "reconnect", "auth"],
-  ["direct", "webrtc", "rpc", "reflection"],
-  ["words"],
-  ["core"],
-  ["proto"],
-];
-
-// The carriers implement the seam in `rpc`, which knows none of them.
-const SIDEWAYS: ReadonlySet<string> = new Set([
-  "channel → reconnect",
-  "direct → rpc",
-  "webrtc → rpc",
-]);
-
-// `testing` stands beside `channel`: it may use the wires and everything below, and only users import it. A machine
-// that takes callers from another signaling server has to authenticate there, as a client does.
-const TESTING_MAY_IMPORT: ReadonlySet<string> = new Set(
-  ["auth", "direct", "webrtc", "rpc", "words", "core", "proto"],
-);
-
-const FILES: Record<string, readonly string[]> = {
-  mod: ["mod.ts"],
-  dial: [
-    "dial",
-    "hedge",
-    "head_start",
-    "local_link",
-    "direct_link",
-    "webrtc_link",
-    "dial_failure",
-    "telemetry",
-    "watch_dial",
-    "timeline_recorder",
-  ].map(inLibrary),
-  channel: ["channel", "event_queue"].map(inLibrary),
-  reconnect: ["lib/reconnect.ts"],
-  auth: ["lib/auth.ts"],
-  // What users write and read, and the facts that every layer above `core` shares.
-  words: [
-    ...[
-      "channel_stats",
-      "credentials",
-      "deadline",
-      "errors",
-      "events",
-      "logger",
-      "options",
-      "resolve_options",
-    ],
-    ...["pause", "permission", "runtime", "version"],
-  ].map(inLibrary),
-};
-
-function inLibrary(name: string): string {
-  return `lib/${name}.ts`;
+/** A folder, the one line that says what it holds, and the folders that it may import. */
+export interface Layer {
+  readonly folder: string;
+  readonly purpose: string;
+  readonly imports: readonly string[];
 }
 
-/** The layer of a file; undefined for one that has none. */
-export function layerOf(path: string): string | undefined {
-  if (path.startsWith("proto/gen/")) return "proto";
-  const folder = /^lib\/(core|rpc|direct|webrtc|reflection|testing|cli)\//.exec(path)?.[1];
-  return folder ?? Object.keys(FILES).find((layer) => FILES[layer]?.includes(path));
+const ROW = /^\| `([^`]+)`\s*\| ([^|]+?)\s*\| ([^|]*?)\s*\|$/;
+
+/** Reads the rows of the table: `| folder | purpose | imports |`. */
+export function readLayers(markdown: string): Layer[] {
+  const rows = markdown.split("\n").map((line) => ROW.exec(line)).filter((match) => match !== null)
+    .map((match) => ({ folder: match[1]!, purpose: match[2]!, imports: match[3]! }))
+    .filter(({ folder }) => folder === "mod.ts" || folder === "proto" || folder.startsWith("lib"));
+  return rows.map(({ folder, purpose, imports }) => ({
+    folder,
+    purpose,
+    imports: [...imports.matchAll(/`([^`]+)`/g)].map(([, name]) => name!),
+  }));
 }
 
-/** Every import that goes up, or sideways where it may not, and every file without a layer. */
-export function brokenArrows(graph: ImportGraph): string[] {
+/** The folder of the table that holds a file: the longest that fits. */
+export function folderOf(path: string, layers: readonly Layer[]): string | undefined {
+  return layers.map(({ folder }) => folder)
+    .filter((folder) => path === folder || path.startsWith(`${folder}/`))
+    .toSorted((one, other) => other.length - one.length)[0];
+}
+
+/** Every import that the table does not allow, and every file in no folder of it. */
+export function brokenArrows(graph: ImportGraph, layers: readonly Layer[]): string[] {
   const broken: string[] = [];
   for (const [path, imports] of graph) {
-    const from = layerOf(path);
+    const from = layers.find(({ folder }) => folder === folderOf(path, layers));
     if (from === undefined) {
-      broken.push(`${path} has no layer: name it in tests/project/layers.ts`);
+      broken.push(`${path} is in no folder of the table in ARCHITECTURE.md`);
       continue;
     }
     for (const target of imports) {
-      if (!/^(lib|proto|mod\.ts)/.test(target)) continue;
-      const to = layerOf(target);
-      if (to !== undefined && !allowed(from, to)) {
-        broken.push(`${path} → ${target}: ${from} may not import ${to}`);
-      }
+      const to = folderOf(target, layers);
+      if (to === undefined || to === from.folder || isAllowed(from, to)) continue;
+      broken.push(`${path} → ${target}: ${from.folder} may not import ${to}`);
     }
   }
   return broken;
 }
 
-function allowed(from: string, to: string): boolean {
-  if (from === to) return true;
-  if (from === "testing") return TESTING_MAY_IMPORT.has(to);
-  if (to === "testing") return from === "cli"; // which serves a machine
-  const above = LAYERS.findIndex((layer) => layer.includes(from));
-  const below = LAYERS.findIndex((layer) => layer.includes(to));
-  return above < below || (above === below && SIDEWAYS.has(`${from} → ${to}`));
+/** `lib/core` stands for all of its subfolders, but not among them. */
+function isAllowed({ folder, imports }: Layer, to: string): boolean {
+  if (imports.includes(to)) return true;
+  return to.startsWith("lib/core/") && !folder.startsWith("lib/core/") && imports.includes("lib/core");
 }
 
 /** One cycle of imports, as the files on it, or undefined when there is none. Type imports count. */

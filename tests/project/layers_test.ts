@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "../harness.ts";
-import { brokenArrows, findCycle, type ImportGraph } from "./layers.ts";
+import { brokenArrows, findCycle, type ImportGraph, type Layer, readLayers } from "./layers.ts";
 import { codeAlone, importsOf, loadedWith, readSource, resolveImport, sourceFiles } from "./source.ts";
 
 /** What the sans-I/O core may not touch: whatever differs from one run to the next. */
@@ -67,25 +67,39 @@ test("codeAlone() keeps code and drops comments and text", () => {
   ]);
 }, { pure: true });
 
-test("brokenArrows() reports imports that go up or sideways", () => {
+const LAYERS: readonly Layer[] = [
+  { folder: "mod.ts", purpose: "names", imports: ["lib/dial"] },
+  { folder: "lib/dial", purpose: "dials", imports: ["lib/rpc", "lib/core"] },
+  { folder: "lib/rpc", purpose: "calls", imports: ["lib/core"] },
+  { folder: "lib/core", purpose: "limits", imports: [] },
+  { folder: "lib/core/grpc", purpose: "status", imports: ["lib/core", "proto"] },
+  { folder: "lib/core/net", purpose: "addresses", imports: [] },
+  { folder: "proto", purpose: "messages", imports: [] },
+];
+
+test("readLayers() reads the rows that name a folder", () => {
+  const text =
+    "| folder | holds | may import |\n| --- | --- | --- |\n| `lib/dial` | dials | `lib/rpc`, `lib/core` |\n| `other` | x | |";
+  assert.deepEqual(readLayers(text), [LAYERS[1]]);
+}, { pure: true });
+
+test("brokenArrows() reports imports that the table does not allow", () => {
   const cases: [from: string, to: string, allowed: boolean][] = [
-    ["mod.ts", "lib/dial.ts", true],
-    ["lib/dial.ts", "mod.ts", false],
-    ["lib/dial.ts", "lib/core/plan.ts", true],
-    ["lib/core/plan.ts", "lib/errors.ts", false],
-    ["lib/core/plan.ts", "proto/gen/a_pb.ts", true],
-    ["lib/rpc/transport.ts", "lib/direct/fetch_carrier.ts", false],
-    ["lib/rpc/transport.ts", "lib/webrtc/channel_carrier.ts", false],
-    ["lib/webrtc/channel_carrier.ts", "lib/rpc/carrier.ts", true],
-    ["lib/webrtc/channel_carrier.ts", "lib/direct/fetch_carrier.ts", false],
-    ["lib/auth.ts", "lib/channel.ts", false],
-    ["lib/testing/machine.ts", "lib/webrtc/peer.ts", true],
-    ["lib/testing/machine.ts", "lib/dial.ts", false],
-    ["mod.ts", "lib/testing/mod.ts", false],
-    ["lib/surprise.ts", "lib/core/plan.ts", false],
+    ["mod.ts", "lib/dial/dial.ts", true],
+    ["lib/dial/dial.ts", "mod.ts", false],
+    ["lib/dial/dial.ts", "lib/dial/hedge.ts", true],
+    ["lib/dial/dial.ts", "lib/core/net/address.ts", true],
+    ["lib/dial/dial.ts", "proto/gen/a_pb.ts", false],
+    ["lib/rpc/transport.ts", "lib/dial/dial.ts", false],
+    ["lib/core/grpc/status.ts", "lib/core/limits.ts", true],
+    ["lib/core/grpc/status.ts", "lib/core/net/address.ts", false],
+    ["lib/core/grpc/status.ts", "proto/gen/a_pb.ts", true],
+    ["lib/core/net/address.ts", "lib/core/limits.ts", false],
+    ["lib/dial/dial.ts", "node:net", true],
+    ["lib/surprise.ts", "lib/core/limits.ts", false],
   ];
   for (const [from, to, allowed] of cases) {
-    assert.equal(brokenArrows(new Map([[from, [to]]])).length === 0, allowed, `${from} → ${to}`);
+    assert.equal(brokenArrows(new Map([[from, [to]]]), LAYERS).length === 0, allowed, `${from} → ${to}`);
   }
 }, { pure: true });
 
@@ -95,7 +109,17 @@ test("findCycle() finds a cycle and only a cycle", () => {
 }, { pure: true });
 
 test("imports follow the arrows of the layers", async () => {
-  assert.deepEqual(brokenArrows(await importGraph()), []);
+  const layers = readLayers(await readSource("ARCHITECTURE.md"));
+  assert.deepEqual(brokenArrows(await importGraph(), layers), []);
+});
+
+test("each folder of lib has a row in ARCHITECTURE.md, and lib at most four files of its own", async () => {
+  const folders = readLayers(await readSource("ARCHITECTURE.md")).map(({ folder }) => folder);
+  const files = await sourceFiles("lib");
+  const layers = new Set(files.map((path) => path.slice(0, path.lastIndexOf("/"))));
+  const parts = [...layers].filter((folder) => /^lib\/cli\/./.test(folder));
+  assert.deepEqual([...layers].filter((folder) => !folders.includes(folder)), parts);
+  assert.ok(files.filter((path) => /^lib\/[^/]+$/.test(path)).length <= 4);
 });
 
 test("imports form no cycle", async () => {
@@ -112,7 +136,7 @@ test("the library imports only its five packages and node:", async () => {
 
 test("node-datachannel and multicast-dns have one importer each, connect-node at most one", async () => {
   assert.deepEqual(await importers("node-datachannel"), ["lib/webrtc/peer.ts"]);
-  assert.deepEqual(await importers("multicast-dns"), ["lib/direct/mdns.ts"]);
+  assert.deepEqual(await importers("multicast-dns"), ["lib/mdns/mdns.ts"]);
   assert.ok((await importers("@connectrpc/connect-node")).length <= 1);
 });
 
@@ -128,7 +152,7 @@ test("mod.ts starts with protobuf and Connect alone: node:, the engine and mDNS 
       else foreign.add(specifier);
     }
   }
-  assert.ok(seen.has("lib/dial.ts") && !seen.has("lib/webrtc_link.ts"));
+  assert.ok(seen.has("lib/dial/dial.ts") && !seen.has("lib/dial/webrtc_link.ts"));
   assert.deepEqual([...foreign].toSorted(), [
     "@bufbuild/protobuf",
     "@bufbuild/protobuf/codegenv2",

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type MachineOptions, ProbeService, startMachine } from "../../lib/testing/mod.ts";
-import { assembleServices } from "../../lib/core/reflected_services.ts";
+import { assembleServices } from "../../lib/core/grpc/reflected_services.ts";
 import { dial, DialOptions, type ViamChannel } from "../../mod.ts";
 import {
   ExtensionRequestSchema,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Metadata } from "../../lib/core/metadata.ts";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import type { Call, CallEnd } from "../../lib/rpc/carrier.ts";
 import { ReceiveQueue } from "../../lib/rpc/receive_queue.ts";
 import { test } from "../harness.ts";

@@ -3,7 +3,7 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { toStream, TurnStreamReader } from "../../lib/core/turn_framing.ts";
+import { toStream, TurnStreamReader } from "../../lib/core/ice/turn_framing.ts";
 import { openTurnBridge } from "../../lib/webrtc/turn_bridge.ts";
 import { openTurnRelay, type TurnRelayEvent, type TurnUpstream } from "../../lib/webrtc/turn_relay.ts";
 import { makeCertificates } from "../certificates.ts";

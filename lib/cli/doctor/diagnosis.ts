@@ -1,4 +1,4 @@
-import type { ChannelPath } from "../../reconnect.ts";
+import type { ChannelPath } from "../../channel/reconnect.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Rung } from "./ladder.ts";
 

@@ -1,9 +1,9 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { ViamChannel } from "../../channel.ts";
-import type { Address } from "../../core/address.ts";
-import { joinHostPort } from "../../core/address.ts";
-import { chooseIceServers, type IceConfiguration } from "../../core/ice.ts";
+import type { ViamChannel } from "../../channel/channel.ts";
+import type { Address } from "../../core/net/address.ts";
+import { joinHostPort } from "../../core/net/address.ts";
+import { chooseIceServers, type IceConfiguration } from "../../core/ice/ice.ts";
 import {
   describeTarget,
   type DialPlan,
@@ -11,11 +11,11 @@ import {
   looksLocally,
   planDial,
   type Target,
-} from "../../core/plan.ts";
-import type { TimelineEntry } from "../../core/timeline.ts";
-import { dial } from "../../dial.ts";
-import { missingMdnsPermission } from "../../direct/mdns.ts";
-import { findOnLocalNetwork } from "../../direct/mdns_lookup.ts";
+} from "../../core/dial/plan.ts";
+import type { TimelineEntry } from "../../core/dial/timeline.ts";
+import { dial } from "../../dial/dial.ts";
+import { missingMdnsPermission } from "../../mdns/mdns.ts";
+import { findOnLocalNetwork } from "../../mdns/mdns_lookup.ts";
 import {
   authorize,
   type DialContext,
@@ -23,14 +23,14 @@ import {
   reachServer,
   tlsOfMachine,
   transportTo,
-} from "../../direct_link.ts";
+} from "../../dial/direct_link.ts";
 import { AuthenticationError, DialError, DialPermissionError, HostOfflineError } from "../../errors.ts";
 import { quietLogger } from "../../logger.ts";
-import type { DialOptions, TlsOptions } from "../../options.ts";
-import { type ResolvedDialOptions, resolveDial } from "../../resolve_options.ts";
+import type { DialOptions, TlsOptions } from "../../options/options.ts";
+import { type ResolvedDialOptions, resolveDial } from "../../options/resolve_options.ts";
 import { rawMethod } from "../../rpc/raw_method.ts";
 import type { Authorization } from "../../rpc/authorization.ts";
-import { createTimeline } from "../../timeline_recorder.ts";
+import { createTimeline } from "../../dial/timeline_recorder.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../../webrtc/signaling_client.ts";
 import { UsageError } from "../arguments.ts";
 import type { Run } from "../command.ts";

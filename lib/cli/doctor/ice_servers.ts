@@ -2,8 +2,8 @@ import { Buffer } from "node:buffer";
 import dgram from "node:dgram";
 import net from "node:net";
 import tls from "node:tls";
-import { joinHostPort } from "../../core/address.ts";
-import type { IceEndpoint } from "../../core/ice.ts";
+import { joinHostPort } from "../../core/net/address.ts";
+import type { IceEndpoint } from "../../core/ice/ice.ts";
 import type { TlsSettings } from "../../direct/endpoint.ts";
 import {
   ALLOCATE,
@@ -14,7 +14,7 @@ import {
   type StunAnswer,
   type StunRequest,
 } from "./stun_message.ts";
-import { abortable } from "../../rpc/abortable.ts";
+import { abortable } from "../../runtime/abortable.ts";
 import type { Step } from "./ladder.ts";
 
 /** When a request is repeated over UDP, which may lose it, in milliseconds. */

@@ -1,4 +1,4 @@
-import { RUNTIME } from "../../runtime.ts";
+import { RUNTIME } from "../../runtime/runtime.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Step } from "./ladder.ts";
 

@@ -1,5 +1,5 @@
 import { createHash, createHmac } from "node:crypto";
-import { joinHostPort } from "../../core/address.ts";
+import { joinHostPort } from "../../core/net/address.ts";
 
 /*
  * STUN and TURN messages (RFC 8489, RFC 8656), as far as it takes to ask a server whether it is there and would

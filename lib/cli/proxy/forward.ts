@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { create, type DescMethodStreaming } from "@bufbuild/protobuf";
 import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/envelope.ts";
+import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/grpc/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { type Compressor, isOverLimit, loadGzip } from "../../direct/compressor.ts";
 import {

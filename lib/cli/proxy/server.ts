@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethodStreaming } from "@bufbuild/protobuf";
-import type { ViamChannel } from "../../channel.ts";
-import type { StreamKind } from "../../core/stream_kind.ts";
+import type { ViamChannel } from "../../channel/channel.ts";
+import type { StreamKind } from "../../core/grpc/stream_kind.ts";
 import { rawMethod } from "../../rpc/raw_method.ts";
-import { RUNTIME } from "../../runtime.ts";
-import { answerPreflight } from "../../testing/http_answers.ts";
-import type { HttpHandler } from "../../testing/http_handler.ts";
-import { listenOnOnePort, type OnePort } from "../../testing/one_port.ts";
+import { RUNTIME } from "../../runtime/runtime.ts";
+import { answerPreflight } from "../../server/http_answers.ts";
+import type { HttpHandler } from "../../server/http_handler.ts";
+import { listenOnOnePort, type OnePort } from "../../server/one_port.ts";
 import { forwardCall, type ForwardedEnd } from "./forward.ts";
 import { mayCall, servedProtocol } from "./wire.ts";
 

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
-import { concatenate, TRAILERS } from "../../core/envelope.ts";
-import { headerValues } from "../../core/header_values.ts";
-import { Metadata } from "../../core/metadata.ts";
+import { concatenate, TRAILERS } from "../../core/grpc/envelope.ts";
+import { headerValues } from "../../core/grpc/header_values.ts";
+import { Metadata } from "../../core/grpc/metadata.ts";
 
 /*
  * gRPC and gRPC-Web as a server speaks them (grpc/doc/PROTOCOL-HTTP2.md, PROTOCOL-WEB.md).

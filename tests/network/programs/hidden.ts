@@ -3,13 +3,13 @@
  * it answers by multicast DNS (draft-ietf-mmusic-mdns-ice-candidates).
  */
 
-import { openMdns } from "../../../lib/direct/mdns.ts";
+import { openMdns } from "../../../lib/mdns/mdns.ts";
 import { MAX_MESSAGE_BYTES } from "../../../lib/core/limits.ts";
 import { createAnswerer } from "../../../lib/testing/answerer.ts";
 import { createChannelServer } from "../../../lib/testing/channel_server.ts";
 import { startCloudAnswerer } from "../../../lib/testing/cloud_answerer.ts";
 import { probeRoutes } from "../../../lib/testing/probe_service.ts";
-import { recordRoutes } from "../../../lib/testing/routes.ts";
+import { recordRoutes } from "../../../lib/server/routes.ts";
 import { createWitness } from "../../../lib/testing/witness.ts";
 import { answerCommands, startedWith } from "./answer.ts";
 

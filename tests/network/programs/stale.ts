@@ -1,7 +1,7 @@
 /** Answers for a machine that is gone: with an address that nobody has. */
 
-import { advertisedRecords, answersTo } from "../../../lib/core/mdns_records.ts";
-import { openMdns } from "../../../lib/direct/mdns.ts";
+import { advertisedRecords, answersTo } from "../../../lib/core/net/mdns_records.ts";
+import { openMdns } from "../../../lib/mdns/mdns.ts";
 import { answerCommands, startedWith } from "./answer.ts";
 
 const records = advertisedRecords(startedWith());

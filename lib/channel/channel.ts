@@ -1,0 +1,526 @@
+import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
+import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type { ChannelStats } from "./channel_stats.ts";
+import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
+import { formatTimeline, type TimelineEntry } from "../core/dial/timeline.ts";
+import { createEventQueue } from "./event_queue.ts";
+import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "../events.ts";
+import { callQuietly } from "../logger.ts";
+import type { ChannelPath, ChannelState } from "./reconnect.ts";
+import { abortable } from "../runtime/abortable.ts";
+
+/** What a channel stands on. */
+export interface ChannelCore {
+  /** Carries calls, whatever the state of the connection. */
+  readonly transport: Transport;
+  /** "webrtc" or "direct". */
+  readonly kind: ChannelKind;
+  /** What happened during the dial. */
+  readonly timeline: readonly TimelineEntry[];
+  /** Whether calls go through now. */
+  state(): ChannelState;
+  /** The way that calls take now. */
+  path(): ChannelPath;
+  /** What the channel has carried. */
+  stats(): ChannelStats;
+  /** Resolves when closed; with an error, when not by `close()`. */
+  readonly closed: Promise<Error | undefined>;
+  /** Reports events from now on; returns a function that stops it. */
+  listen(listener: (event: DialEvent) => void): () => void;
+  /** Ends every call and frees what the channel holds. Idempotent. */
+  close(): Promise<void>;
+  /** Told that nothing refers to the channel any more though it was not closed, and how closing it now goes. */
+  readonly onAbandoned?: (closing: Promise<void>) => void;
+}
+
+/** What is left of a channel that was collected. Nothing in it may refer to the channel. */
+interface Leftovers {
+  /**
+   * Undefined once the channel is closed. The errors that it then holds know on which objects the functions on
+   * their stacks were called: the channel's own, for instance.
+   */
+  core: ChannelCore | undefined;
+  /** What else is to be freed. */
+  readonly releases: (() => Promise<void>)[];
+}
+
+/*
+ * The net below `close()`: native connections outlive whoever made them, so the ones of a channel that nobody can
+ * reach any more are closed. A channel is reached by its handles, by clients, by calls and streams under way, and by
+ * whoever listens to its events or waits for `closed`: none of these ever lose it. When the engine collects, and
+ * whether it does, is its own affair; the registry keeps no process alive.
+ */
+const abandoned = new FinalizationRegistry<Leftovers>(({ core, releases }) => {
+  const closing = inTurn([async () => await core?.close(), ...releases]);
+  closing.catch(() => {});
+  core?.onAbandoned?.(closing);
+});
+
+const leftovers = new WeakMap<AuthenticatedChannel, Leftovers>();
+
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+type Inspect = (value: unknown, options?: unknown) => string;
+
+/** Deno's `EventTarget` has an inspection that goes before that, and shows nothing. */
+const DENO_INSPECT = Symbol.for("Deno.privateCustomInspect");
+
+/** What a handle shows of itself: how it stands and came about, nothing that could hold a secret. */
+function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, inspect: Inspect): string {
+  const { kind, state, path } = channel;
+  const timeline = formatTimeline(channel.timeline).split("\n");
+  return `${name} ${inspect({ kind, state, path, timeline })}`;
+}
+
+/**
+ * A connection to a machine, with authentication applied: a Connect `Transport`, which any generated service works
+ * on. It stays the same object when the connection under it is replaced.
+ *
+ * Made by {@link dial} and {@link dialDirect}.
+ *
+ * Source: Python's `viam.rpc.dial.AuthenticatedChannel`; calls go as Connect's `Transport` has them.
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dialDirect } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using machine = await startMachine({ auth: "none" });
+ * await using channel = await dialDirect(machine.address, { insecure: true });
+ * const { message } = await createClient(EchoService, channel).echo({ message: "hello" });
+ * ```
+ */
+export class AuthenticatedChannel implements Transport, AsyncDisposable {
+  readonly #core: ChannelCore;
+  #reflection: Promise<ReflectedServices> | undefined;
+  /** Calls and waits that are under way. Each of them has the channel, so that it is not collected. */
+  #uses = 0;
+  #closed: Promise<Error | undefined> | undefined;
+  readonly #listeners = new Set<(event: DialEvent) => void>();
+  #stopListening = () => {};
+
+  static {
+    Object.defineProperty(this.prototype, INSPECT, {
+      value(this: AuthenticatedChannel, _depth: number, _options: object, inspect: Inspect) {
+        return inspection("AuthenticatedChannel", this, inspect);
+      },
+    });
+  }
+
+  /**
+   * Made by `dial` and `dialDirect`.
+   *
+   * @param core What the channel stands on.
+   */
+  constructor(core: ChannelCore) {
+    this.#core = core;
+    const left: Leftovers = { core, releases: [] };
+    leftovers.set(this, left);
+    abandoned.register(this, left);
+    void core.closed.then(() => left.core = undefined);
+  }
+
+  /** "webrtc" or "direct". */
+  get kind(): ChannelKind {
+    return this.#core.kind;
+  }
+
+  /** Whether calls go through now, wait for a reconnect, or fail. */
+  get state(): ChannelState {
+    return this.#core.state();
+  }
+
+  /** The way that calls take now. */
+  get path(): ChannelPath {
+    return this.#core.path();
+  }
+
+  /**
+   * Counts what the channel has carried since it was dialed, and looks at its connection as it is now. Cheap: nothing is
+   * asked of the machine.
+   *
+   * @example
+   * ```ts
+   * import { createClient } from "@connectrpc/connect";
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * await using channel = await dialDirect(machine.address, { insecure: true });
+   * await createClient(EchoService, channel).echo({ message: "hello" });
+   * console.log(channel.getStats().calls); // { started: 1, succeeded: 1, failed: 0, open: 0 }
+   * ```
+   */
+  getStats(): ChannelStats {
+    return this.#core.stats();
+  }
+
+  /** What happened during the dial, in milliseconds from its start. */
+  get timeline(): readonly TimelineEntry[] {
+    return this.#core.timeline;
+  }
+
+  /** Resolves when the channel is closed; with an error, when it was lost for good. */
+  get closed(): Promise<Error | undefined> {
+    return this.#closed ??= this.#use(this.#core.closed);
+  }
+
+  /** Makes a unary call. Errors are `ConnectError`s; a lost connection is `Unavailable`. */
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+    contextValues?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> {
+    return this.#use(
+      this.#core.transport.unary(method, signal, timeoutMs, header, input, contextValues),
+    );
+  }
+
+  /**
+   * Makes a streaming call of any kind. A reader that leaves its loop over the messages ends the call. Through
+   * `createClient`, which keeps that from transports, pass a `signal` instead.
+   */
+  async stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+    contextValues?: ContextValues,
+  ): Promise<StreamResponse<I, O>> {
+    const response = await this.#use(
+      this.#core.transport.stream(method, signal, timeoutMs, header, input, contextValues),
+    );
+    return { ...response, message: heldBy(this, response.message) };
+  }
+
+  /**
+   * The services of the machine, by gRPC server reflection: descriptors for `createClient`, where there is no
+   * generated code. Asked once a channel, and kept; calls beside each other share the question.
+   *
+   * @param options `signal` gives the waiting up, with its reason.
+   * @throws {ConnectError} `Unimplemented` when the machine has no reflection; any other as of a call
+   *
+   * @example
+   * ```ts
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * await using channel = await dialDirect(machine.address, { insecure: true });
+   * for (const { typeName } of (await channel.reflect()).services) console.log(typeName);
+   * ```
+   */
+  async reflect(options: { readonly signal?: AbortSignal } = {}): Promise<ReflectedServices> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    // Loaded here: most programs have generated code.
+    const asking = this.#reflection ??= import("../reflection/reflect.ts").then(
+      ({ reflectServices }) => reflectServices(this),
+    );
+    asking.catch(() => {
+      if (this.#reflection === asking) this.#reflection = undefined;
+    });
+    return await (signal === undefined ? asking : abortable(asking, signal));
+  }
+
+  /** Reports what happens to the channel from now on; returns a function that stops it. */
+  listen(listener: (event: DialEvent) => void): () => void {
+    if (this.#listeners.size === 0) {
+      this.#stopListening = this.#core.listen((event) => {
+        // Who begins to listen now is told of the next one.
+        for (const each of [...this.#listeners]) {
+          if (this.#listeners.has(each)) callQuietly(() => each(event));
+        }
+      });
+    }
+    const own = (event: DialEvent) => listener(event);
+    this.#listeners.add(own);
+    return () => {
+      if (this.#listeners.delete(own) && this.#listeners.size === 0) this.#stopListening();
+    };
+  }
+
+  /**
+   * What happens to the channel from now on, one event after the other. The loop ends after `closed`; until then, or
+   * until it is left, the channel is in use.
+   *
+   * @example
+   * ```ts
+   * import { dialDirect } from "@viam-dial/dial";
+   * import { startMachine } from "@viam-dial/dial/testing";
+   *
+   * await using machine = await startMachine({ auth: "none" });
+   * const channel = await dialDirect(machine.address, { insecure: true });
+   * const events = channel.events();
+   * await channel.close();
+   * for await (const event of events) console.log(event.type);
+   * ```
+   */
+  events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
+    let stop = () => {};
+    const queue = createEventQueue<ChannelEvent>(() => stop());
+    if (this.state === "closed") {
+      void queue.return?.();
+    } else {
+      stop = this.listen((event) => {
+        if (event.type === "progress") return;
+        queue.push(event);
+        if (event.type === "closed") queue.end();
+      });
+    }
+    return queue;
+  }
+
+  /** Closes the channel: calls in flight fail with `Unavailable`, sockets and timers are freed. Idempotent. */
+  close(): Promise<void> {
+    return this.#core.close();
+  }
+
+  #use<T>(result: Promise<T>): Promise<T> {
+    this.#uses++;
+    result.then(this.#unuse, this.#unuse);
+    return result;
+  }
+
+  readonly #unuse = () => {
+    this.#uses--;
+  };
+
+  /** Closes the channel at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * What {@link dial} returns: a channel, and the release of what it holds. It is a `Transport` itself.
+ *
+ * Source: Python's `viam.rpc.dial.ViamChannel`.
+ *
+ * @example
+ * ```ts
+ * import { createClient } from "@connectrpc/connect";
+ * import { dial, DialOptions } from "@viam-dial/dial";
+ * import { EchoService, startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine();
+ * await using machine = await dial(robot.address, {
+ *   ...DialOptions.withApiKey(robot.apiKey, robot.apiKeyId),
+ *   insecure: true,
+ * });
+ * const { message } = await createClient(EchoService, machine.channel).echo({ message: "hello" });
+ * ```
+ */
+export class ViamChannel extends EventTarget implements Transport, AsyncDisposable {
+  /** The usable channel; the same object whatever happens to the connection. */
+  readonly channel: AuthenticatedChannel;
+  /** Frees what the channel holds. It runs exactly once, by `close()` as a rule. */
+  readonly release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+  #listening = false;
+
+  static {
+    Object.defineProperty(this.prototype, INSPECT, {
+      value(this: ViamChannel, _depth: number, _options: object, inspect: Inspect) {
+        return inspection("ViamChannel", this, inspect);
+      },
+    });
+    Object.defineProperty(this.prototype, DENO_INSPECT, {
+      value(this: ViamChannel, inspect: Inspect) {
+        return inspection("ViamChannel", this, inspect);
+      },
+    });
+  }
+
+  /**
+   * Made by `dial`; of your own channel, with what goes with it.
+   *
+   * @param channel The usable channel.
+   * @param release Run exactly once, after the channel is closed, even if that fails.
+   */
+  constructor(channel: AuthenticatedChannel, release: () => void | Promise<void> = () => {}) {
+    super();
+    this.channel = channel;
+    this.release = once(release);
+    leftovers.get(channel)?.releases.push(this.release);
+  }
+
+  /** Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. */
+  override addEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events of any other name. */
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events. */
+  override addEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    if (!this.#listening) {
+      this.#listening = true;
+      this.channel.listen((event) => {
+        if (event.type !== "progress") this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
+      });
+    }
+    super.addEventListener(type, listener, options);
+  }
+
+  /** Stops listening to events of the channel. */
+  override removeEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events of any other name. */
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events. */
+  override removeEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, listener, options);
+  }
+
+  /** What happens to the channel from now on, as {@link AuthenticatedChannel.events} has it. */
+  events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
+    return this.channel.events();
+  }
+
+  /** "webrtc" or "direct". */
+  get kind(): ChannelKind {
+    return this.channel.kind;
+  }
+
+  /** Whether calls go through now, wait for a reconnect, or fail. */
+  get state(): ChannelState {
+    return this.channel.state;
+  }
+
+  /** The way that calls take now. */
+  get path(): ChannelPath {
+    return this.channel.path;
+  }
+
+  /** Counts what the channel has carried since it was dialed, and looks at its connection as it is now. */
+  getStats(): ChannelStats {
+    return this.channel.getStats();
+  }
+
+  /** What happened during the dial, in milliseconds from its start. */
+  get timeline(): readonly TimelineEntry[] {
+    return this.channel.timeline;
+  }
+
+  /** Resolves when the channel is closed; with an error, when it was lost for good. */
+  get closed(): Promise<Error | undefined> {
+    return this.channel.closed;
+  }
+
+  /** Makes a unary call on the channel. */
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: MessageInitShape<I>,
+    contextValues?: ContextValues,
+  ): Promise<UnaryResponse<I, O>> {
+    return this.channel.unary(method, signal, timeoutMs, header, input, contextValues);
+  }
+
+  /** Makes a streaming call on the channel. */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+    header: HeadersInit | undefined,
+    input: AsyncIterable<MessageInitShape<I>>,
+    contextValues?: ContextValues,
+  ): Promise<StreamResponse<I, O>> {
+    return this.channel.stream(method, signal, timeoutMs, header, input, contextValues);
+  }
+
+  /** The services of the machine, as {@link AuthenticatedChannel.reflect} has them. */
+  reflect(options?: { readonly signal?: AbortSignal }): Promise<ReflectedServices> {
+    return this.channel.reflect(options);
+  }
+
+  /**
+   * Closes the channel, then releases what it held, also if closing fails. Idempotent: every call returns the same
+   * promise.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= inTurn([() => this.channel.close(), this.release]);
+  }
+
+  /** Closes the channel at the end of an `await using` block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Takes every step, whatever becomes of those before it. */
+async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 1) throw new AggregateError(failures, "neither closing nor releasing went well");
+  if (failures.length === 1) throw failures[0];
+}
+
+/** Runs it at the first call; every other call waits for that. */
+function once(run: () => void | Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => running ??= (async () => await run())();
+}
+
+/** The messages of a stream; whoever reads them has the channel, too. */
+function heldBy<T>(channel: AuthenticatedChannel, messages: AsyncIterable<T>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      return new HeldIterator(channel, messages[Symbol.asyncIterator]());
+    },
+  };
+}
+
+class HeldIterator<T> implements AsyncIterator<T> {
+  readonly channel: AuthenticatedChannel;
+  readonly #iterator: AsyncIterator<T>;
+
+  constructor(channel: AuthenticatedChannel, iterator: AsyncIterator<T>) {
+    this.channel = channel;
+    this.#iterator = iterator;
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    return this.#iterator.next();
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    return this.#iterator.return?.() ?? Promise.resolve({ done: true, value: undefined });
+  }
+}

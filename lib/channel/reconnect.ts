@@ -1,0 +1,204 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { backoffMs } from "../core/dial/backoff.ts";
+import type { WireStats } from "./channel_stats.ts";
+import type { ChannelKind, DialEvent } from "../events.ts";
+import { wait } from "../runtime/wait.ts";
+import type { Authorization } from "../rpc/authorization.ts";
+import type { Carrier } from "../rpc/carrier.ts";
+
+/** An established way to a machine. */
+export interface Link {
+  readonly kind: ChannelKind;
+  readonly carrier: Carrier;
+  /** Who its calls are made as; undefined when they need no token. */
+  readonly authorization: Authorization | undefined;
+  /** What interceptors see in front of a method's path. */
+  readonly baseUrl: string;
+  /** Resolves with what ended it. A direct link never ends by itself: a lost session is replaced by the next call. */
+  readonly lost: Promise<Error>;
+  /** Describes the way now. */
+  readonly path: () => ChannelPath;
+  /** What the engine knows of the connection; undefined when there is none. */
+  readonly wire?: () => WireStats;
+  /** Frees what it holds; idempotent. */
+  close(): Promise<void>;
+}
+
+/** The way that a channel's calls take. */
+export interface ChannelPath {
+  /**
+   * "direct", or how the two ends of a WebRTC connection found each other: the farther of the two ways, "host"
+   * being the nearest and "relay" the farthest.
+   */
+  readonly kind: "direct" | "host" | "server-reflexive" | "peer-reflexive" | "relay";
+  /** "grpc" or "grpc-web" with the HTTP version, or "webrtc". */
+  readonly protocol: string;
+  /** `host:port`, where known. */
+  readonly local: string | undefined;
+  /** `host:port`, where known. */
+  readonly remote: string | undefined;
+  /** Round-trip time in milliseconds, where the engine knows it. */
+  readonly roundTripMs: number | undefined;
+}
+
+/** Whether a channel can be used. */
+export type ChannelState = "connected" | "reconnecting" | "closed";
+
+/** What keeps a link. */
+export interface KeptLink {
+  readonly state: ChannelState;
+  readonly link: Link;
+  /** Links after the first one. */
+  readonly reconnects: number;
+  /** The carrier for a new call; a promise while there is none. */
+  carrier(): Carrier | Promise<Carrier>;
+  /** Resolves when closed: by `close()`, or with the error that no attempt could mend. */
+  readonly closed: Promise<Error | undefined>;
+  close(): Promise<void>;
+}
+
+/** How a link is kept. */
+export interface KeepOptions {
+  /** Attempts, an outage. */
+  readonly maxAttempts: number;
+  /** Bounds each attempt, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Makes a new link. */
+  readonly connect: (signal: AbortSignal) => Promise<Link>;
+  readonly onEvent: (event: DialEvent) => void;
+  /** The caller's signal: aborts attempts. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Keeps a link alive: when it is lost, calls in flight have failed with it, and new ones wait for the outcome of the
+ * attempts to get another. After the last attempt the link is closed with its error.
+ */
+export function keepLink(first: Link, options: KeepOptions): KeptLink {
+  let link = first;
+  let reconnects = 0;
+  let state: ChannelState = "connected";
+  let pending: Promise<Carrier> | undefined;
+  let closing: Promise<void> | undefined;
+  let failure: Error | undefined;
+  const stop = new AbortController();
+  const closed = Promise.withResolvers<Error | undefined>();
+
+  void watch(first);
+
+  async function watch(current: Link): Promise<void> {
+    const error = await current.lost;
+    if (state === "closed" || link !== current) return;
+    if (options.maxAttempts > 0) {
+      state = "reconnecting";
+      const outcome = Promise.withResolvers<Carrier>();
+      pending = outcome.promise;
+      pending.catch(() => {}); // there may be no call that waits
+      // Whoever is told may call at once, and waits like the others, or may close.
+      options.onEvent({ type: "disconnected", error });
+      if (stop.signal.aborted) outcome.reject(unavailable(failure));
+      else outcome.resolve(reconnect(current, error));
+    } else {
+      options.onEvent({ type: "disconnected", error });
+      end(error);
+    }
+  }
+
+  async function reconnect(before: Link, lost: Error): Promise<Carrier> {
+    before.close().catch(() => {}); // it is lost as it is
+    const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
+    let last = lost;
+    for (let attempt = 1; attempt <= options.maxAttempts && !given.aborted; attempt++) {
+      const delayMs = backoffMs(attempt, Math.random());
+      options.onEvent({ type: "reconnecting", attempt, delayMs });
+      const bound = new AbortController();
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      try {
+        await wait(delayMs, given);
+        if (options.timeoutMs !== Infinity) {
+          timer = setTimeout(
+            () =>
+              bound.abort(new DOMException(`not connected after ${options.timeoutMs} ms`, "TimeoutError")),
+            options.timeoutMs,
+          );
+        }
+        const next = await options.connect(AbortSignal.any([given, bound.signal]));
+        if (stop.signal.aborted) {
+          await next.close();
+          throw stop.signal.reason;
+        }
+        link = next;
+        reconnects++;
+        state = "connected";
+        pending = undefined;
+        options.onEvent({ type: "connected", kind: next.kind });
+        void watch(next);
+        return next.carrier;
+      } catch (error) {
+        if (stop.signal.aborted) throw stop.signal.reason;
+        last = errorOf(error);
+        options.onEvent({ type: "reconnectfailed", attempt, error: last });
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+    if (stop.signal.aborted) throw stop.signal.reason; // closed by whoever was told
+    if (given.aborted) last = errorOf(given.reason);
+    end(last);
+    throw unavailable(last);
+  }
+
+  function end(error: Error | undefined): void {
+    if (state === "closed") return;
+    state = "closed";
+    failure = error;
+    pending = undefined;
+    link.close().catch(() => {}); // `close()` tells of it
+    options.onEvent({ type: "closed", error });
+    closed.resolve(error);
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    get link() {
+      return link;
+    },
+    get reconnects() {
+      return reconnects;
+    },
+    carrier() {
+      if (state === "connected") return link.carrier;
+      return pending ?? Promise.reject(unavailable(failure));
+    },
+    closed: closed.promise,
+    close() {
+      closing ??= (async () => {
+        stop.abort(new ConnectError("the channel is closed", Code.Unavailable));
+        const last = link;
+        const attempts = pending;
+        end(undefined);
+        await last.close();
+        // What an attempt has begun, it takes down.
+        await attempts?.catch(() => {});
+      })();
+      return closing;
+    },
+  };
+}
+
+/** An abort may have any reason. */
+function errorOf(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
+}
+
+function unavailable(cause: Error | undefined): ConnectError {
+  return new ConnectError(
+    cause === undefined ? "the channel is closed" : `the channel is closed: ${cause.message}`,
+    Code.Unavailable,
+    undefined,
+    undefined,
+    cause,
+  );
+}

@@ -1,0 +1,226 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../limits.ts";
+import { MessageAssembler } from "./message_assembler.ts";
+import { Metadata } from "../grpc/metadata.ts";
+import {
+  decodeResponse,
+  encodeHalfClose,
+  encodeRequestHeaders,
+  encodeRequestPacket,
+  encodeReset,
+} from "./packet.ts";
+import { SendQueue } from "./send_queue.ts";
+
+/** Who is told what a stream receives; the same shape as a carrier's listener. */
+export interface StreamListener {
+  headers(metadata: Metadata): void;
+  message(bytes: Uint8Array): void;
+  end(end: { readonly error: ConnectError | undefined; readonly trailers: Metadata }): void;
+}
+
+interface ClientStream {
+  readonly listener: StreamListener;
+  readonly assembler: MessageAssembler;
+  headersReceived: boolean;
+  halfClosed: boolean;
+}
+
+/** What `ClientStreams` is made with. */
+export interface ClientStreamsOptions {
+  /** Largest message taken in, in bytes. */
+  readonly maxMessageBytes: number;
+  /** Most bytes of a message in one frame. */
+  readonly packetBytes?: number;
+  /** Most bytes in one frame. */
+  readonly maxFrameBytes?: number;
+}
+
+/** Frames that led to nothing, by reason. */
+export interface DroppedFrames {
+  malformed: number;
+  /** For a stream that is not open: routine after a reset (protocol §4.9). */
+  unknownStream: number;
+}
+
+/**
+ * The client's side of gRPC over one data channel (protocol §4): many streams on one ordered channel. It does no
+ * I/O: frames come in by `receive`, and go out by `next` whenever the channel has room.
+ */
+export class ClientStreams {
+  readonly #streams = new Map<number, ClientStream>();
+  readonly #queue: SendQueue;
+  readonly #maxMessageBytes: number;
+  readonly #maxFrameBytes: number;
+  #nextId = 1; // Go counts from 1, Rust and TypeScript from 0; servers accept both
+  #lost: ConnectError | undefined;
+
+  readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
+
+  constructor(options: ClientStreamsOptions) {
+    this.#maxMessageBytes = options.maxMessageBytes;
+    this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
+    this.#queue = new SendQueue(encodeRequestPacket, options.packetBytes ?? MAX_PACKET_BYTES);
+  }
+
+  /** Number of open streams. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Whether frames wait to be written. */
+  get sending(): boolean {
+    return !this.#queue.empty;
+  }
+
+  /**
+   * Opens a stream and queues its headers. Returns its id. Not to be called after `fail`.
+   *
+   * @throws ConnectError `ResourceExhausted` when the metadata does not fit into a frame: headers are never split
+   */
+  open(
+    request: {
+      readonly path: string;
+      readonly metadata: Metadata;
+      readonly constant?: boolean;
+      readonly timeoutMs: number | undefined;
+    },
+    listener: StreamListener,
+  ): number {
+    const id = this.#nextId++;
+    // First: what cannot be written must not leave a stream behind.
+    const headers = encodeRequestHeaders(
+      id,
+      request.path,
+      request.metadata,
+      request.timeoutMs,
+      request.constant,
+    );
+    if (headers.length > this.#maxFrameBytes) {
+      throw new ConnectError(
+        `the metadata of this call takes ${headers.length} bytes; over WebRTC ${this.#maxFrameBytes} are the most`,
+        Code.ResourceExhausted,
+      );
+    }
+    this.#streams.set(id, {
+      listener,
+      assembler: new MessageAssembler(this.#maxMessageBytes),
+      headersReceived: false,
+      halfClosed: false,
+    });
+    this.#queue.pushControl(headers);
+    return id;
+  }
+
+  /** Queues a message. Does nothing on a stream that has ended or half-closed. */
+  send(id: number, message: Uint8Array, last: boolean): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined || stream.halfClosed) return;
+    stream.halfClosed = last;
+    this.#queue.pushMessage(id, message, last);
+  }
+
+  /** Queues a half-close. Does nothing on a stream that has ended or half-closed. */
+  halfClose(id: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined || stream.halfClosed) return;
+    stream.halfClosed = true;
+    this.#queue.pushFrame(id, encodeHalfClose(id));
+  }
+
+  /** Forgets a stream and tells the server. Does nothing on one that has ended. */
+  reset(id: number): void {
+    if (!this.#streams.delete(id)) return;
+    this.#queue.drop(id);
+    this.#queue.pushControl(encodeReset(id));
+  }
+
+  /** Whether this stream has queued messages that are not written yet. */
+  isSending(id: number): boolean {
+    return this.#queue.has(id);
+  }
+
+  /**
+   * The next frame to write, or undefined.
+   *
+   * @param into Where it may be put together; it is good until the next call then.
+   */
+  next(into?: Uint8Array): Uint8Array | undefined {
+    return this.#queue.next(into);
+  }
+
+  /** Takes a frame from the server. Never throws on account of the frame. */
+  receive(bytes: Uint8Array): void {
+    const frame = decodeResponse(bytes);
+    if (frame.stream === undefined) {
+      this.dropped.malformed++;
+      return;
+    }
+    const stream = this.#streams.get(frame.stream);
+    if (stream === undefined) {
+      this.dropped.unknownStream++;
+      return;
+    }
+    switch (frame.kind) {
+      case "message":
+        return this.#message(frame.stream, stream, frame.data, frame.endOfMessage);
+      case "headers":
+        if (stream.headersReceived) {
+          return this.#refuse(frame.stream, stream, Code.Internal, "the server sent headers twice");
+        }
+        stream.headersReceived = true;
+        return stream.listener.headers(frame.metadata);
+      case "trailers":
+        return this.#trailers(frame.stream, stream, frame.error, frame.metadata);
+      case "malformed":
+        this.dropped.malformed++;
+        return this.#refuse(frame.stream, stream, Code.Internal, frame.reason);
+    }
+  }
+
+  /** Ends every stream with `error`; the connection is lost, nothing can be written any more. */
+  fail(error: ConnectError): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = error;
+    const streams = [...this.#streams];
+    this.#streams.clear();
+    for (const [id] of streams) this.#queue.drop(id);
+    while (this.#queue.next() !== undefined);
+    for (const [, { listener }] of streams) listener.end({ error, trailers: new Metadata() });
+  }
+
+  #message(id: number, stream: ClientStream, data: Uint8Array | undefined, endOfMessage: boolean): void {
+    if (!stream.headersReceived) {
+      return this.#refuse(id, stream, Code.Internal, "the server sent a message before its headers");
+    }
+    if (data === undefined) {
+      return this.#refuse(id, stream, Code.Internal, "the server sent a message frame without a packet");
+    }
+    const message = stream.assembler.push(data, endOfMessage);
+    if (message === "incomplete") return;
+    if (message === "too-large") {
+      return this.#refuse(
+        id,
+        stream,
+        Code.ResourceExhausted,
+        `the server sent a message over the limit of ${this.#maxMessageBytes} bytes`,
+      );
+    }
+    stream.listener.message(message);
+  }
+
+  #trailers(id: number, stream: ClientStream, error: ConnectError | undefined, trailers: Metadata): void {
+    this.#streams.delete(id);
+    // Whatever is not written yet, the server no longer wants (protocol §4.15).
+    this.#queue.drop(id);
+    if (error === undefined && stream.assembler.size > 0) {
+      error = new ConnectError("the call ended in the middle of a message", Code.Internal, trailers);
+    }
+    stream.listener.end({ error, trailers });
+  }
+
+  /** Gives up one stream on account of what the server sent on it; the others go on. */
+  #refuse(id: number, stream: ClientStream, code: Code, reason: string): void {
+    this.reset(id);
+    stream.listener.end({ error: new ConnectError(reason, code), trailers: new Metadata() });
+  }
+}

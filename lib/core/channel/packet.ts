@@ -1,0 +1,425 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  RequestHeadersSchema,
+  RequestSchema,
+  type ResponseMessage,
+  ResponseSchema,
+  type Stream,
+} from "../../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
+import { Metadata } from "../grpc/metadata.ts";
+import { durationOf, fromWireMetadata, millisecondsOf, toWireMetadata } from "./wire_metadata.ts";
+import { fromWireStatus, toWireStatus } from "../grpc/wire_status.ts";
+
+/*
+ * Frames of gRPC over a data channel (protocol §1.3, §4): one data channel message is one serialized Request or
+ * Response. Message frames, which are nearly all frames, are read and written by hand into one buffer; every other
+ * shape, and every unusual spelling of a message frame, goes through the generated code.
+ */
+
+/** A frame as the client reads it. */
+export type ResponseFrame =
+  | { readonly kind: "headers"; readonly stream: number; readonly metadata: Metadata }
+  | MessageFrame
+  | {
+    readonly kind: "trailers";
+    readonly stream: number;
+    /** Undefined when the status is OK. */
+    readonly error: ConnectError | undefined;
+    readonly metadata: Metadata;
+  }
+  | MalformedFrame;
+
+/** A frame as the server reads it. */
+export type RequestFrame =
+  | {
+    readonly kind: "headers";
+    readonly stream: number;
+    readonly path: string;
+    readonly metadata: Metadata;
+    /** Undefined without a deadline (zero on the wire); negative when it has passed already. */
+    readonly timeoutMs: number | undefined;
+  }
+  | MessageFrame
+  | { readonly kind: "reset"; readonly stream: number }
+  | MalformedFrame;
+
+/** A slice of a message, or a bare half-close. */
+export interface MessageFrame {
+  readonly kind: "message";
+  readonly stream: number;
+  /** A view into the frame; undefined when the frame carries no message. */
+  readonly data: Uint8Array | undefined;
+  /** Whether this is the last slice of its message. */
+  readonly endOfMessage: boolean;
+  /** Whether the client half-closes; always false in responses. */
+  readonly endOfStream: boolean;
+}
+
+/** A frame that cannot be used. `stream` is known when the frame could be parsed that far. */
+export interface MalformedFrame {
+  readonly kind: "malformed";
+  readonly stream: number | undefined;
+  readonly reason: string;
+}
+
+/** The frame that opens a call. With `constant`, the same metadata comes again, unchanged. */
+export function encodeRequestHeaders(
+  stream: number,
+  path: string,
+  metadata: Metadata,
+  timeoutMs: number | undefined,
+  constant: boolean = false,
+): Uint8Array {
+  const opening = constant ? keptOpening(path, metadata) : encodeOpening(path, metadata);
+  const timeout = timeoutMs === undefined ? EMPTY : encodeTimeout(timeoutMs);
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const size = opening.length + timeout.length;
+  const frame = new Uint8Array(2 + idSize + 1 + varintSize(size) + size);
+  let at = writeStream(frame, stream, idSize);
+  frame[at++] = 0x12; // Request.headers
+  at = writeVarint(frame, at, size);
+  frame.set(opening, at);
+  frame.set(timeout, at + opening.length);
+  return frame;
+}
+
+/** The part of RequestHeaders that does not change from call to call: method and metadata. */
+function encodeOpening(path: string, metadata: Metadata): Uint8Array {
+  const value = { method: path, metadata: toWireMetadata(metadata) };
+  return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, value));
+}
+
+/** The other part; serialized messages may be put together from the bytes of their fields. */
+function encodeTimeout(timeoutMs: number): Uint8Array {
+  return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, { timeout: durationOf(timeoutMs) }));
+}
+
+const openings = new WeakMap<Metadata, Map<string, Uint8Array>>();
+
+function keptOpening(path: string, metadata: Metadata): Uint8Array {
+  let kept = openings.get(metadata);
+  if (kept === undefined) openings.set(metadata, kept = new Map());
+  let opening = kept.get(path);
+  if (opening === undefined) kept.set(path, opening = encodeOpening(path, metadata));
+  return opening;
+}
+
+/**
+ * A slice of a request message. With `endOfStream` the client half-closes.
+ *
+ * @param into Where to write it, if it fits there; the frame is then a view of this.
+ */
+export function encodeRequestPacket(
+  stream: number,
+  data: Uint8Array,
+  endOfMessage: boolean,
+  endOfStream: boolean,
+  into?: Uint8Array,
+): Uint8Array {
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const packetSize = packetBodySize(data.length, endOfMessage);
+  const messageSize = 2 + 1 + varintSize(packetSize) + packetSize + (endOfStream ? 2 : 0);
+  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
+  let at = writeStream(frame, stream, idSize);
+  frame[at++] = 0x1a; // Request.message
+  at = writeVarint(frame, at, messageSize);
+  frame[at++] = 0x08; // RequestMessage.has_message
+  frame[at++] = 1;
+  frame[at++] = 0x12; // RequestMessage.packet_message
+  at = writeVarint(frame, at, packetSize);
+  at = writePacketBody(frame, at, data, endOfMessage);
+  if (endOfStream) {
+    frame[at++] = 0x18; // RequestMessage.eos
+    frame[at++] = 1;
+  }
+  return frame;
+}
+
+/** Half-close without a message, as Go and TypeScript peers spell it (protocol §4.3). */
+export function encodeHalfClose(stream: number): Uint8Array {
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const frame = new Uint8Array(2 + idSize + 8);
+  const at = writeStream(frame, stream, idSize);
+  frame.set([0x1a, 6, 0x12, 2, 0x10, 1, 0x18, 1], at);
+  return frame;
+}
+
+/** Abandons a call (protocol §4.9). */
+export function encodeReset(stream: number): Uint8Array {
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const frame = new Uint8Array(2 + idSize + 2);
+  const at = writeStream(frame, stream, idSize);
+  frame.set([0x20, 1], at);
+  return frame;
+}
+
+/** Response headers. */
+export function encodeResponseHeaders(stream: number, metadata: Metadata): Uint8Array {
+  const value = { metadata: toWireMetadata(metadata) };
+  return toBinary(
+    ResponseSchema,
+    create(ResponseSchema, { stream: { id: BigInt(stream) }, type: { case: "headers", value } }),
+  );
+}
+
+/**
+ * A slice of a response message.
+ *
+ * @param into Where to write it, if it fits there; the frame is then a view of this.
+ */
+export function encodeResponsePacket(
+  stream: number,
+  data: Uint8Array,
+  endOfMessage: boolean,
+  into?: Uint8Array,
+): Uint8Array {
+  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
+  const packetSize = packetBodySize(data.length, endOfMessage);
+  const messageSize = 1 + varintSize(packetSize) + packetSize;
+  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
+  let at = writeStream(frame, stream, idSize);
+  frame[at++] = 0x1a; // Response.message
+  at = writeVarint(frame, at, messageSize);
+  frame[at++] = 0x0a; // ResponseMessage.packet_message
+  at = writeVarint(frame, at, packetSize);
+  writePacketBody(frame, at, data, endOfMessage);
+  return frame;
+}
+
+/** The end of a call, as the server says it. An OK status is left out, as Go does (protocol §4.4). */
+export function encodeTrailers(
+  stream: number,
+  error: ConnectError | undefined,
+  metadata: Metadata,
+): Uint8Array {
+  const value = {
+    metadata: toWireMetadata(metadata),
+    ...(error === undefined ? {} : { status: toWireStatus(error) }),
+  };
+  return toBinary(
+    ResponseSchema,
+    create(ResponseSchema, { stream: { id: BigInt(stream) }, type: { case: "trailers", value } }),
+  );
+}
+
+/** Reads a frame from a server. Never throws. */
+export function decodeResponse(frame: Uint8Array): ResponseFrame {
+  const quick = decodePacket(frame, false);
+  if (quick !== undefined) return quick;
+  const bare = decodeBareResponse(frame);
+  if (bare !== undefined) return bare;
+  let response;
+  try {
+    response = fromBinary(ResponseSchema, frame);
+  } catch (error) {
+    return { kind: "malformed", stream: undefined, reason: String(error) };
+  }
+  const stream = streamId(response.stream);
+  if (stream === undefined) return { kind: "malformed", stream, reason: "no usable stream id" };
+  switch (response.type.case) {
+    case "headers":
+      return { kind: "headers", stream, metadata: fromWireMetadata(response.type.value.metadata) };
+    case "message":
+      return { kind: "message", stream, ...packetOf(response.type.value), endOfStream: false };
+    case "trailers": {
+      const metadata = fromWireMetadata(response.type.value.metadata);
+      const error = fromWireStatus(response.type.value.status, metadata);
+      return { kind: "trailers", stream, error, metadata };
+    }
+    default:
+      return { kind: "malformed", stream, reason: "unknown response type" };
+  }
+}
+
+/** Reads a frame from a client. Never throws. */
+export function decodeRequest(frame: Uint8Array): RequestFrame {
+  const quick = decodePacket(frame, true);
+  if (quick !== undefined) return quick;
+  let request;
+  try {
+    request = fromBinary(RequestSchema, frame);
+  } catch (error) {
+    return { kind: "malformed", stream: undefined, reason: String(error) };
+  }
+  const stream = streamId(request.stream);
+  if (stream === undefined) return { kind: "malformed", stream, reason: "no usable stream id" };
+  switch (request.type.case) {
+    case "headers": {
+      const { method, metadata, timeout } = request.type.value;
+      return {
+        kind: "headers",
+        stream,
+        path: method,
+        metadata: fromWireMetadata(metadata),
+        timeoutMs: millisecondsOf(timeout),
+      };
+    }
+    case "message": {
+      const { hasMessage, eos } = request.type.value;
+      // Without has_message the packet is to be ignored, whatever it holds (protocol §4.3).
+      const packet = hasMessage ? packetOf(request.type.value) : { data: undefined, endOfMessage: false };
+      return { kind: "message", stream, ...packet, endOfStream: eos };
+    }
+    case "rstStream":
+      // A peer that spells out `false` means it just the same (protocol §4.9).
+      return { kind: "reset", stream };
+    default:
+      return { kind: "malformed", stream, reason: "unknown request type" };
+  }
+}
+
+function packetOf(
+  message: Pick<ResponseMessage, "packetMessage">,
+): { data: Uint8Array | undefined; endOfMessage: boolean } {
+  const packet = message.packetMessage;
+  return packet === undefined
+    ? { data: undefined, endOfMessage: false }
+    : { data: packet.data, endOfMessage: packet.eom };
+}
+
+function streamId(stream: Stream | undefined): number | undefined {
+  // Presence counts, not truth: ids start at 0 in some peers. Ids past 2^53 are no peer's.
+  if (stream === undefined || stream.id > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+  return Number(stream.id);
+}
+
+/** Reads headers and trailers without content, as most calls have them: the vectors `…1200` and `…2200`. */
+function decodeBareResponse(frame: Uint8Array): ResponseFrame | undefined {
+  const at = readStream(frame);
+  if (at < 0 || at + 2 !== frame.length || frame[at + 1] !== 0) return undefined;
+  if (frame[at] === 0x12) return { kind: "headers", stream: streamRead, metadata: new Metadata() };
+  if (frame[at] !== 0x22) return undefined;
+  return { kind: "trailers", stream: streamRead, error: undefined, metadata: new Metadata() };
+}
+
+// The second result of readStream.
+let streamRead = 0;
+
+/** Reads the stream at the start of a frame into `streamRead`. Returns the position after it, or -1. */
+function readStream(frame: Uint8Array): number {
+  if (frame[0] !== 0x0a || frame.length < 4) return -1;
+  const idSize = frame[1]!;
+  streamRead = 0;
+  if (idSize === 0) return 2;
+  // One byte of tag and at most four of id: ids below 2^28, which is all but the longest-lived channels.
+  if (idSize > 5 || frame[2] !== 0x08 || frame.length < 2 + idSize + 2) return -1;
+  const idEnd = 2 + idSize;
+  let at = 3;
+  for (let shift = 0;; shift += 7) {
+    const byte = frame[at++]!;
+    streamRead |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return at === idEnd ? at : -1;
+    if (at >= idEnd) return -1;
+  }
+}
+
+/** Reads the one spelling of a message frame that every peer uses; undefined for anything else. */
+function decodePacket(frame: Uint8Array, request: boolean): MessageFrame | undefined {
+  const end = frame.length;
+  let at = readStream(frame);
+  if (at < 0) return undefined;
+  const stream = streamRead;
+  if (frame[at++] !== 0x1a) return undefined;
+  if ((at = readLength(frame, at)) < 0 || at + lengthRead !== end) return undefined;
+  let packetTag = 0x0a;
+  if (request) {
+    if (frame[at] !== 0x08 || frame[at + 1] !== 1) return undefined;
+    at += 2;
+    packetTag = 0x12;
+  }
+  if (frame[at++] !== packetTag) return undefined;
+  if ((at = readLength(frame, at)) < 0) return undefined;
+  const packetEnd = at + lengthRead;
+  let endOfStream = false;
+  if (packetEnd !== end) {
+    if (!request || packetEnd + 2 !== end || frame[packetEnd] !== 0x18 || frame[packetEnd + 1] !== 1) {
+      return undefined;
+    }
+    endOfStream = true;
+  }
+  let data: Uint8Array;
+  if (frame[at] === 0x0a && at < packetEnd) {
+    if ((at = readLength(frame, at + 1)) < 0) return undefined;
+    const dataEnd = at + lengthRead;
+    if (dataEnd > packetEnd) return undefined;
+    data = frame.subarray(at, dataEnd);
+    at = dataEnd;
+  } else {
+    data = EMPTY;
+  }
+  let endOfMessage = false;
+  if (at !== packetEnd) {
+    if (at + 2 !== packetEnd || frame[at] !== 0x10 || frame[at + 1] !== 1) return undefined;
+    endOfMessage = true;
+  }
+  return { kind: "message", stream, data, endOfMessage, endOfStream };
+}
+
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+// The second result of readLength: a tuple for every length of every frame would be garbage.
+let lengthRead = 0;
+
+/** Reads a length of at most 28 bits into `lengthRead`. Returns the position after it, or -1. */
+function readLength(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  for (let shift = 0; shift < 28; shift += 7) {
+    const byte = bytes[at++];
+    if (byte === undefined) return -1;
+    value |= (byte & 0x7f) << shift;
+    if (byte < 0x80) {
+      lengthRead = value;
+      return at;
+    }
+  }
+  return -1;
+}
+
+function room(size: number, into: Uint8Array | undefined): Uint8Array {
+  return into !== undefined && size <= into.length ? into.subarray(0, size) : new Uint8Array(size);
+}
+
+function varintSize(value: number): number {
+  let size = 1;
+  while (value >= 0x80) {
+    value = Math.floor(value / 0x80);
+    size++;
+  }
+  return size;
+}
+
+function writeVarint(bytes: Uint8Array, at: number, value: number): number {
+  while (value >= 0x80) {
+    bytes[at++] = (value % 0x80) | 0x80;
+    value = Math.floor(value / 0x80);
+  }
+  bytes[at++] = value;
+  return at;
+}
+
+function writeStream(frame: Uint8Array, stream: number, idSize: number): number {
+  frame[0] = 0x0a; // stream, present even for id 0 (protocol §4.2)
+  frame[1] = idSize;
+  if (idSize === 0) return 2;
+  frame[2] = 0x08;
+  return writeVarint(frame, 3, stream);
+}
+
+function packetBodySize(length: number, endOfMessage: boolean): number {
+  return (length === 0 ? 0 : 1 + varintSize(length) + length) + (endOfMessage ? 2 : 0);
+}
+
+function writePacketBody(frame: Uint8Array, at: number, data: Uint8Array, endOfMessage: boolean): number {
+  if (data.length > 0) {
+    frame[at++] = 0x0a; // PacketMessage.data
+    at = writeVarint(frame, at, data.length);
+    frame.set(data, at);
+    at += data.length;
+  }
+  if (endOfMessage) {
+    frame[at++] = 0x10; // PacketMessage.eom
+    frame[at++] = 1;
+  }
+  return at;
+}

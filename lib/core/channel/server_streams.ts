@@ -1,0 +1,210 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../limits.ts";
+import { MessageAssembler } from "./message_assembler.ts";
+import { Metadata } from "../grpc/metadata.ts";
+import { decodeRequest, encodeResponseHeaders, encodeResponsePacket, encodeTrailers } from "./packet.ts";
+import type { DroppedFrames } from "./client_streams.ts";
+import { SendQueue } from "./send_queue.ts";
+
+/** What opened a stream. */
+export interface IncomingCall {
+  readonly stream: number;
+  readonly path: string;
+  readonly metadata: Metadata;
+  /** Undefined without a deadline. */
+  readonly timeoutMs: number | undefined;
+}
+
+/** Who is told what a stream receives. */
+export interface IncomingListener {
+  /** One whole serialized message. */
+  message(bytes: Uint8Array): void;
+  /** The client sends nothing more. */
+  halfClosed(): void;
+  /** The call is over without the server's doing: reset, broken, or the connection is lost. */
+  aborted(reason: ConnectError): void;
+}
+
+interface ServerStream {
+  readonly listener: IncomingListener;
+  readonly assembler: MessageAssembler;
+  headersSent: boolean;
+  halfClosed: boolean;
+}
+
+/** What `ServerStreams` is made with. */
+export interface ServerStreamsOptions {
+  /** Largest message taken in, in bytes. */
+  readonly maxMessageBytes: number;
+  /** Most bytes of a message in one frame. */
+  readonly packetBytes?: number;
+  /** Called for every new stream; the listener hears nothing before this returns. */
+  readonly open: (call: IncomingCall) => IncomingListener;
+}
+
+/**
+ * The server's side of gRPC over one data channel (protocol §4): the counterpart of `ClientStreams`. It does no
+ * I/O: frames come in by `receive`, and go out by `next` whenever the channel has room.
+ */
+export class ServerStreams {
+  readonly #streams = new Map<number, ServerStream>();
+  readonly #queue: SendQueue;
+  readonly #options: ServerStreamsOptions;
+
+  readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
+
+  constructor(options: ServerStreamsOptions) {
+    this.#options = options;
+    this.#queue = new SendQueue(
+      (stream, data, endOfMessage, _endOfStream, into) =>
+        encodeResponsePacket(stream, data, endOfMessage, into),
+      options.packetBytes ?? MAX_PACKET_BYTES,
+    );
+  }
+
+  /** Number of open streams. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Whether frames wait to be written. */
+  get sending(): boolean {
+    return !this.#queue.empty;
+  }
+
+  /**
+   * Sends response headers; does nothing the second time, or when the stream is over.
+   *
+   * @throws ConnectError `ResourceExhausted` when they do not fit into a frame
+   */
+  sendHeaders(id: number, metadata: Metadata): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined || stream.headersSent) return;
+    const frame = fitting(encodeResponseHeaders(id, metadata), "headers");
+    stream.headersSent = true;
+    this.#queue.pushFrame(id, frame);
+  }
+
+  /** Queues a message. Does nothing when the stream is over. */
+  sendMessage(id: number, message: Uint8Array): void {
+    if (this.#streams.has(id)) this.#queue.pushMessage(id, message, false);
+  }
+
+  /** Ends the stream, with headers first if there were none: clients expect them (protocol §4.4). */
+  sendTrailers(id: number, error: ConnectError | undefined, metadata: Metadata, headers?: Metadata): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    let frame: Uint8Array;
+    try {
+      this.sendHeaders(id, headers ?? new Metadata());
+      frame = fitting(encodeTrailers(id, error, metadata), "status and trailers");
+    } catch (reason) {
+      this.sendHeaders(id, new Metadata());
+      frame = encodeTrailers(id, ConnectError.from(reason, Code.Internal), new Metadata());
+    }
+    this.#streams.delete(id);
+    this.#queue.pushFrame(id, frame);
+  }
+
+  /** Whether this stream has queued messages that are not written yet. */
+  isSending(id: number): boolean {
+    return this.#queue.has(id);
+  }
+
+  /**
+   * The next frame to write, or undefined.
+   *
+   * @param into Where it may be put together; it is good until the next call then.
+   */
+  next(into?: Uint8Array): Uint8Array | undefined {
+    return this.#queue.next(into);
+  }
+
+  /** Takes a frame from the client. Never throws on account of the frame. */
+  receive(bytes: Uint8Array): void {
+    const frame = decodeRequest(bytes);
+    if (frame.stream === undefined) {
+      this.dropped.malformed++;
+      return;
+    }
+    const stream = this.#streams.get(frame.stream);
+    if (frame.kind === "headers") {
+      if (stream !== undefined) {
+        return this.#refuse(frame.stream, stream, Code.InvalidArgument, "headers already received");
+      }
+      const listener = this.#options.open(frame);
+      this.#streams.set(frame.stream, {
+        listener,
+        assembler: new MessageAssembler(this.#options.maxMessageBytes),
+        headersSent: false,
+        halfClosed: false,
+      });
+      return;
+    }
+    if (stream === undefined) {
+      // Routine: Rust half-closes after our trailers, Go resets finished calls (answerer notes, protocol §4.13).
+      this.dropped.unknownStream++;
+      return;
+    }
+    switch (frame.kind) {
+      case "message":
+        return this.#message(frame.stream, stream, frame);
+      case "reset":
+        return this.#refuse(frame.stream, stream, Code.Canceled, "request cancelled");
+      case "malformed":
+        this.dropped.malformed++;
+        return this.#refuse(frame.stream, stream, Code.InvalidArgument, frame.reason);
+    }
+  }
+
+  /** Ends every stream; the connection is lost, nothing can be written any more. */
+  fail(reason: ConnectError): void {
+    const streams = [...this.#streams];
+    this.#streams.clear();
+    for (const [id] of streams) this.#queue.drop(id);
+    while (this.#queue.next() !== undefined);
+    for (const [, { listener }] of streams) listener.aborted(reason);
+  }
+
+  #message(
+    id: number,
+    stream: ServerStream,
+    frame: { data: Uint8Array | undefined; endOfMessage: boolean; endOfStream: boolean },
+  ): void {
+    if (stream.halfClosed) return; // a message after half-close is dropped (protocol §4.13)
+    if (frame.data !== undefined) {
+      const message = stream.assembler.push(frame.data, frame.endOfMessage);
+      if (message === "too-large") {
+        return this.#refuse(
+          id,
+          stream,
+          Code.ResourceExhausted,
+          `the message is over the limit of ${this.#options.maxMessageBytes} bytes`,
+        );
+      }
+      if (message !== "incomplete") stream.listener.message(message);
+    }
+    // Go sets end-of-stream on every packet of a unary message: it counts once the message is whole.
+    if (frame.endOfStream && stream.assembler.size === 0 && this.#streams.has(id)) {
+      stream.halfClosed = true;
+      stream.listener.halfClosed();
+    }
+  }
+
+  /** Ends one stream on account of what the client sent on it; the others go on. */
+  #refuse(id: number, stream: ServerStream, code: Code, reason: string): void {
+    const error = new ConnectError(reason, code);
+    this.#queue.drop(id);
+    this.sendTrailers(id, error, new Metadata());
+    stream.listener.aborted(error);
+  }
+}
+
+/** A frame that is no larger than peers take; only messages are split. */
+function fitting(frame: Uint8Array, what: string): Uint8Array {
+  if (frame.length <= MAX_FRAME_BYTES) return frame;
+  throw new ConnectError(
+    `the ${what} of this call take ${frame.length} bytes; over WebRTC ${MAX_FRAME_BYTES} are the most`,
+    Code.ResourceExhausted,
+  );
+}

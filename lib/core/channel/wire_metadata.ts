@@ -1,0 +1,79 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type {
+  Metadata as WireMetadata,
+  MetadataSchema,
+} from "../../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
+import { Metadata } from "../grpc/metadata.ts";
+
+/*
+ * Metadata on a data channel (protocol §4.7): lower-case names, lists of proto3 strings. `-bin` values travel as
+ * base64 text, since a proto3 string cannot hold other bytes; Go hands raw text through, so what is no base64 is
+ * taken as the bytes themselves.
+ */
+
+/** Metadata as the frames carry it. */
+export function toWireMetadata(metadata: Metadata): MessageInitShape<typeof MetadataSchema> {
+  const md: Record<string, { values: string[] }> = {};
+  for (const [name, values] of metadata.lists()) md[name] = { values: values.map(fromByteString) };
+  return { md };
+}
+
+/** Metadata from a frame. What a `Headers` cannot hold (an illegal name, a line break) is left out. */
+export function fromWireMetadata(wire: WireMetadata | undefined): Metadata {
+  const metadata = new Metadata();
+  if (wire === undefined) return metadata;
+  for (const [name, { values }] of Object.entries(wire.md)) {
+    const binary = name.endsWith("-bin");
+    for (const value of values) {
+      try {
+        metadata.append(name, binary ? toBase64(value) : toByteString(value));
+      } catch {
+        // `Headers` refused it.
+      }
+    }
+  }
+  return metadata;
+}
+
+/** A timeout as the frames carry it: relative, nanoseconds. */
+export function durationOf(timeoutMs: number): { seconds: bigint; nanos: number } {
+  const seconds = Math.trunc(timeoutMs / 1000);
+  return { seconds: BigInt(seconds), nanos: Math.trunc((timeoutMs - seconds * 1000) * 1e6) };
+}
+
+/** Milliseconds of a timeout from a frame; undefined for none, which Go spells as zero (protocol §4.8). */
+export function millisecondsOf(timeout: Duration | undefined): number | undefined {
+  if (timeout === undefined || (timeout.seconds === 0n && timeout.nanos === 0)) return undefined;
+  return Number(timeout.seconds) * 1000 + timeout.nanos / 1e6;
+}
+
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+function toBase64(value: string): string {
+  if (base64.test(value) && value.replace(/=+$/, "").length % 4 !== 1) return value;
+  return btoa(toByteString(value));
+}
+
+// deno-lint-ignore no-control-regex
+const ascii = /^[\x00-\x7f]*$/;
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const encoder = new TextEncoder();
+
+/** `Headers` holds one byte a character, so UTF-8 text appears in it as its bytes, as it would over HTTP. */
+function toByteString(text: string): string {
+  if (ascii.test(text)) return text;
+  let result = "";
+  for (const byte of encoder.encode(text)) result += String.fromCharCode(byte);
+  return result;
+}
+
+function fromByteString(value: string): string {
+  if (ascii.test(value)) return value;
+  const bytes = Uint8Array.from(value, (character) => character.charCodeAt(0));
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,163 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError, decodeBinaryHeader } from "@connectrpc/connect";
+import { StatusSchema } from "../../../proto/gen/google/rpc/status_pb.ts";
+import { Metadata } from "./metadata.ts";
+import { fromWireStatus } from "./wire_status.ts";
+
+/*
+ * How HTTP tells the status of a gRPC call: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
+ */
+
+/** Reads the trailers block of a gRPC-Web body: header lines, names in any letter case, values repeated or not. */
+export function parseTrailers(block: Uint8Array): Metadata {
+  const trailers = new Metadata();
+  for (const line of new TextDecoder().decode(block).split("\r\n")) {
+    const colon = line.indexOf(":");
+    if (colon <= 0) continue;
+    try {
+      trailers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
+    } catch {
+      // `Headers` cannot hold it.
+    }
+  }
+  return trailers;
+}
+
+/** The last block that said OK, and nothing else; a server says it in the same words every time. */
+let plainOk: Uint8Array | undefined;
+
+/** Whether the trailers block that ends a gRPC-Web body says OK, and nothing else. */
+export function isPlainOk(body: Uint8Array, at: number): boolean {
+  if (plainOk !== undefined && endsWith(body, at, plainOk)) return true;
+  const block = body.subarray(at);
+  const { known, error, trailers } = endOf(parseTrailers(block));
+  if (!known || error !== undefined || trailers.keys().next().done !== true) return false;
+  plainOk = block.slice();
+  return true;
+}
+
+/** Compares in place: a view of its own would take longer than the comparison. */
+function endsWith(bytes: Uint8Array, at: number, end: Uint8Array): boolean {
+  if (bytes.length - at !== end.length) return false;
+  for (let index = 0; index < end.length; index++) if (bytes[at + index] !== end[index]) return false;
+  return true;
+}
+
+/** Trailers that say how the protocol went; the rest is the application's. */
+const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+
+/** What trailers, or headers that stand for them, say of the call's end. Never throws, whatever they hold. */
+export function endOf(
+  trailers: Metadata,
+): { readonly known: boolean; readonly error: ConnectError | undefined; readonly trailers: Metadata } {
+  const status = trailers.get("grpc-status");
+  const rest = new Metadata(trailers);
+  for (const name of STATUS_NAMES) rest.delete(name);
+  const error = status === null || status === "0" ? undefined : errorOf(status, trailers, rest);
+  return { known: status !== null, error, trailers: rest };
+}
+
+function errorOf(status: string, trailers: Metadata, rest: Metadata): ConnectError {
+  if (!/^\d{1,9}$/.test(status)) {
+    return new ConnectError(`the server sent ${JSON.stringify(status)} as grpc-status`, Code.Internal, rest);
+  }
+  // The status in protobuf goes before its name and text, as in grpc-go; one that cannot be read does not count.
+  return detailed(trailers.get("grpc-status-details-bin"), rest) ?? fromWireStatus(
+    { code: Number(status), message: percentDecoded(trailers.get("grpc-message") ?? ""), details: [] },
+    rest,
+  ) ?? new ConnectError(`the server sent ${status} as grpc-status`, Code.Internal, rest);
+}
+
+function detailed(details: string | null, rest: Metadata): ConnectError | undefined {
+  if (details === null) return undefined;
+  try {
+    return fromWireStatus(fromBinary(StatusSchema, decodeBinaryHeader(details)), rest);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Text from a header. What is no good percent-encoding is left as it is: "when decoding invalid values,
+ * implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
+ */
+function percentDecoded(value: string): string {
+  return value.replace(/(?:%[0-9A-Fa-f]{2})+/g, (encoded) => {
+    try {
+      return decodeURIComponent(encoded);
+    } catch {
+      return encoded;
+    }
+  });
+}
+
+/** The code for an HTTP status that came without a gRPC status (grpc/doc/http-grpc-status-mapping.md). */
+export function codeFromHttpStatus(status: number): Code {
+  switch (status) {
+    case 400:
+      return Code.Internal;
+    case 401:
+      return Code.Unauthenticated;
+    case 403:
+      return Code.PermissionDenied;
+    case 404:
+      return Code.Unimplemented;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return Code.Unavailable;
+    default:
+      return Code.Unknown;
+  }
+}
+
+/** Whether a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
+export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
+  if (value === null) return false;
+  if (value === `application/${protocol}+proto`) return true;
+  const type = value.split(";")[0]!.trim().toLowerCase();
+  return type === `application/${protocol}` || type === `application/${protocol}+proto`;
+}
+
+/** What is wrong with a response before its body is read; undefined when nothing is. */
+export function refuseResponse(
+  status: number,
+  headers: Headers,
+  protocol: "grpc" | "grpc-web",
+  compression?: string,
+): ConnectError | undefined {
+  if (status !== 200) {
+    return new ConnectError(
+      `HTTP status ${status} instead of a gRPC answer`,
+      codeFromHttpStatus(status),
+      headers,
+    );
+  }
+  const type = headers.get("content-type");
+  if (!isContentType(type, protocol)) {
+    return new ConnectError(
+      `content type ${JSON.stringify(type)} instead of a gRPC answer`,
+      Code.Unknown,
+      headers,
+    );
+  }
+  const encoding = headers.get("grpc-encoding");
+  if (encoding !== null && encoding !== "identity" && encoding !== compression) {
+    return new ConnectError(
+      `the server compresses with ${JSON.stringify(encoding)} unasked`,
+      Code.Internal,
+      headers,
+    );
+  }
+  return undefined;
+}
+
+/** A timeout as HTTP carries it: at most eight digits and a unit. Never less than one unit. */
+export function formatTimeout(timeoutMs: number): string {
+  for (const [unit, milliseconds] of [["m", 1], ["S", 1_000], ["M", 60_000], ["H", 3_600_000]] as const) {
+    const value = Math.max(1, Math.ceil(timeoutMs / milliseconds));
+    if (value < 100_000_000) return `${value}${unit}`;
+  }
+  return "99999999H";
+}

@@ -1,0 +1,42 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Status, StatusSchema } from "../../../proto/gen/google/rpc/status_pb.ts";
+import type { Metadata } from "./metadata.ts";
+
+/*
+ * google.rpc.Status and ConnectError: the same numbers (protocol §4.10), the same details.
+ */
+
+/** The error a status stands for, with details and the given metadata; undefined when absent or OK. */
+export function fromWireStatus(
+  status: Pick<Status, "code" | "message" | "details"> | undefined,
+  metadata?: Metadata,
+): ConnectError | undefined {
+  if (status === undefined || status.code === 0) return undefined;
+  const code = status.code >= Code.Canceled && status.code <= Code.Unauthenticated
+    ? status.code as Code
+    : Code.Unknown;
+  const error = new ConnectError(status.message, code, metadata);
+  // As Connect's own transports have it: a handler that passes the error on does not pass on its metadata.
+  error.isWireError = true;
+  error.details = status.details.map((detail) => ({
+    type: detail.typeUrl.slice(detail.typeUrl.lastIndexOf("/") + 1),
+    value: detail.value,
+  }));
+  return error;
+}
+
+/** The status that stands for an error. */
+export function toWireStatus(error: ConnectError): MessageInitShape<typeof StatusSchema> {
+  return {
+    code: error.code,
+    message: error.rawMessage,
+    details: error.details.map((detail) =>
+      "desc" in detail
+        ? anyPack(detail.desc, create(detail.desc, detail.value))
+        : { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value }
+    ),
+  };
+}

@@ -1,0 +1,76 @@
+import { FRAME_HEADER_BYTES, type Http2Frame } from "./frame_filter.ts";
+
+/** The type of frames that {@link InitialWindow} looks at. */
+export const SETTINGS = 0x04;
+
+const WINDOW_UPDATE = 0x08;
+const ACK = 0x01;
+const INITIAL_WINDOW_SIZE = 0x04;
+const DEFAULT_BYTES = 65_535;
+const SETTING_BYTES = 6;
+
+/**
+ * Says to a client in other words that its server has widened the windows of all streams (RFC 9113, section 6.9.2):
+ * for those that do not hear it in a changed initial window, as Bun's node:http2, which applies it to later streams
+ * only. grpc-go widens windows so as soon as it has measured the link, and an upload would stand still for ever.
+ */
+export class InitialWindow {
+  /** What the client believes. */
+  #told: number | undefined;
+  #now = DEFAULT_BYTES;
+  readonly #openStreams: () => Iterable<number>;
+
+  /** @param openStreams Ids of the streams that are open now. */
+  constructor(openStreams: () => Iterable<number>) {
+    this.#openStreams = openStreams;
+  }
+
+  /** What to pass on in the place of a SETTINGS frame from the server. */
+  replace(frame: Http2Frame): Uint8Array[] {
+    if ((frame.flags & ACK) !== 0) return [frame.bytes];
+    const { bytes } = frame;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const kept: Uint8Array[] = [];
+    let size: number | undefined;
+    for (let at = FRAME_HEADER_BYTES; at + SETTING_BYTES <= bytes.length; at += SETTING_BYTES) {
+      if (view.getUint16(at) === INITIAL_WINDOW_SIZE) size = view.getUint32(at + 2);
+      else kept.push(bytes.subarray(at, at + SETTING_BYTES));
+    }
+    const wider = this.#told !== undefined && size !== undefined && size > this.#now;
+    if (!wider) {
+      // The first settings, or narrower windows: those count for later streams at once.
+      if (size !== undefined) this.#now = size;
+      if (size !== undefined || this.#told === undefined) this.#told = this.#now;
+      return [bytes];
+    }
+    const more = size! - this.#now;
+    this.#now = size!;
+    return [settingsOf(kept), ...Array.from(this.#openStreams(), (stream) => windowUpdate(stream, more))];
+  }
+
+  /** What to tell of a stream that has just been opened; undefined when its window is what the client believes. */
+  opened(stream: number): Uint8Array | undefined {
+    const more = this.#now - (this.#told ?? this.#now);
+    return more > 0 ? windowUpdate(stream, more) : undefined;
+  }
+}
+
+function settingsOf(settings: readonly Uint8Array[]): Uint8Array {
+  const length = settings.length * SETTING_BYTES;
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + length);
+  frame[1] = length >> 8;
+  frame[2] = length & 0xff;
+  frame[3] = SETTINGS;
+  settings.forEach((setting, index) => frame.set(setting, FRAME_HEADER_BYTES + index * SETTING_BYTES));
+  return frame;
+}
+
+function windowUpdate(stream: number, bytes: number): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEADER_BYTES + 4);
+  frame[2] = 4;
+  frame[3] = WINDOW_UPDATE;
+  const view = new DataView(frame.buffer);
+  view.setUint32(5, stream);
+  view.setUint32(FRAME_HEADER_BYTES, bytes);
+  return frame;
+}

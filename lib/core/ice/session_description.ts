@@ -1,0 +1,89 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { joinHostPort } from "../net/address.ts";
+
+/** A session description, as WebRTC has it. */
+export interface SessionDescription {
+  readonly type: "offer" | "answer";
+  readonly sdp: string;
+}
+
+/** The `sdp` field of signaling messages: standard base64, with padding, of the JSON of both (protocol §3.2). */
+export function encodeSessionDescription(description: SessionDescription): string {
+  const { type, sdp } = description;
+  let binary = "";
+  for (const byte of new TextEncoder().encode(JSON.stringify({ type, sdp }))) {
+    binary += String.fromCharCode(byte);
+  }
+  return btoa(binary);
+}
+
+/**
+ * Reads the `sdp` field of signaling messages.
+ *
+ * @throws ConnectError `InvalidArgument` when it is none, or of another type than `expected`
+ */
+export function decodeSessionDescription(
+  encoded: string,
+  expected: SessionDescription["type"],
+): SessionDescription {
+  let value: unknown;
+  try {
+    const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw new ConnectError(
+      "the session description is not base64 of JSON",
+      Code.InvalidArgument,
+      undefined,
+      undefined,
+      error,
+    );
+  }
+  const { type, sdp } = (value ?? {}) as { type?: unknown; sdp?: unknown };
+  // Go takes the type in any letter case.
+  if (typeof type !== "string" || type.toLowerCase() !== expected || typeof sdp !== "string" || sdp === "") {
+    throw new ConnectError(`the session description is no ${expected}`, Code.InvalidArgument);
+  }
+  return { type: expected, sdp };
+}
+
+/** The first media line's id, to which a candidate without one belongs (protocol §3.5); "0" when there is none. */
+export function firstMediaId(sdp: string): string {
+  return /^a=mid:(\S+)/m.exec(sdp)?.[1] ?? "0";
+}
+
+/** A description without its candidates: they come one by one, too. */
+export function withoutCandidates(sdp: string): string {
+  return sdp.replace(/^a=(?:candidate:[^\r\n]*|end-of-candidates)\r?\n/gm, "");
+}
+
+/** The candidates of a description, without their `a=`. */
+export function candidatesOf(sdp: string): string[] {
+  return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
+}
+
+/**
+ * The name that stands for the address of a host candidate, to be asked for by multicast DNS
+ * (draft-ietf-mmusic-mdns-ice-candidates); undefined where there is an address.
+ */
+export function hiddenName(candidate: string): string | undefined {
+  return /^candidate:\S+ \d+ \S+ \d+ ([^\s.]+\.local) \d+ typ host\b/i.exec(candidate)?.[1];
+}
+
+/** The candidate with the address of its name. */
+export function withAddress(candidate: string, name: string, address: string): string {
+  return candidate.replace(` ${name} `, ` ${address} `);
+}
+
+/** A candidate in a few words: `host udp 192.0.2.1:5000`. One that cannot be read is left as it is. */
+export function describeCandidate(candidate: string): string {
+  const parts = /^candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) typ (\S+)/.exec(candidate);
+  if (parts === null) return candidate;
+  const [, transport, address, port, type] = parts;
+  return `${type} ${transport!.toLowerCase()} ${joinHostPort(address!, Number(port))}`;
+}
+
+/** Whether a description was written by libdatachannel, the engine of node-datachannel: it signs as `rtc`. */
+export function isLibdatachannel(sdp: string): boolean {
+  return /^o=rtc /m.test(sdp);
+}

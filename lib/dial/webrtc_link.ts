@@ -1,0 +1,226 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import {
+  authorize,
+  type DialContext,
+  type ReachedServer,
+  reachServer,
+  tlsOfMachine,
+  transportTo,
+} from "./direct_link.ts";
+import { chooseIceServers } from "../core/ice/ice.ts";
+import { joinHostPort } from "../core/net/address.ts";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import { describeTarget, type DialPlan } from "../core/dial/plan.ts";
+import { describeCandidate } from "../core/ice/session_description.ts";
+import { hedge } from "./hedge.ts";
+import { callQuietly } from "../logger.ts";
+import type { ChannelPath, Link } from "../channel/reconnect.ts";
+import { abortable } from "../runtime/abortable.ts";
+import { type Candidate, loadEngine, type Peer } from "../webrtc/peer.ts";
+import { fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
+import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
+import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
+
+/** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
+const HEDGE_ATTEMPTS = 3;
+const HEDGE_MS = 15;
+
+/**
+ * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
+ * connects to the machine through it. Undefined when the server does not signal for the machine.
+ *
+ * @param signal Gives the attempt up.
+ */
+export async function connectByWebrtc(
+  plan: DialPlan & { kind: "webrtc" },
+  entity: string,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<Link | undefined> {
+  const { options, timeline } = dial;
+  // Loading takes as long as a round trip or two, and needs nothing from the server.
+  const loading = loadEngine();
+  loading.catch(() => {});
+  const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, options) : options.tls;
+  const server = await reachServer(plan.signaling, tls, dial, signal);
+  let kept = false;
+  try {
+    const authorization = await authorize(server, entity, dial, signal, signal);
+    const signaling = transportTo(server, options, authorization);
+    let config;
+    try {
+      config = await timeline.step(
+        "config",
+        ({ iceServers }) => `${iceServers.length} additional ICE servers`,
+        () => fetchSignalingConfig(signaling, plan.host, signal),
+      );
+    } catch (error) {
+      if (error instanceof NoSignalerError) return undefined;
+      throw error;
+    }
+    const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
+    const { endpoints, relayOnly, remarks } = chooseIceServers({
+      iceServers: undefined,
+      ...options.webrtc,
+      additional: config.iceServers,
+      publicNetwork: plan.publicNetwork,
+    });
+    for (const remark of remarks) timeline.remark("config", remark, false);
+    if (relayOnly && endpoints.every(({ scheme }) => scheme === "stun")) {
+      await timeline.step("offer", () => "", () => Promise.reject(withoutRelay(server)));
+    }
+    const turn: Omit<TurnSettings, "signal"> = {
+      endpoints,
+      relayOnly,
+      tls: options.tls,
+      onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
+    };
+    const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
+    const candidates = { local: new Set<string>(), remote: new Set<string>() };
+    const began = performance.now();
+    let answeredAfterMs = 0;
+    const connecting = hedge<WebrtcConnection>({
+      start(attempt, by) {
+        if (attempt > 1) {
+          timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
+        }
+        const promising = Promise.withResolvers<void>();
+        const result = connectThroughTurn({ ...turn, signal: by }, (iceServers) =>
+          connectWebrtc({
+            engine,
+            signaling,
+            host: plan.host,
+            iceServers,
+            relayOnly,
+            candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
+            maxMessageBytes: MAX_MESSAGE_BYTES,
+            signal: by,
+            onProgress(reached) {
+              first[reached].resolve();
+              if (reached !== "answered") return;
+              answeredAfterMs = performance.now() - began;
+              promising.resolve();
+            },
+            findAddress: (name, until) => findAddress(name, dial, until),
+            onCandidate: (side, candidate) => candidates[side].add(describeCandidate(candidate)),
+          }));
+        return { result, promising: promising.promise };
+      },
+      attempts: HEDGE_ATTEMPTS,
+      // On a slow network everything takes longer: an answer that took its time says so.
+      delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
+      retryable: isBadLuck,
+      discard: ({ carrier }) => carrier.close(),
+      signal,
+    });
+    connecting.catch(() => {});
+    const reached = (step: Promise<void>) => Promise.race([step, connecting.then(() => {})]);
+    await timeline.step("offer", () => "made", () => reached(first.offered.promise));
+    await timeline.step(
+      "signaling",
+      () => `${plan.host} answered through ${describeTarget(server.target)}`,
+      () => reached(first.answered.promise),
+    );
+    const { result: connection, settled } = await timeline.step(
+      "channel",
+      ({ result }) => describePath(pathOf(result.peer)),
+      () => connecting,
+    ).catch((error) => {
+      timeline.remark("channel", describeCandidates(candidates), false);
+      throw error;
+    });
+    callQuietly(() => options.logger.debug?.(describeCandidates(candidates)));
+    kept = true;
+    const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
+    return {
+      kind: "webrtc",
+      carrier: connection.carrier,
+      authorization: undefined, // who may signal may call (protocol §2.5)
+      baseUrl: `https://${plan.host}`,
+      lost: connection.lost,
+      path: () => pathOf(connection.peer),
+      wire: () => ({
+        bytesSent: connection.peer.bytesSent(),
+        bytesReceived: connection.peer.bytesReceived(),
+        bufferedBytes: connection.peer.bufferedAmount(),
+        roundTripMs: connection.peer.roundTripMs(),
+      }),
+      async close() {
+        await Promise.all([connection.carrier.close(), signaled]);
+      },
+    };
+  } finally {
+    if (!kept) await server.carrier.close();
+  }
+}
+
+function withoutRelay({ target }: ReachedServer): ConnectError {
+  const server = describeTarget(target);
+  return new ConnectError(
+    `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${server} names one`,
+    Code.FailedPrecondition,
+  );
+}
+
+/** Looks on the local network for the address of a candidate, where that is wanted and permitted. */
+async function findAddress(
+  name: string,
+  { options, timeline }: DialContext,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (!options.mdns) return undefined;
+  const [{ missingMdnsPermission }, mdns] = await Promise.all([
+    import("../mdns/mdns.ts"),
+    import("../mdns/mdns_lookup.ts"),
+  ]);
+  const flag = missingMdnsPermission();
+  if (flag === undefined) return await mdns.findAddress(name, signal);
+  timeline.remark("channel", `did not look for ${name} on the local network: needs ${flag}`);
+  return undefined;
+}
+
+/** Whether an engine, ours or the machine's, has failed a handshake: some that are faster than its own bookkeeping. */
+function isBadLuck(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.Unavailable &&
+    /^(?:connection lost|error from answerer): /.test(error.rawMessage);
+}
+
+/** From the nearest way to the farthest. */
+const KINDS: readonly (readonly [type: string, kind: ChannelPath["kind"]])[] = [
+  ["host", "host"],
+  ["prflx", "peer-reflexive"],
+  ["srflx", "server-reflexive"],
+  ["relay", "relay"],
+];
+
+function pathOf(peer: Peer): ChannelPath {
+  const pair = peer.selectedPair();
+  const rank = (candidate: Candidate) => KINDS.findIndex(([type]) => type === candidate.type);
+  const farther = pair === undefined ? 0 : Math.max(0, rank(pair.local), rank(pair.remote));
+  return {
+    kind: KINDS[farther]![1],
+    protocol: "webrtc",
+    // The engine has been seen to give an IPv6 address of its own for a path over IPv4: that is not the one in use.
+    local: pair === undefined || isIPv6(pair.local) !== isIPv6(pair.remote)
+      ? undefined
+      : joinHostPort(pair.local.address, pair.local.port),
+    remote: pair === undefined ? undefined : joinHostPort(pair.remote.address, pair.remote.port),
+    roundTripMs: peer.roundTripMs(),
+  };
+}
+
+/** What the two ends could try with each other. */
+function describeCandidates(
+  { local, remote }: { readonly local: ReadonlySet<string>; readonly remote: ReadonlySet<string> },
+): string {
+  const list = (candidates: ReadonlySet<string>) => [...candidates].join(", ") || "none";
+  return `candidates here: ${list(local)}; of the machine: ${list(remote)}`;
+}
+
+function isIPv6({ address }: Candidate): boolean {
+  return address.includes(":");
+}
+
+function describePath(path: ChannelPath): string {
+  return `open, ${path.kind} ${path.local ?? "?"} to ${path.remote ?? "?"}`;
+}

@@ -1,0 +1,76 @@
+import {
+  addressIn,
+  type DnsQuestion,
+  type FoundMachine,
+  MdnsLookup,
+  questionsFor,
+} from "../core/net/mdns_records.ts";
+import { type MdnsInterface, type MdnsMessage, openMdns } from "./mdns.ts";
+
+/** When to ask, in milliseconds from the start: answers get lost, and machines may take their time. */
+const ASK_AT_MS = [0, 120, 400, 900];
+
+/** How long to wait for an answer, in milliseconds; goutils takes up to 2,000, Rust 1,500. */
+const LOOKUP_TIMEOUT_MS = 1_500;
+
+/**
+ * Looks for a machine on the local network (protocol §2.6).
+ *
+ * @param host The name as dialed; it is looked for with dots and with dashes, and nothing else will do.
+ * @returns Undefined when none answers in time.
+ * @throws the signal's reason
+ */
+export async function findOnLocalNetwork(
+  host: string,
+  signal: AbortSignal,
+): Promise<FoundMachine | undefined> {
+  const lookup = new MdnsLookup(host);
+  return await ask(questionsFor(host), signal, ({ records, from }, via, found) => {
+    const step = lookup.receive(records, from);
+    if (step.kind === "found") found(step.machine);
+    else if (step.kind === "ask") via.ask(step.questions);
+  });
+}
+
+/**
+ * Looks an address up on the local network.
+ *
+ * @param name `something.local`.
+ * @returns IPv4; undefined when none answers in time.
+ * @throws the signal's reason
+ */
+export async function findAddress(name: string, signal: AbortSignal): Promise<string | undefined> {
+  return await ask<string>([{ type: "A", name }], signal, ({ records }, _via, found) => {
+    const address = addressIn(records, name);
+    if (address !== undefined) found(address);
+  });
+}
+
+/** Asks until there is an answer that will do, or time is up. */
+async function ask<T>(
+  questions: readonly DnsQuestion[],
+  signal: AbortSignal,
+  read: (message: MdnsMessage, via: MdnsInterface, found: (what: T) => void) => void,
+): Promise<T | undefined> {
+  signal.throwIfAborted();
+  const found = Promise.withResolvers<T | undefined>();
+  const sockets = await openMdns({ response: (message, via) => read(message, via, found.resolve) });
+  const timers = ASK_AT_MS.map((at) =>
+    setTimeout(() => {
+      for (const via of sockets.interfaces) via.ask(questions);
+    }, at)
+  );
+  timers.push(setTimeout(() => found.resolve(undefined), LOOKUP_TIMEOUT_MS));
+  const abort = () => found.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  if (sockets.interfaces.length === 0) found.resolve(undefined);
+  try {
+    return await found.promise;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    for (const timer of timers) clearTimeout(timer);
+    // Nobody waits for that.
+    void sockets.close();
+  }
+}

@@ -1,0 +1,266 @@
+import http from "node:http";
+import http2 from "node:http2";
+import net from "node:net";
+import tls from "node:tls";
+import { goawayFilter } from "../core/http2/goaway.ts";
+import { filteredSocket } from "../direct/filtered_socket.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { HttpHandler } from "./http_handler.ts";
+import { settlesWithin } from "../runtime/wait.ts";
+
+/** The TLS side of a server. All PEM. */
+export interface ServerTls {
+  /** The certificate, with those between it and the root. */
+  readonly cert: string;
+  /** The certificate's private key. */
+  readonly key: string;
+  /** Authorities that sign client certificates. */
+  readonly ca?: string;
+  /** Requires a client certificate, signed by one of `ca`. */
+  readonly requestCertificate?: boolean;
+}
+
+/** How a port is opened. */
+export interface OnePortOptions {
+  readonly hostname: string;
+  /** 0 for any. */
+  readonly port: number;
+  /** With it, only TLS is answered; without it, only plaintext. */
+  readonly tls?: ServerTls | undefined;
+  readonly handler: HttpHandler;
+  readonly runtime: Runtime;
+  /** Whether a new connection hears nothing. */
+  readonly silent: () => boolean;
+  /** Flow-control window of HTTP/2 uploads, in bytes; 4 MiB by default. */
+  readonly windowBytes?: number;
+}
+
+/** A port that speaks HTTP/1.1 and HTTP/2. */
+export interface OnePort {
+  readonly port: number;
+  /** Drops every connection and goes on listening. */
+  drop(): void;
+  /** Stops listening and drops every connection. Bounded. */
+  close(): Promise<void>;
+}
+
+/** How long a new connection may take for its first bytes, in milliseconds: goutils' header read timeout. */
+const FIRST_BYTES_TIMEOUT_MS = 10_000;
+
+/** How long closing waits for listeners and sockets, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+const TLS_HANDSHAKE_RECORD = 0x16;
+
+/** Flow-control windows. With HTTP's 64 KiB, an upload in messages of that size waits 40 ms for each. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
+const SESSION_MEMORY_MIB = 256;
+
+/**
+ * What the other protocol gets for an answer. The Viam Python SDK greets every server with TLS first, so this is
+ * routine; a socket that is only ended keeps its unread greeting, and stays.
+ */
+const REFUSAL = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/**
+ * Listens on one TCP port for HTTP/1.1 and HTTP/2, as a machine does: the first bytes of a connection say which. The
+ * socket is handed to the server of that protocol; only on Deno is plaintext HTTP/1.1 piped to an inner listener on
+ * the loopback instead, because a server that is handed sockets there drops request bodies under load.
+ */
+export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort> {
+  const { hostname, handler, windowBytes = WINDOW_BYTES } = options;
+  const session = {
+    maxSessionMemory: SESSION_MEMORY_MIB,
+    settings: { initialWindowSize: windowBytes },
+  };
+  const sockets = new Set<net.Socket>();
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const closers: (() => Promise<void>)[] = [];
+
+  const track = (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    // A connection that breaks is its calls' business; they are told by their own streams.
+    socket.on("error", () => {});
+  };
+
+  const accept: Acceptor = options.tls === undefined ? await plaintext() : await secure(options.tls);
+
+  /** Takes connections in the clear: `multiplexed` for HTTP/2, `simple` for HTTP/1.1. */
+  async function clear(): Promise<
+    { multiplexed: (socket: net.Socket) => void; simple: (socket: net.Socket) => void }
+  > {
+    const multiplexed = trackSessions(http2.createServer(session, handler));
+    const simple = withoutTimeouts(http.createServer(handler));
+    return options.runtime === "deno"
+      ? {
+        multiplexed: (socket) =>
+          void multiplexed.emit("connection", filteredSocket(socket, goawayFilter("client"))),
+        simple: await pipeTo(simple),
+      }
+      : {
+        multiplexed: (socket) => void multiplexed.emit("connection", socket),
+        simple: (socket) => void simple.emit("connection", socket),
+      };
+  }
+
+  async function plaintext(): Promise<Acceptor> {
+    const { multiplexed, simple } = await clear();
+    return (socket, first) => {
+      if (first[0] === TLS_HANDSHAKE_RECORD) refuse(socket);
+      else if (first.toString("latin1", 0, 3) === "PRI") multiplexed(socket);
+      else simple(socket);
+    };
+  }
+
+  async function secure(settings: ServerTls): Promise<Acceptor> {
+    const { cert, key, ca, requestCertificate = false } = settings;
+    const tlsOptions = {
+      cert,
+      key,
+      ...(ca === undefined ? {} : { ca }),
+      requestCert: requestCertificate,
+      rejectUnauthorized: requestCertificate,
+    };
+    if (options.runtime === "deno") {
+      const { multiplexed, simple } = await clear();
+      const server = tls.createServer({ ...tlsOptions, ALPNProtocols: ["h2", "http/1.1"] });
+      server.on("secureConnection", (socket) => {
+        track(socket);
+        (socket.alpnProtocol === "h2" ? multiplexed : simple)(socket);
+      });
+      server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
+      return (socket, first) => {
+        if (first[0] === TLS_HANDSHAKE_RECORD) server.emit("connection", socket);
+        else refuse(socket);
+      };
+    }
+    const server = trackSessions(http2.createSecureServer({
+      ...session,
+      ...tlsOptions,
+      allowHTTP1: true,
+    }, handler));
+    server.on("secureConnection", track);
+    server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
+    return (socket, first) => {
+      if (first[0] === TLS_HANDSHAKE_RECORD) server.emit("connection", socket);
+      else refuse(socket);
+    };
+  }
+
+  function trackSessions<S extends http2.Http2Server | http2.Http2SecureServer>(server: S): S {
+    server.on("session", (session: http2.ServerHttp2Session) => {
+      sessions.add(session);
+      // On Bun uploads then stand still.
+      if (options.runtime !== "bun") session.setLocalWindowSize?.(windowBytes);
+      session.on("close", () => sessions.delete(session));
+      session.on("error", () => {});
+    });
+    server.on("sessionError", () => {});
+    return server;
+  }
+
+  /** @returns How to give a socket to the server by way of the loopback. */
+  async function pipeTo(server: http.Server): Promise<(socket: net.Socket) => void> {
+    const port = await listen(server, "127.0.0.1", 0);
+    closers.push(() => {
+      server.closeAllConnections();
+      return closed(server);
+    });
+    return (socket) => {
+      const inner = net.connect({ host: "127.0.0.1", port, noDelay: true });
+      track(inner);
+      socket.on("close", () => inner.destroy());
+      inner.on("close", () => socket.destroy());
+      socket.pipe(inner);
+      inner.pipe(socket);
+    };
+  }
+
+  const front = net.createServer({ noDelay: true }, (socket) => {
+    track(socket);
+    if (options.silent()) socket.resume();
+    else sniff(socket, accept);
+  });
+  const port = await listen(front, hostname, options.port).catch(async (error) => {
+    await Promise.all(closers.map((close) => close()));
+    throw error;
+  });
+
+  function drop(): void {
+    for (const session of sessions) session.destroy();
+    for (const socket of sockets) socket.destroy();
+  }
+
+  return {
+    port,
+    drop,
+    async close() {
+      const listening = closed(front);
+      drop();
+      const gone = Promise.all(
+        Array.from(
+          sockets,
+          (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
+        ),
+      );
+      const all = Promise.all([listening, gone, ...closers.map((close) => close())]);
+      await settlesWithin(CLOSE_TIMEOUT_MS, all);
+    },
+  };
+}
+
+/** Takes a socket whose first bytes are known, and still to be read. */
+type Acceptor = (socket: net.Socket, first: Buffer) => void;
+
+function sniff(socket: net.Socket, accept: Acceptor): void {
+  socket.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => socket.destroy());
+  let first = Buffer.alloc(0);
+  const look = () => {
+    const more: Buffer | null = socket.read();
+    if (more === null) return;
+    first = Buffer.concat([first, more]);
+    // Three bytes tell "PRI" from "POST" or "PUT". Fewer are kept here: put back, they would be readable at once.
+    if (first.length < 3 && first[0] !== TLS_HANDSHAKE_RECORD) return;
+    socket.unshift(first);
+    socket.off("readable", look);
+    socket.off("end", ended);
+    socket.setTimeout(0);
+    socket.removeAllListeners("timeout");
+    accept(socket, first);
+  };
+  const ended = () => socket.destroy();
+  socket.on("readable", look);
+  socket.on("end", ended);
+}
+
+function refuse(socket: net.Socket): void {
+  socket.resume();
+  socket.end(REFUSAL, () => socket.destroy());
+}
+
+/** Streams may be silent, and clients idle, for as long as they like. */
+function withoutTimeouts(server: http.Server): http.Server {
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 0;
+  server.on("clientError", (_error, socket) => socket.destroy());
+  return server;
+}
+
+function listen(server: net.Server, hostname: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, hostname, () => {
+      server.off("error", reject);
+      const address = server.address();
+      if (address !== null && typeof address !== "string") resolve(address.port);
+      else reject(new Error("the server has no port"));
+    });
+  });
+}
+
+function closed(server: net.Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
