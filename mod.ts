@@ -21,8 +21,6 @@
  * @module
  */
 export { dial, dialDirect } from "./lib/dial/dial.ts";
-export { watchDial } from "./lib/dial/watch_dial.ts";
-export type { DialWatch } from "./lib/dial/watch_dial.ts";
 export { DialOptions, withApiKey } from "./lib/options/options.ts";
 export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options/options.ts";
 export { DialOptionsError } from "./lib/options/options_error.ts";
@@ -32,8 +30,8 @@ export type { ResolvedDialOptions } from "./lib/options/resolve_options.ts";
 export type { Credentials, CredentialType } from "./lib/options/credentials.ts";
 export { AuthenticatedChannel, ViamChannel } from "./lib/channel/channel.ts";
 export type { ChannelCore } from "./lib/channel/channel.ts";
-export type { ChannelPath, ChannelState } from "./lib/channel/reconnect.ts";
-export type { ChannelStats, WireStats } from "./lib/channel/channel_stats.ts";
+export type { ChannelPath, ChannelState } from "./lib/channel/link.ts";
+export type { ChannelStats, WireStats } from "./lib/channel/stats.ts";
 export type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./lib/events.ts";
 export {
   AuthenticationError,

@@ -1,12 +1,12 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import type { ChannelStats } from "./channel_stats.ts";
+import type { ChannelStats } from "./stats.ts";
 import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { formatTimeline, type TimelineEntry } from "../core/dial/timeline.ts";
 import { createEventQueue } from "./event_queue.ts";
 import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "../events.ts";
 import { callQuietly } from "../logger.ts";
-import type { ChannelPath, ChannelState } from "./reconnect.ts";
+import type { ChannelPath, ChannelState } from "./link.ts";
 import { abortable } from "../runtime/abortable.ts";
 
 /** What a channel stands on. */

@@ -2,7 +2,7 @@ import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
 import { wait } from "../runtime/wait.ts";
-import type { ChannelPath } from "../channel/reconnect.ts";
+import type { ChannelPath } from "../channel/link.ts";
 import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";

@@ -1,23 +1,24 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** Two ways to the same end, of which one is better where it is there at all. */
+/** Two ways to the same end, of which one is better where it exists at all. */
 export interface HeadStartOptions<T> {
-  /** The better way. Resolves with undefined when it is not there; `promise()` says that it may well be. */
-  readonly better: (signal: AbortSignal, promise: () => void) => Promise<T | undefined>;
-  /** The way that is always there. */
+  /** The better way. Resolves with undefined when it is not there; `onPromising()` says that it seems to be. */
+  readonly better: (signal: AbortSignal, onPromising: () => void) => Promise<T | undefined>;
+  /** The way that always exists. */
   readonly other: (signal: AbortSignal) => Promise<T>;
   /** How long the better way may take once it is promising, though the other one is there, in milliseconds. */
   readonly headStartMs: number;
-  /** Frees what came too late. */
+  /** Frees a result that came too late. */
   readonly discard: (late: T) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
 /**
- * Tries both at once. The better way wins if it is there first, or soon after the other while it is promising; who
- * loses is given up, and not waited for.
+ * Tries both at once. The better way wins if it is ready first, or soon after the other while it is promising. The
+ * loser is aborted, and not waited for.
  *
- * @throws the error of the other way, when neither leads there
+ * @throws the error of the other way, when neither succeeds; that of the better way, when it was promising and the
+ * other could not be reached
  */
 export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T> {
   const { signal, discard } = options;
@@ -50,7 +51,7 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
     return absent;
   }) as Promise<T | typeof absent>;
   const otherOrError = other.then((value) => ({ value }), (error: unknown) => ({ error }));
-  /** Of a way that leads nowhere there is less to say than of one that ends at a closed door. */
+  /** "Cannot be reached" says less than what failed a way that was promising. */
   const whyNeither = (error: unknown) =>
     promisedAt !== undefined && betterError !== undefined && !signal.aborted &&
       ConnectError.from(error).code === Code.Unavailable

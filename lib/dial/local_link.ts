@@ -1,29 +1,20 @@
-import type { Address } from "../core/net/address.ts";
-import type { FoundMachine } from "../core/net/mdns_records.ts";
+import { localNameOf, planLocalDial } from "../core/dial/plan.ts";
 import { joinHostPort } from "../core/net/address.ts";
-import { type DialPlan, localNameOf, planLocalDial } from "../core/dial/plan.ts";
+import type { FoundMachine } from "../core/net/mdns_records.ts";
 import { missingMdnsPermission } from "../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../mdns/mdns_lookup.ts";
-import type { DialContext } from "./direct_link.ts";
-import type { TimelineRecorder } from "./timeline_recorder.ts";
-
-/** A dial of a machine that was found on the local network. */
-export interface LocalDial {
-  readonly plan: DialPlan;
-  readonly context: DialContext;
-}
+import type { DialContext } from "./context.ts";
+import type { TimelineRecorder } from "./timeline.ts";
 
 /**
- * Looks for the machine on the local network (protocol §2.6). Undefined when it is not there or when looking is not
- * permitted; that is no failure.
+ * Looks for the machine on the local network (protocol §2.6).
+ *
+ * @returns The dial to go on with there; undefined when the machine is not there, when looking is not permitted, or
+ * when it can only be reached directly and the channel is to stay WebRTC.
  */
-export async function findLocally(
-  address: Address,
-  dial: DialContext,
-  signal: AbortSignal,
-): Promise<LocalDial | undefined> {
-  const { options, timeline } = dial;
-  const name = localNameOf(address);
+export async function findLocally(dial: DialContext, signal: AbortSignal): Promise<DialContext | undefined> {
+  const { parsed, options, timeline } = dial;
+  const name = localNameOf(parsed);
   if (name === undefined) return undefined;
   let machine: FoundMachine | undefined;
   try {
@@ -43,28 +34,28 @@ export async function findLocally(
     timeline.remark("mdns", `${name} is not on the local network`);
     return undefined;
   }
-  const plan = planLocalDial(address, machine, options);
+  const plan = planLocalDial(parsed, machine, options);
   const at = joinHostPort(machine.address, machine.port);
-  timeline.remark(
-    "mdns",
-    `${name} is on the local network at ${at}; dialing it ${
-      plan.kind === "direct" ? "directly" : "over WebRTC"
-    }`,
-  );
-  return { plan, context: { ...dial, options: localOptions(address, dial), timeline: besides(timeline) } };
+  const how = plan.kind === "direct" ? "directly" : "over WebRTC";
+  if (dial.reconnecting && plan.kind === "direct") {
+    timeline.remark("mdns", `${name} is on the local network at ${at}, and takes no WebRTC there`);
+    return undefined;
+  }
+  timeline.remark("mdns", `${name} is on the local network at ${at}; dialing it ${how}`);
+  return { ...dial, plan, options: localOptions(dial), timeline: besides(timeline) };
 }
 
-/** Anybody can answer: only who proves the name is believed, and nothing goes on in the clear that was not to. */
-function localOptions(address: Address, { options }: DialContext): DialContext["options"] {
+/** Anybody on the network can answer: the machine must prove its name, and there is no downgrade to plaintext. */
+function localOptions({ parsed, options }: DialContext): DialContext["options"] {
   return {
     ...options,
-    tls: { serverName: address.hostname, ...options.tls },
+    tls: { serverName: parsed.hostname, ...options.tls },
     allowInsecureDowngrade: false,
     allowInsecureWithCredsDowngrade: false,
   };
 }
 
-/** The same timeline, in which another dial goes on: what this one does is a remark there. */
+/** Notes the steps of this dial as remarks: the other way has its steps in the same timeline. */
 function besides(timeline: TimelineRecorder): TimelineRecorder {
   return {
     get entries() {

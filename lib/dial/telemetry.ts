@@ -5,6 +5,7 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
+import type { Link } from "../channel/link.ts";
 import type { Address } from "../core/net/address.ts";
 import type { DialPhase } from "../core/dial/timeline.ts";
 import { STREAM_OVER } from "../rpc/stream_over.ts";
@@ -111,6 +112,18 @@ export function findTelemetry(address: Address): Telemetry | undefined {
       }
     },
   };
+}
+
+/** Ends the spans of a dial with the dial. */
+export async function endTrace(trace: DialTrace | undefined, dialing: Promise<Link>): Promise<Link> {
+  try {
+    const link = await dialing;
+    trace?.end({ kind: link.kind });
+    return link;
+  } catch (error) {
+    trace?.end({ error });
+    throw error;
+  }
 }
 
 function startDial(

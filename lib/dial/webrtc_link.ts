@@ -1,25 +1,18 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  authorize,
-  type DialContext,
-  type ReachedServer,
-  reachServer,
-  tlsOfMachine,
-  transportTo,
-} from "./direct_link.ts";
+import type { ChannelPath, Link } from "../channel/link.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { describeTarget, type DialPlan } from "../core/dial/plan.ts";
 import { describeCandidate } from "../core/ice/session_description.ts";
-import { hedge } from "./hedge.ts";
-import { callQuietly } from "../logger.ts";
-import type { ChannelPath, Link } from "../channel/reconnect.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Candidate, loadEngine, type Peer } from "../webrtc/peer.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
 import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
+import type { DialContext } from "./context.ts";
+import { hedge } from "./hedge.ts";
+import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "./server.ts";
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
 const HEDGE_ATTEMPTS = 3;
@@ -33,7 +26,6 @@ const HEDGE_MS = 15;
  */
 export async function connectByWebrtc(
   plan: DialPlan & { kind: "webrtc" },
-  entity: string,
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<Link | undefined> {
@@ -45,7 +37,7 @@ export async function connectByWebrtc(
   const server = await reachServer(plan.signaling, tls, dial, signal);
   let kept = false;
   try {
-    const authorization = await authorize(server, entity, dial, signal, signal);
+    const authorization = await authorize(server, dial, signal);
     const signaling = transportTo(server, options, authorization);
     let config;
     try {
@@ -129,7 +121,7 @@ export async function connectByWebrtc(
       timeline.remark("channel", describeCandidates(candidates), false);
       throw error;
     });
-    callQuietly(() => options.logger.debug?.(describeCandidates(candidates)));
+    options.logger.debug(describeCandidates(candidates));
     kept = true;
     const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
     return {
@@ -169,10 +161,10 @@ async function findAddress(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (!options.mdns) return undefined;
-  const [{ missingMdnsPermission }, mdns] = await Promise.all([
-    import("../mdns/mdns.ts"),
-    import("../mdns/mdns_lookup.ts"),
-  ]);
+  const [{ missingMdnsPermission }, mdns] = await abortable(
+    Promise.all([import("../mdns/mdns.ts"), import("../mdns/mdns_lookup.ts")]),
+    signal,
+  );
   const flag = missingMdnsPermission();
   if (flag === undefined) return await mdns.findAddress(name, signal);
   timeline.remark("channel", `did not look for ${name} on the local network: needs ${flag}`);

@@ -7,7 +7,7 @@ const defaults: PlanOptions = {
   insecure: false,
   disableWebrtc: false,
   signalingAddress: undefined,
-  signalingInsecure: undefined,
+  webrtc: {},
 };
 
 function read(typed: string): Address {
@@ -51,7 +51,7 @@ const plans: readonly [address: string, options: Partial<PlanOptions>, expected:
   // An explicit signaling server is reason enough for a local name.
   [
     "robot.local",
-    { signalingAddress: read("127.0.0.1:9000"), signalingInsecure: true },
+    { signalingAddress: read("127.0.0.1:9000"), webrtc: { signalingInsecure: true } },
     "webrtc http://127.0.0.1:9000 host robot.local",
   ],
   ["robot", { signalingAddress: read("sig.example") }, "webrtc https://sig.example:443 host robot public"],

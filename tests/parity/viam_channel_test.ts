@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { channelStats } from "../../lib/channel/channel_stats.ts";
+import { channelStats } from "../../lib/channel/stats.ts";
 import { TrafficCounts } from "../../lib/core/grpc/traffic_counts.ts";
 import { inspect } from "node:util";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";

@@ -1,4 +1,4 @@
-import type { ChannelPath } from "../../channel/reconnect.ts";
+import type { ChannelPath } from "../../channel/link.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Rung } from "./ladder.ts";
 

@@ -16,21 +16,14 @@ import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { dial } from "../../dial/dial.ts";
 import { missingMdnsPermission } from "../../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../../mdns/mdns_lookup.ts";
-import {
-  authorize,
-  type DialContext,
-  type ReachedServer,
-  reachServer,
-  tlsOfMachine,
-  transportTo,
-} from "../../dial/direct_link.ts";
+import type { DialContext } from "../../dial/context.ts";
+import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "../../dial/server.ts";
 import { AuthenticationError, DialError, DialPermissionError, HostOfflineError } from "../../errors.ts";
-import { quietLogger } from "../../logger.ts";
 import type { DialOptions, TlsOptions } from "../../options/options.ts";
 import { type ResolvedDialOptions, resolveDial } from "../../options/resolve_options.ts";
 import { rawMethod } from "../../rpc/raw_method.ts";
 import type { Authorization } from "../../rpc/authorization.ts";
-import { createTimeline } from "../../dial/timeline_recorder.ts";
+import { createTimeline } from "../../dial/timeline.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../../webrtc/signaling_client.ts";
 import { UsageError } from "../arguments.ts";
 import type { Run } from "../command.ts";
@@ -57,12 +50,7 @@ export const doctor: Run = async (args, terminal) => {
   const given = addressOf(typed, terminal);
   const options = await dialOptionsOf(args, terminal);
   const { address, options: resolved } = resolveDial(given, options);
-  const plan = planDial(address, {
-    insecure: resolved.insecure,
-    disableWebrtc: resolved.disableWebrtc,
-    signalingAddress: resolved.signalingAddress,
-    signalingInsecure: resolved.webrtc.signalingInsecure,
-  });
+  const plan = planDial(address, resolved);
   const json = args.has("json");
   let progress = showProgress(terminal, "looking");
   const rungs: Rung[] = [];
@@ -143,14 +131,14 @@ async function examine(patient: Patient, terminal: Terminal): Promise<Examined> 
     await ladder.climb("local network", (signal) => checkLocalNetwork(patient.address, signal)) === true;
   const target = plan.kind === "direct" ? plan.target : plan.signaling;
   const tls = plan.kind === "direct" || plan.ownSignaling ? tlsOfMachine(target, resolved) : resolved.tls;
-  const server = await reach(patient, target, tls);
   const closed = new AbortController();
+  const server = await reach(patient, target, tls, closed.signal);
   try {
     let authorization: Authorization | undefined;
     if (server !== undefined) {
       authorization = await ladder.climb(
         "authentication",
-        (signal) => checkAuthentication(patient, server, signal, closed.signal),
+        (signal) => checkAuthentication(contextOf(patient, closed.signal), server, signal),
       );
     }
     if (plan.kind === "direct") return await tryDial(patient, terminal, local, undefined);
@@ -195,7 +183,12 @@ async function checkLocalNetwork(address: Address, signal: AbortSignal): Promise
 }
 
 /** From the name to what the port speaks. */
-async function reach(patient: Patient, target: Target, tls: TlsOptions): Promise<ReachedServer | undefined> {
+async function reach(
+  patient: Patient,
+  target: Target,
+  tls: TlsOptions,
+  closed: AbortSignal,
+): Promise<ReachedServer | undefined> {
   const { ladder, resolved } = patient;
   if (target.unixPath === undefined) {
     await ladder.climb("name", (signal) => resolveName(target.hostname, signal));
@@ -206,30 +199,39 @@ async function reach(patient: Patient, target: Target, tls: TlsOptions): Promise
     ? resolved.allowInsecureWithCredsDowngrade
     : resolved.allowInsecureDowngrade;
   await ladder.climb("TLS", (signal) => checkTls(target, tls, { downgrade }, signal));
-  const server = await ladder.climb("protocol", (signal) => checkProtocol(patient, target, tls, signal));
+  const server = await ladder.climb(
+    "protocol",
+    (signal) => checkProtocol(contextOf(patient, closed), target, tls, signal),
+  );
   if (server !== undefined) {
     await ladder.climb("clock", (signal) => checkClock(server.target, tls, signal));
   }
   return server;
 }
 
-function contextOf({ given, resolved }: Patient): DialContext {
+function contextOf({ given, address, plan, entity, resolved }: Patient, closed: AbortSignal): DialContext {
   return {
     address: given,
+    parsed: address,
+    plan,
     options: resolved,
-    timeline: createTimeline(quietLogger(resolved.logger), undefined),
+    entity,
+    timeline: createTimeline(resolved.logger, undefined),
+    closed,
+    tokens: new Map(),
+    reconnecting: false,
   };
 }
 
 async function checkProtocol(
-  patient: Patient,
+  dial: DialContext,
   target: Target,
   tls: TlsOptions,
   signal: AbortSignal,
 ): Promise<Step<ReachedServer>> {
   const name = describeTarget(target);
   try {
-    const server = await reachServer(target, tls, contextOf(patient), signal);
+    const server = await reachServer(target, tls, dial, signal);
     const { protocol, httpVersion } = server.carrier.description;
     return { verdict: "ok", detail: `${protocol} over ${httpVersion}`, result: server };
   } catch (error) {
@@ -253,19 +255,18 @@ async function checkProtocol(
 }
 
 async function checkAuthentication(
-  patient: Patient,
+  dial: DialContext,
   server: ReachedServer,
   signal: AbortSignal,
-  closed: AbortSignal,
 ): Promise<Step<Authorization>> {
-  const { resolved, entity } = patient;
-  const { credentials } = resolved;
+  const { options, entity } = dial;
+  const { credentials } = options;
   const name = describeTarget(server.target);
-  if (credentials === undefined && resolved.accessToken === undefined) {
+  if (credentials === undefined && options.accessToken === undefined) {
     return { verdict: "skipped", detail: "there are no credentials" };
   }
   try {
-    const authorization = await authorize(server, entity, contextOf(patient), signal, closed);
+    const authorization = await authorize(server, dial, signal);
     return {
       verdict: "ok",
       detail: `as ${entity} with ${credentials?.type ?? "a token"}`,

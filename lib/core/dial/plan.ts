@@ -37,7 +37,7 @@ export interface PlanOptions {
   readonly disableWebrtc: boolean;
   /** Where to signal, when the caller says so. */
   readonly signalingAddress: Address | undefined;
-  readonly signalingInsecure: boolean | undefined;
+  readonly webrtc: { readonly signalingInsecure?: boolean };
 }
 
 /** Cloud names and their signaling servers (RDK `grpc/dial.go`; protocol §2.1), matched from a label on. */
@@ -107,7 +107,7 @@ export function planDial(address: Address, options: PlanOptions): DialPlan {
   let signaling = target;
   let ownSignaling = true;
   if (named !== undefined) {
-    signaling = targetOf(named, options.signalingInsecure ?? options.insecure);
+    signaling = targetOf(named, options.webrtc.signalingInsecure ?? options.insecure);
     ownSignaling = false;
   } else {
     const cloud = cloudOf(address.hostname);

@@ -1,0 +1,58 @@
+import type { Link } from "../channel/link.ts";
+import { backoffMs } from "../core/dial/backoff.ts";
+import { describeTarget } from "../core/dial/plan.ts";
+import type { DialAttempt } from "../errors.ts";
+import { wait } from "../runtime/wait.ts";
+import type { DialContext } from "./context.ts";
+import { toDialError } from "./failure.ts";
+import { connectAnyWay } from "./ways.ts";
+
+/**
+ * Makes the first link, in up to `initialAttempts` attempts that share the budget `timeoutMs`.
+ *
+ * @throws {DialError} with every attempt, or the reason of the caller's signal
+ */
+export async function attemptDial(dial: DialContext): Promise<Link> {
+  const { options, timeline, address, plan } = dial;
+  options.signal?.throwIfAborted();
+  const attempts: DialAttempt[] = [];
+  const budget = new AbortController();
+  const timer = options.timeoutMs === Infinity ? undefined : setTimeout(
+    () => budget.abort(new DOMException("the dial took too long", "TimeoutError")),
+    options.timeoutMs,
+  );
+  const signal = options.signal === undefined
+    ? budget.signal
+    : AbortSignal.any([budget.signal, options.signal]);
+  try {
+    for (let attempt = 1;; attempt++) {
+      let begun = false;
+      try {
+        await wait(backoffMs(attempt, Math.random()), signal);
+        begun = true;
+        return await connectAnyWay(dial, signal);
+      } catch (thrown) {
+        if (options.signal?.aborted === true) throw options.signal.reason;
+        // If the time runs out between two attempts, the dial failed with the error of the last one.
+        const before = begun ? undefined : attempts.at(-1);
+        const error = before === undefined ? thrown : before.error;
+        if (before === undefined) {
+          const target = plan.kind === "direct" ? plan.target : plan.signaling;
+          attempts.push({ path: plan.kind, target: describeTarget(target), error });
+        }
+        if (attempt < options.initialAttempts && !signal.aborted) continue;
+        throw toDialError({
+          error,
+          phase: timeline.phase,
+          address,
+          attempts,
+          timeline: timeline.entries,
+          authenticated: options.credentials !== undefined || options.accessToken !== undefined,
+          ...(before === undefined && budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
+        });
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}

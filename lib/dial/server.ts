@@ -1,0 +1,210 @@
+import type { Transport } from "@connectrpc/connect";
+import { describeTarget, type Target, targetOf, urlOf } from "../core/dial/plan.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import { parseAddress } from "../core/net/address.ts";
+import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
+import type { Endpoint, TlsSettings } from "../direct/endpoint.ts";
+import type { Credentials } from "../options/credentials.ts";
+import type { TlsOptions } from "../options/options.ts";
+import type { ResolvedDialOptions } from "../options/resolve_options.ts";
+import {
+  authenticate,
+  authenticateTo,
+  fixedAuthorization,
+  refreshedAuthorization,
+} from "../rpc/authentication.ts";
+import type { Authorization } from "../rpc/authorization.ts";
+import { hideInErrors } from "../rpc/hide_in_errors.ts";
+import { createCarrierTransport } from "../rpc/transport.ts";
+import { abortable } from "../runtime/abortable.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
+import { CLIENT_HEADER } from "../runtime/version.ts";
+import type { DialContext } from "./context.ts";
+import { insecureConnection } from "./failure.ts";
+
+/** A server that was reached over HTTP, and the target it was reached as: downgraded, perhaps. */
+export interface ReachedServer {
+  readonly carrier: DirectCarrier;
+  readonly target: Target;
+}
+
+/**
+ * Reaches a server, with TLS or without as the options have it (protocol §2.7). A server that speaks no TLS shows
+ * so by the first byte of its answer to a TLS greeting; nothing else, no refusal, silence or bad certificate, ever
+ * leads to plaintext.
+ *
+ * @param tls Settings for this server.
+ * @param compression Of the messages to and from it; nothing that only helps to dial is compressed.
+ */
+export async function reachServer(
+  target: Target,
+  tls: TlsOptions,
+  dial: DialContext,
+  signal: AbortSignal,
+  compression: "none" | "gzip" = "none",
+): Promise<ReachedServer> {
+  const { options, timeline } = dial;
+  const endpoint = { ...endpointOf(target, tls), fresh: dial.reconnecting };
+  const open = (to: Target, at: Endpoint) =>
+    timeline.step(
+      "connect",
+      (carrier) =>
+        `${
+          describeTarget(to)
+        } speaks ${carrier.description.protocol} over ${carrier.description.httpVersion}`,
+      () =>
+        openDirectCarrier(at, {
+          protocol: options.protocol,
+          compression,
+          maxMessageBytes: MAX_MESSAGE_BYTES,
+          keepAliveMs: options.keepAliveMs === Infinity ? 0 : options.keepAliveMs,
+          signal,
+          runtime: RUNTIME,
+        }),
+    );
+  if (!target.secure) return { carrier: await open(target, endpoint), target };
+
+  const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
+  const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
+  const probe = () =>
+    timeline.step("tls", (answer) => TLS_ANSWERS[answer], async () => {
+      const { probeTls } = await abortable(import("../direct/tls_probe.ts"), signal);
+      return await probeTls(endpoint, signal);
+    });
+  // When plaintext would do, asking first spares a failed handshake; when it would not, asking only explains one.
+  if (!allowed || await probe() !== "plaintext") {
+    try {
+      return { carrier: await open(target, endpoint), target };
+    } catch (error) {
+      if (signal.aborted || allowed || await probe() !== "plaintext") throw error;
+      throw insecureConnection(
+        { phase: "tls", address: dial.address, attempts: [], timeline: timeline.entries },
+        describeTarget(target),
+        authenticated,
+      );
+    }
+  }
+  options.logger.warn(
+    authenticated
+      ? "downgrading to an insecure connection, and sending credentials over it"
+      : "downgrading to an insecure connection",
+    { target: describeTarget(target) },
+  );
+  const plain = { ...target, secure: false };
+  return { carrier: await open(plain, endpointOf(plain, {})), target: plain };
+}
+
+const TLS_ANSWERS = {
+  tls: "the server speaks TLS",
+  plaintext: "the server speaks no TLS",
+  unknown: "the server does not say whether it speaks TLS",
+};
+
+function endpointOf(target: Target, tls: TlsSettings): Endpoint {
+  return {
+    secure: target.secure,
+    hostname: target.hostname,
+    port: target.port,
+    ...(target.unixPath === undefined ? {} : { unixPath: target.unixPath }),
+    ...(target.secure ? { tls } : {}),
+  };
+}
+
+/** A transport to one server, for the dial's own calls: no error of theirs has a secret of the options. */
+export function transportTo(
+  server: ReachedServer,
+  options: ResolvedDialOptions,
+  authorization: Authorization | undefined,
+  headers: readonly (readonly [string, string])[] = [],
+): Transport {
+  const secrets = [options.credentials?.payload, options.accessToken].filter((secret) =>
+    secret !== undefined
+  );
+  return createCarrierTransport({
+    carrier: () => server.carrier,
+    baseUrl: urlOf(server.target),
+    headers: new Metadata([
+      [...CLIENT_HEADER],
+      ...headers.map(([name, value]): [string, string] => [name, value]),
+    ]),
+    authorization,
+    maxBufferedBytes: options.maxBufferedBytes,
+    interceptors: [hideInErrors(secrets)],
+  });
+}
+
+/**
+ * Gets a token for the calls to a server, so that a wrong key fails the dial and not the first call. Undefined when
+ * the options name neither credentials nor a token.
+ */
+export async function authorize(
+  server: ReachedServer,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<Authorization | undefined> {
+  const { options, timeline, entity, closed, tokens } = dial;
+  const { accessToken, credentials, externalAuth } = options;
+  if (accessToken !== undefined) return fixedAuthorization(accessToken);
+  if (credentials === undefined) return undefined;
+  // One server's token is for no other, and what was sent with TLS goes nowhere without.
+  const key = `${urlOf(server.target)} ${entity}`;
+  const fetchToken = async (by: AbortSignal) => {
+    const token = externalAuth === undefined
+      ? await authenticate(transportTo(server, options, undefined), entity, credentials, by)
+      : await fetchExternalToken(credentials, externalAuth, dial, by);
+    tokens.set(key, token);
+    return token;
+  };
+  const before = tokens.get(key);
+  if (before !== undefined) {
+    // If the server no longer knows it, the first call fetches another.
+    timeline.remark("authenticate", `with the token from before, as ${entity}`);
+    return refreshedAuthorization(fetchToken, closed, before);
+  }
+  const first = await timeline.step(
+    "authenticate",
+    () => `as ${entity} with ${credentials.type}`,
+    () => fetchToken(AbortSignal.any([signal, closed])),
+  );
+  return refreshedAuthorization(fetchToken, closed, first);
+}
+
+/**
+ * Authenticates elsewhere, for a token that the machine accepts (protocol §2.5). With TLS unless that server's own
+ * options say otherwise: that a machine on the local network has none says nothing of it.
+ */
+async function fetchExternalToken(
+  credentials: Credentials,
+  { parsed, toEntity, insecure = false }: NonNullable<ResolvedDialOptions["externalAuth"]>,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<string> {
+  // What the machine may do without is its own affair.
+  const options = { ...dial.options, allowInsecureDowngrade: false, allowInsecureWithCredsDowngrade: false };
+  const { serverName: _theMachines, ...tls } = options.tls;
+  const server = await reachServer(targetOf(parsed, insecure), tls, { ...dial, options }, signal);
+  try {
+    const transport = transportTo(server, options, undefined);
+    // Who names no entity is known there by that server's name (protocol §2.1).
+    const entity = options.authEntity ?? parsed.authority;
+    const first = await authenticate(transport, entity, credentials, signal);
+    return await authenticateTo(transport, first, toEntity, signal);
+  } finally {
+    await server.carrier.close();
+  }
+}
+
+/**
+ * TLS settings for the machine itself. The name to verify is that of `authEntity`, instead of the host's, for
+ * credentials whose entity is a host (as in Python; protocol §2.3). The entity of an API key is its id, and no name.
+ */
+export function tlsOfMachine(
+  target: Target,
+  { authEntity, credentials, tls }: ResolvedDialOptions,
+): TlsOptions {
+  if (authEntity === undefined || credentials === undefined || credentials.type === "api-key") return tls;
+  const named = parseAddress(authEntity);
+  if ("problem" in named || named.hostname === target.hostname || named.hostname === "") return tls;
+  return { serverName: named.hostname, ...tls };
+}

@@ -1,0 +1,41 @@
+import type { Link } from "../channel/link.ts";
+import { looksLocally } from "../core/dial/plan.ts";
+import { abortable } from "../runtime/abortable.ts";
+import type { DialContext } from "./context.ts";
+import { connectDirectly } from "./direct_link.ts";
+
+/** How long the way through the cloud waits for a machine that was found locally, in milliseconds from there on. */
+const LOCAL_HEAD_START_MS = 300;
+
+/** Dials as planned and, beside that, the machine that may be on the local network. */
+export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Promise<Link> {
+  if (!looksLocally(dial.parsed, dial.options)) return await connectAsPlanned(dial, signal);
+  const [{ withHeadStart }, { findLocally }] = await abortable(
+    Promise.all([import("./head_start.ts"), import("./local_link.ts")]),
+    signal,
+  );
+  return await withHeadStart<Link>({
+    async better(until, onPromising) {
+      const local = await findLocally(dial, until);
+      if (local === undefined) return undefined;
+      onPromising();
+      return await connectAsPlanned(local, until);
+    },
+    other: (until) => connectAsPlanned(dial, until),
+    headStartMs: LOCAL_HEAD_START_MS,
+    discard: (late) => late.close(),
+    signal,
+  });
+}
+
+async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise<Link> {
+  const { plan, timeline } = dial;
+  if (plan.kind === "direct") return await connectDirectly(plan.target, dial, signal);
+  // Loaded here: a script that dials directly starts faster without.
+  const { connectByWebrtc } = await abortable(import("./webrtc_link.ts"), signal);
+  const link = await connectByWebrtc(plan, dial, signal);
+  if (link !== undefined) return link;
+  if (dial.reconnecting) throw new Error("the signaling server no longer signals for this machine");
+  timeline.remark("config", `no signaler for ${plan.host}; dialing it directly`);
+  return await connectDirectly(plan.fallback, dial, signal);
+}
