@@ -13,9 +13,17 @@ export function readSource(path: string): Promise<string> {
 }
 
 /** Every .ts file in a folder of the project, paths from the root. */
-export async function sourceFiles(folder: string): Promise<string[]> {
-  const paths = await readdir(join(ROOT, folder), { recursive: true });
-  return paths.filter((path) => path.endsWith(".ts")).map((path) => posix.join(folder, path)).toSorted();
+export function sourceFiles(folder: string): Promise<string[]> {
+  return filesIn([folder], /\.ts$/);
+}
+
+/** Every file in some folders of the project whose path from the root matches, in order. */
+export async function filesIn(folders: readonly string[], pattern: RegExp): Promise<string[]> {
+  const paths = await Promise.all(folders.map(async (folder) => {
+    const names = await readdir(join(ROOT, folder), { recursive: true });
+    return names.map((name) => posix.join(folder, name));
+  }));
+  return paths.flat().filter((path) => pattern.test(path)).toSorted();
 }
 
 // Comments, and what could hold text that looks like one: strings, templates, regular expressions.
