@@ -4,10 +4,10 @@ import { chooseIceServers } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { describeTarget, type DialPlan } from "../core/dial/plan.ts";
-import { describeCandidate } from "../core/ice/session_description.ts";
+import { type Candidate, describeCandidate } from "../core/ice/candidate.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { type Candidate, loadEngine, type Peer } from "../webrtc/peer.ts";
-import { fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
+import { loadEngine, type Peer } from "../webrtc/peer.ts";
+import { ExchangeError, fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
 import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
 import type { DialContext } from "./context.ts";
@@ -173,12 +173,11 @@ async function findAddress(
 
 /** Whether an engine, ours or the machine's, has failed a handshake: some that are faster than its own bookkeeping. */
 function isBadLuck(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === Code.Unavailable &&
-    /^(?:connection lost|error from answerer): /.test(error.rawMessage);
+  return error instanceof ExchangeError && error.reason !== "signaling" && error.code === Code.Unavailable;
 }
 
 /** From the nearest way to the farthest. */
-const KINDS: readonly (readonly [type: string, kind: ChannelPath["kind"]])[] = [
+const KINDS: readonly (readonly [type: Candidate["type"], kind: ChannelPath["kind"]])[] = [
   ["host", "host"],
   ["prflx", "peer-reflexive"],
   ["srflx", "server-reflexive"],

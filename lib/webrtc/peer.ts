@@ -1,4 +1,6 @@
 import type { DataChannel, PeerConnection } from "node-datachannel";
+import { type Candidate, type CandidatePair, isCandidateType } from "../core/ice/candidate.ts";
+import { settlesWithin } from "../runtime/wait.ts";
 
 /*
  * The one importer of node-datachannel. What it knows of the engine was learned the hard way (ARCHITECTURE.md):
@@ -56,16 +58,6 @@ export interface PeerListener {
   failed(error: unknown): void;
 }
 
-/** One end of the path that a connection has chosen. */
-export interface Candidate {
-  readonly address: string;
-  readonly port: number;
-  /** "host", "srflx", "prflx" or "relay". */
-  readonly type: string;
-  /** "udp" or "tcp". */
-  readonly protocol: string;
-}
-
 /** A peer connection with the two negotiated channels of protocol §3.3. */
 export interface Peer {
   /** Makes the offer; it comes by `localDescription`. */
@@ -87,7 +79,7 @@ export interface Peer {
   /** The largest frame the other side takes, in bytes. */
   maxFrameBytes(): number;
   /** The path in use. */
-  selectedPair(): { readonly local: Candidate; readonly remote: Candidate } | undefined;
+  selectedPair(): CandidatePair | undefined;
   /** Round-trip time of the path in milliseconds, where the engine knows it. */
   roundTripMs(): number | undefined;
   /**
@@ -266,18 +258,8 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
       } catch {
         connectionClosed.resolve();
       }
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const bound = new Promise<void>((resolve) =>
-        timer = setTimeout(() => {
-          stuck = true;
-          resolve();
-        }, CLOSE_TIMEOUT_MS)
-      );
-      await Promise.race([
-        Promise.all([connectionClosed.promise, dataClosed.promise, negotiationClosed.promise]),
-        bound,
-      ]);
-      clearTimeout(timer);
+      const closed = [connectionClosed.promise, dataClosed.promise, negotiationClosed.promise];
+      if (!await settlesWithin(CLOSE_TIMEOUT_MS, Promise.all(closed))) stuck = true;
       live--;
       if (live === 0 && stuck) {
         stuck = false;
@@ -354,8 +336,8 @@ function toCandidate(
   return {
     address: info.address,
     port: info.port,
-    type: info.type,
-    protocol: info.transportType.toLowerCase(),
+    type: isCandidateType(info.type) ? info.type : "host",
+    protocol: info.transportType.toLowerCase() === "tcp" ? "tcp" : "udp",
   };
 }
 

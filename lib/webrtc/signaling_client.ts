@@ -1,6 +1,11 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { type ICEServer, SignalingService } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/ice/caller_exchange.ts";
+import {
+  CallerExchange,
+  type ExchangeFailure,
+  type ExchangeInput,
+  type ExchangeOutput,
+} from "../core/ice/caller_exchange.ts";
 import { toWireStatus } from "../core/grpc/wire_status.ts";
 
 /** The signaling server does not signal for this machine; a direct dial may do (protocol §2.1). */
@@ -8,13 +13,24 @@ export class NoSignalerError extends Error {
   override readonly name = "NoSignalerError";
 }
 
-/** How long the last word to the signaling server may take, in milliseconds. It does not hold up the dial. */
+/** A connection that did not come about, and where it failed. */
+export class ExchangeError extends ConnectError {
+  readonly reason: ExchangeFailure;
+
+  /** @param cause Has the code and the message. */
+  constructor(reason: ExchangeFailure, cause: ConnectError) {
+    super(cause.rawMessage, cause.code, cause.metadata, undefined, cause);
+    this.reason = reason;
+  }
+}
+
+/** Bound on the last `CallUpdate`, in milliseconds. It does not hold up the dial. */
 const REPORT_TIMEOUT_MS = 2_000;
 
-/** What a signaling server says before a call. */
+/** The signaling server's answer to OptionalWebRTCConfig. */
 export interface SignalingConfig {
   readonly iceServers: readonly ICEServer[];
-  /** The machine's engine, where the server says so: ours does, in a header. */
+  /** The machine's engine, where the server names it: ours does, in a header. */
   readonly engine: string | undefined;
 }
 
@@ -50,7 +66,7 @@ export async function fetchSignalingConfig(
   }
 }
 
-/** What an exchange makes the peer connection do. */
+/** The peer connection, as an exchange drives it. */
 export interface ExchangePeer {
   accept(answer: string): void;
   addCandidate(candidate: string, mid: string): void;
@@ -58,9 +74,9 @@ export interface ExchangePeer {
 
 /** A running exchange. */
 export interface SignalingExchange {
-  /** Takes what the peer connection reports. */
+  /** Takes an event of the peer connection. */
   handle(input: ExchangeInput): void;
-  /** Resolves when the data channel is open; rejects with what prevented it. */
+  /** Resolves when the data channel is open; rejects with an `ExchangeError`. */
   readonly connected: Promise<void>;
   /** Resolves when the signaling server has been told, and nothing is under way any more. Never rejects. */
   readonly settled: Promise<void>;
@@ -137,7 +153,7 @@ export function startExchange(
         connected.resolve();
         return finish();
       case "failed":
-        connected.reject(output.error);
+        connected.reject(new ExchangeError(output.reason, output.error));
         return finish();
     }
   }

@@ -1,11 +1,13 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
-import { candidatesOf, firstMediaId, hiddenName, withAddress } from "../core/ice/session_description.ts";
+import { type Candidate, hiddenName, parseCandidate, withAddress } from "../core/ice/candidate.ts";
+import { candidatesOf, firstMediaId } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { Engine, EngineIceServer, Peer } from "./peer.ts";
 import { startExchange } from "./signaling_client.ts";
+import { settlesWithin } from "../runtime/wait.ts";
 
 /** A connection whose data channel is open. */
 export interface WebrtcConnection {
@@ -39,8 +41,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly onProgress: (progress: "offered" | "answered") => void;
   /** Finds the address that a `.local` name of a candidate stands for; undefined where there is none to be had. */
   readonly findAddress?: (name: string, signal: AbortSignal) => Promise<string | undefined>;
-  /** Told of every candidate, of either side, once or more often. */
-  readonly onCandidate?: (side: "local" | "remote", candidate: string) => void;
+  /** Called with every candidate of either side, once or more often. */
+  readonly onCandidate?: (side: "local" | "remote", candidate: Candidate) => void;
 }
 
 /** How long an offer waits for candidates, in milliseconds; those of the host take one or two. */
@@ -86,6 +88,11 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     if (!known.has(found.candidate)) exchange.handle({ kind: "localCandidate", ...found });
   }
 
+  function note(side: "local" | "remote", line: string): void {
+    const candidate = parseCandidate(line);
+    if (candidate !== undefined) options.onCandidate?.(side, candidate);
+  }
+
   const peer = options.engine.createPeer(
     { iceServers: options.iceServers, relayOnly: options.relayOnly },
     {
@@ -96,7 +103,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
         else sendOffer();
       },
       localCandidate(candidate, mid) {
-        options.onCandidate?.("local", candidate);
+        note("local", candidate);
         if (offered) trickle({ candidate, mid });
         else found.push({ candidate, mid });
       },
@@ -130,12 +137,12 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     options.host,
     {
       accept(answer) {
-        for (const candidate of candidatesOf(answer)) options.onCandidate?.("remote", candidate);
+        for (const candidate of candidatesOf(answer)) note("remote", candidate);
         peer.accept(answer);
         for (const candidate of candidatesOf(answer)) void uncover(candidate, firstMediaId(answer));
       },
       addCandidate(candidate, mid) {
-        options.onCandidate?.("remote", candidate);
+        note("remote", candidate);
         if (hiddenName(candidate) === undefined) peer.addCandidate(candidate, mid);
         else void uncover(candidate, mid);
       },
@@ -153,7 +160,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     const address = await options.findAddress?.(name, looking.signal).catch(() => undefined);
     if (address === undefined || looking.signal.aborted) return;
     const uncovered = withAddress(candidate, name, address);
-    options.onCandidate?.("remote", uncovered);
+    note("remote", uncovered);
     peer.addCandidate(uncovered, mid);
   }
 
@@ -206,13 +213,9 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
   } catch (error) {
     clearTimeout(gathering);
     liveness.stop();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    // Whose time is over does not wait for the last word to arrive; it has been sent.
-    const told = signal.aborted
-      ? Promise.race([exchange.settled, new Promise((resolve) => timer = setTimeout(resolve, LAST_WORD_MS))])
-      : exchange.settled;
+    // A dial whose time is over does not wait for the last word to arrive; it has been sent.
+    const told = signal.aborted ? settlesWithin(LAST_WORD_MS, exchange.settled) : exchange.settled;
     await Promise.all([peer.close(), told]);
-    clearTimeout(timer);
     throw signal.aborted ? signal.reason : error;
   } finally {
     looking.abort(new DOMException("the connection is open, or given up", "AbortError"));

@@ -67,50 +67,66 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
     "addCandidate candidate:9 0",
     "addCandidate candidate:9 1 UDP data",
   ]],
-  ["fails on a second answer", [offer, init(), init()], ["call", "accept", "sendError", "failed Internal"]],
-  ["fails on a candidate before the answer", [offer, update("candidate:9")], ["call", "failed Internal"]],
+  ["fails on a second answer", [offer, init(), init()], [
+    "call",
+    "accept",
+    "sendError",
+    "failed signaling Internal",
+  ]],
+  ["fails on a candidate before the answer", [offer, update("candidate:9")], [
+    "call",
+    "failed signaling Internal",
+  ]],
   ["fails on another uuid", [offer, init(), update("candidate:9", "0", "v")], [
     "call",
     "accept",
     "sendError",
-    "failed Internal",
+    "failed signaling Internal",
   ]],
   ["fails on a response without a stage", [offer, response("u", { case: undefined })], [
     "call",
-    "failed Internal",
+    "failed signaling Internal",
   ]],
   ["fails on an answer that is none", [offer, init("u", "e30=")], [
     "call",
     "sendError",
-    "failed InvalidArgument",
+    "failed signaling InvalidArgument",
   ]],
   ["fails with the server's status", [offer, ended(new ConnectError("away", Code.NotFound))], [
     "call",
-    "failed NotFound",
+    "failed signaling NotFound",
   ]],
-  ["fails when the server ends before the answer", [offer, ended()], ["call", "failed Unavailable"]],
+  ["fails when the server ends before the answer", [offer, ended()], [
+    "call",
+    "failed signaling Unavailable",
+  ]],
   ["goes on when the server ends after the answer", [offer, init(), ended(), open], [
     "call",
     "accept",
     "sendDone",
     "connected",
   ]],
+  ["fails at the answerer when the server fails after the answer", [
+    offer,
+    init(),
+    ended(new ConnectError("error from answerer", Code.Unavailable)),
+  ], ["call", "accept", "sendError", "failed answerer Unavailable"]],
   ["tells the server when it gives up", [
     offer,
     init(),
     { kind: "giveUp", error: new ConnectError("late", Code.DeadlineExceeded) },
-  ], ["call", "accept", "sendError", "failed DeadlineExceeded"]],
+  ], ["call", "accept", "sendError", "failed connection DeadlineExceeded"]],
   ["says nothing without a uuid", [
     offer,
     { kind: "giveUp", error: new ConnectError("late", Code.DeadlineExceeded) },
-  ], ["call", "failed DeadlineExceeded"]],
+  ], ["call", "failed connection DeadlineExceeded"]],
   ["says one of done and error, once", [
     offer,
     gathered,
     init(),
     { kind: "giveUp", error: new ConnectError("late", Code.Unavailable) },
     open,
-  ], ["call", "accept", "sendDone", "failed Unavailable"]],
+  ], ["call", "accept", "sendDone", "failed connection Unavailable"]],
   ["survives the server after the channel has opened", [
     offer,
     init(),
@@ -130,7 +146,7 @@ for (const [title, inputs, expected] of exchanges) {
         case "addCandidate":
           return `addCandidate ${output.candidate} ${output.mid}`;
         case "failed":
-          return `failed ${Code[output.error.code]}`;
+          return `failed ${output.reason} ${Code[output.error.code]}`;
         default:
           return output.kind;
       }

@@ -2,6 +2,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { CallResponse, ICECandidate } from "../../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { decodeSessionDescription, encodeSessionDescription, firstMediaId } from "./session_description.ts";
 
+/**
+ * Where an attempt failed: before there was an answer, or by a broken protocol ("signaling"); at the machine, after
+ * it had answered ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
+ */
+export type ExchangeFailure = "signaling" | "answerer" | "connection";
+
 /** What happens during a caller's exchange with the signaling server. */
 export type ExchangeInput =
   | { readonly kind: "offer"; readonly sdp: string }
@@ -16,7 +22,7 @@ export type ExchangeInput =
   /** The dial is given up: deadline, cancellation, the peer connection failed. */
   | { readonly kind: "giveUp"; readonly error: ConnectError };
 
-/** What to do about it. */
+/** The next steps of an exchange. */
 export type ExchangeOutput =
   | { readonly kind: "call"; readonly sdp: string }
   | { readonly kind: "accept"; readonly sdp: string }
@@ -30,7 +36,7 @@ export type ExchangeOutput =
   | { readonly kind: "sendDone"; readonly uuid: string }
   | { readonly kind: "sendError"; readonly uuid: string; readonly error: ConnectError }
   | { readonly kind: "connected" }
-  | { readonly kind: "failed"; readonly error: ConnectError };
+  | { readonly kind: "failed"; readonly reason: ExchangeFailure; readonly error: ConnectError };
 
 /**
  * The caller's side of signaling (protocol §3.1, §3.4): trickle ICE with the answerer through the server. Its
@@ -46,7 +52,7 @@ export class CallerExchange {
   #reported = false;
   #over = false;
 
-  /** Takes what happened; returns what to do, in order. */
+  /** Takes an event and returns the steps to perform, in order. */
   handle(input: ExchangeInput): ExchangeOutput[] {
     if (this.#over) return [];
     switch (input.kind) {
@@ -74,25 +80,25 @@ export class CallerExchange {
         this.#over = true;
         return [...this.#done(), { kind: "connected" }];
       case "giveUp":
-        return this.#fail(input.error);
+        return this.#fail("connection", input.error);
     }
   }
 
   #response(response: CallResponse): ExchangeOutput[] {
     const { uuid, stage } = response;
     if (this.#uuid !== undefined && uuid !== this.#uuid) {
-      return this.#fail(protocolError(`uuid mismatch; have=${this.#uuid} want=${uuid}`));
+      return this.#fail("signaling", protocolError(`uuid mismatch; have=${this.#uuid} want=${uuid}`));
     }
     switch (stage.case) {
       case "init": {
-        if (this.#answered) return this.#fail(protocolError("got init stage more than once"));
+        if (this.#answered) return this.#fail("signaling", protocolError("got init stage more than once"));
         this.#uuid = uuid;
         this.#answered = true;
         let answer;
         try {
           answer = decodeSessionDescription(stage.value.sdp, "answer");
         } catch (error) {
-          return this.#fail(ConnectError.from(error));
+          return this.#fail("signaling", ConnectError.from(error));
         }
         const early = this.#early;
         this.#early = [];
@@ -104,12 +110,14 @@ export class CallerExchange {
         ];
       }
       case "update": {
-        if (!this.#answered) return this.#fail(protocolError("got update stage before init stage"));
+        if (!this.#answered) {
+          return this.#fail("signaling", protocolError("got update stage before init stage"));
+        }
         const candidate = stage.value.candidate;
         return candidate === undefined ? [] : [this.#remoteCandidate(candidate)];
       }
       default:
-        return this.#fail(protocolError("got a response without a stage"));
+        return this.#fail("signaling", protocolError("got a response without a stage"));
     }
   }
 
@@ -124,10 +132,11 @@ export class CallerExchange {
   }
 
   #callEnded(error: ConnectError | undefined): ExchangeOutput[] {
-    if (error !== undefined) return this.#fail(error);
+    if (error !== undefined) return this.#fail(this.#answered ? "answerer" : "signaling", error);
     // A stream that ends after the answer has served its purpose; the channel may open yet.
     if (this.#answered) return [];
     return this.#fail(
+      "signaling",
       new ConnectError("the signaling server ended the call before there was an answer", Code.Unavailable),
     );
   }
@@ -143,7 +152,7 @@ export class CallerExchange {
     return [{ kind: "sendDone", uuid: this.#uuid }];
   }
 
-  #fail(error: ConnectError): ExchangeOutput[] {
+  #fail(reason: ExchangeFailure, error: ConnectError): ExchangeOutput[] {
     this.#over = true;
     const outputs: ExchangeOutput[] = [];
     // Without a uuid there is nobody to tell yet (protocol §3.4, rule 7).
@@ -151,7 +160,7 @@ export class CallerExchange {
       this.#reported = true;
       outputs.push({ kind: "sendError", uuid: this.#uuid, error });
     }
-    outputs.push({ kind: "failed", error });
+    outputs.push({ kind: "failed", reason, error });
     return outputs;
   }
 }

@@ -1,5 +1,4 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { joinHostPort } from "../net/address.ts";
 
 /** A session description, as WebRTC has it. */
 export interface SessionDescription {
@@ -60,27 +59,6 @@ export function withoutCandidates(sdp: string): string {
 /** The candidates of a description, without their `a=`. */
 export function candidatesOf(sdp: string): string[] {
   return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
-}
-
-/**
- * The name that stands for the address of a host candidate, to be asked for by multicast DNS
- * (draft-ietf-mmusic-mdns-ice-candidates); undefined where there is an address.
- */
-export function hiddenName(candidate: string): string | undefined {
-  return /^candidate:\S+ \d+ \S+ \d+ ([^\s.]+\.local) \d+ typ host\b/i.exec(candidate)?.[1];
-}
-
-/** The candidate with the address of its name. */
-export function withAddress(candidate: string, name: string, address: string): string {
-  return candidate.replace(` ${name} `, ` ${address} `);
-}
-
-/** A candidate in a few words: `host udp 192.0.2.1:5000`. One that cannot be read is left as it is. */
-export function describeCandidate(candidate: string): string {
-  const parts = /^candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) typ (\S+)/.exec(candidate);
-  if (parts === null) return candidate;
-  const [, transport, address, port, type] = parts;
-  return `${type} ${transport!.toLowerCase()} ${joinHostPort(address!, Number(port))}`;
 }
 
 /** Whether a description was written by libdatachannel, the engine of node-datachannel: it signs as `rtc`. */

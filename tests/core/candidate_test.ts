@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
-import { describeCandidate, hiddenName, withAddress } from "../../lib/core/ice/session_description.ts";
+import { describeCandidate, hiddenName, parseCandidate, withAddress } from "../../lib/core/ice/candidate.ts";
 import { test } from "../harness.ts";
 
-test("describeCandidate() has type, transport and place, and leaves alone what it cannot read", () => {
-  const table: readonly (readonly [candidate: string, described: string])[] = [
+/** A candidate read and written again. */
+function described(line: string): string | undefined {
+  const candidate = parseCandidate(line);
+  return candidate === undefined ? undefined : describeCandidate(candidate);
+}
+
+test("parseCandidate() reads type, transport and place, and nothing else", () => {
+  const table: readonly (readonly [line: string, described: string | undefined])[] = [
     ["candidate:1 1 UDP 2114977791 192.0.2.1 50000 typ host", "host udp 192.0.2.1:50000"],
     ["candidate:2 1 udp 1 2001:db8::1 9 typ srflx raddr 0.0.0.0 rport 0", "srflx udp [2001:db8::1]:9"],
     ["candidate:3 1 tcp 1 192.0.2.1 9 typ host tcptype active", "host tcp 192.0.2.1:9"],
     ["candidate:4 1 udp 1 9b2f.local 5353 typ host", "host udp 9b2f.local:5353"],
-    ["end-of-candidates", "end-of-candidates"],
-    ["", ""],
+    ["candidate:5 1 udp 1 192.0.2.1 9 typ RELAY raddr 0.0.0.0 rport 0", "relay udp 192.0.2.1:9"],
+    ["candidate:6 1 sctp 1 192.0.2.1 9 typ host", undefined],
+    ["candidate:7 1 udp 1 192.0.2.1 9 typ other", undefined],
+    ["end-of-candidates", undefined],
+    ["", undefined],
   ];
-  for (const [candidate, described] of table) assert.equal(describeCandidate(candidate), described);
+  for (const [line, expected] of table) assert.equal(described(line), expected);
 }, { pure: true });
 
 test("hiddenName() finds the name of a host candidate, and withAddress() puts an address there", () => {
@@ -28,6 +37,6 @@ test("hiddenName() finds the name of a host candidate, and withAddress() puts an
   for (const [candidate, name] of table) {
     assert.equal(hiddenName(candidate), name);
     if (name === undefined) continue;
-    assert.equal(describeCandidate(withAddress(candidate, name, "192.0.2.7")), "host udp 192.0.2.7:5353");
+    assert.equal(described(withAddress(candidate, name, "192.0.2.7")), "host udp 192.0.2.7:5353");
   }
 }, { pure: true });

@@ -1,0 +1,55 @@
+import { joinHostPort } from "../net/address.ts";
+
+/** How an address was learnt: of an interface, by a STUN server, by a check, or of a TURN server. */
+export type CandidateType = "host" | "srflx" | "prflx" | "relay";
+
+/** A transport address that a peer offers, or one end of the path that a connection has chosen. */
+export interface Candidate {
+  /** IPv4, IPv6 without brackets, or a name. */
+  readonly address: string;
+  readonly port: number;
+  readonly type: CandidateType;
+  readonly protocol: "udp" | "tcp";
+}
+
+/** Both ends of the path in use. */
+export interface CandidatePair {
+  readonly local: Candidate;
+  readonly remote: Candidate;
+}
+
+const TYPES: readonly string[] = ["host", "srflx", "prflx", "relay"] satisfies CandidateType[];
+
+/** Whether this is one of the four types. */
+export function isCandidateType(type: string): type is CandidateType {
+  return TYPES.includes(type);
+}
+
+/** Reads `candidate:…` (RFC 8839 §5.1); undefined for anything else. */
+export function parseCandidate(line: string): Candidate | undefined {
+  const parts = /^candidate:\S+ \d+ (udp|tcp) \d+ (\S+) (\d+) typ (\S+)/i.exec(line);
+  if (parts === null) return undefined;
+  const type = parts[4]!.toLowerCase(), protocol = parts[1]!.toLowerCase();
+  if (!isCandidateType(type)) return undefined;
+  return { address: parts[2]!, port: Number(parts[3]), type, protocol: protocol === "udp" ? "udp" : "tcp" };
+}
+
+/** A candidate in a few words: `host udp 192.0.2.1:5000`. */
+export function describeCandidate({ type, protocol, address, port }: Candidate): string {
+  return `${type} ${protocol} ${joinHostPort(address, port)}`;
+}
+
+/**
+ * The multicast DNS name that hides the address of a host candidate (draft-ietf-mmusic-mdns-ice-candidates);
+ * undefined where there is an address.
+ */
+export function hiddenName(line: string): string | undefined {
+  const candidate = parseCandidate(line);
+  if (candidate?.type !== "host") return undefined;
+  return /^[^.]+\.local$/i.test(candidate.address) ? candidate.address : undefined;
+}
+
+/** The candidate with the address of its name. */
+export function withAddress(line: string, name: string, address: string): string {
+  return line.replace(` ${name} `, ` ${address} `);
+}
