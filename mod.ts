@@ -21,12 +21,12 @@
  * @module
  */
 export { dial, dialDirect } from "./lib/dial/dial.ts";
-export { DialOptions, withApiKey } from "./lib/options/options.ts";
-export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options/options.ts";
+export { DialOptions } from "./lib/options/dial_options.ts";
+export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options/dial_options.ts";
 export { DialOptionsError } from "./lib/options/options_error.ts";
 export { deadline } from "./lib/options/deadline.ts";
-export { resolveDialOptions } from "./lib/options/resolve_options.ts";
-export type { ResolvedDialOptions } from "./lib/options/resolve_options.ts";
+export { resolveDialOptions } from "./lib/options/resolve.ts";
+export type { ResolvedDialOptions } from "./lib/options/resolve.ts";
 export type { Credentials, CredentialType } from "./lib/options/credentials.ts";
 export { AuthenticatedChannel, ViamChannel } from "./lib/channel/channel.ts";
 export type { ChannelCore } from "./lib/channel/channel.ts";
@@ -43,7 +43,7 @@ export {
   SignalingError,
 } from "./lib/errors.ts";
 export type { DialAttempt, DialErrorInit } from "./lib/errors.ts";
-export type { OptionProblem } from "./lib/options/option_problem.ts";
+export type { OptionProblem } from "./lib/options/problem.ts";
 export type { ReflectedServices } from "./lib/core/grpc/reflected_services.ts";
 export type { DialPhase, TimelineEntry } from "./lib/core/dial/timeline.ts";
 export type { IceServer } from "./lib/core/ice/ice.ts";

@@ -12,7 +12,7 @@ const WORDS: readonly (readonly [text: RegExp, word: string])[] = [
   [/\bwebrtc\.signalingAddress\b/g, "--signaling"],
   [/\btls\.serverName\b/g, "--server-name"],
   [/\btls\.ca\b/g, "--ca"],
-  [/(\b(?:set|combined with) )insecure\b/g, "$1--insecure"],
+  [/(\b(?:set|since) )insecure\b/g, "$1--insecure"],
 ];
 
 /** An error's message in the words of the command line. */

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { type DialOptions, withApiKey } from "../options/options.ts";
+import { DialOptions } from "../options/dial_options.ts";
 import type { Credentials, CredentialType } from "../options/credentials.ts";
 import { dial } from "../dial/dial.ts";
 import type { ViamChannel } from "../channel/channel.ts";
@@ -146,7 +146,7 @@ async function credentialsOf(args: Arguments, terminal: Terminal): Promise<DialO
   if (apiKey === undefined || apiKeyId === undefined) {
     throw new UsageError(`${VARIABLES.apiKey} and ${VARIABLES.apiKeyId} go together; set both or neither`);
   }
-  return { ...withApiKey(apiKey, apiKeyId), ...named };
+  return { ...DialOptions.withApiKey(apiKey, apiKeyId), ...named };
 }
 
 /** Reads credentials from a file. Nothing of its content gets into a message. */
@@ -159,7 +159,9 @@ async function readCredentials(file: string): Promise<DialOptions> {
     throw new UsageError(`--credentials-file ${file} is no JSON`);
   }
   const { apiKey, apiKeyId, type, payload, entity } = Object(read) as Record<string, unknown>;
-  if (typeof apiKey === "string" && typeof apiKeyId === "string") return withApiKey(apiKey, apiKeyId);
+  if (typeof apiKey === "string" && typeof apiKeyId === "string") {
+    return DialOptions.withApiKey(apiKey, apiKeyId);
+  }
   if (typeof type === "string" && typeof payload === "string") {
     const credentials: Credentials = { type: type as CredentialType, payload };
     return { credentials, ...(typeof entity === "string" ? { authEntity: entity } : {}) };

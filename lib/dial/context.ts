@@ -1,6 +1,6 @@
 import type { DialPlan } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
-import type { ResolvedDialOptions } from "../options/resolve_options.ts";
+import type { ResolvedDialOptions } from "../options/resolve.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
 /** What every step of a dial has at hand. */

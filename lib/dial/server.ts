@@ -6,8 +6,8 @@ import { parseAddress } from "../core/net/address.ts";
 import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
 import type { Endpoint, TlsSettings } from "../direct/endpoint.ts";
 import type { Credentials } from "../options/credentials.ts";
-import type { TlsOptions } from "../options/options.ts";
-import type { ResolvedDialOptions } from "../options/resolve_options.ts";
+import type { TlsOptions } from "../options/dial_options.ts";
+import type { ResolvedDialOptions } from "../options/resolve.ts";
 import {
   authenticate,
   authenticateTo,

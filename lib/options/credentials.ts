@@ -1,8 +1,8 @@
-import { hideSecrets } from "./option_redaction.ts";
+import { hideSecrets } from "./redaction.ts";
 
 /**
- * Kinds of credential that Viam's servers know (protocol §2.8). Others are sent as they are: a server may define
- * its own.
+ * Kinds of credential that Viam's servers know (protocol §2.8). Others are sent unchanged: a server may define its
+ * own.
  */
 export type CredentialType =
   | "api-key"
@@ -24,13 +24,13 @@ export interface Credentials {
   /** Kind of credential. */
   readonly type: CredentialType;
   /**
-   * The secret itself. It appears in no message, log line or inspection of this module's; an object literal of your
-   * own shows it when you print that, and JSON has it, so that options can be handed to another process.
+   * The secret itself. No message, log line or inspection of this module shows it. An object literal of your own
+   * shows it when printed, and JSON contains it, so that options can be handed to another process.
    */
   readonly payload: string;
 }
 
-/** A frozen copy that does not show its payload when it is inspected. */
+/** Copies credentials, frozen and with an inspection that hides the payload. */
 export function hidePayload({ type, payload }: Credentials): Credentials {
   return Object.freeze(hideSecrets({ type, payload }, { payload: true }));
 }

@@ -1,16 +1,17 @@
 import { MAX_TIMER_MS } from "../core/limits.ts";
-import { optionProblem } from "./option_problem.ts";
 import { DialOptionsError } from "./options_error.ts";
+import { wrongValue } from "./problem.ts";
+import { isMilliseconds } from "./reader.ts";
 
 /**
- * Turns a point in time into the call option `timeoutMs`, for calls that have to be done by then. A deadline that has
- * passed becomes the shortest timeout there is, so that the call fails with `DeadlineExceeded`.
+ * Turns a point in time into the call option `timeoutMs`. A deadline that has passed becomes the shortest timeout, so
+ * the call fails with `DeadlineExceeded`.
  *
- * Source: the deadline of a grpclib call in Python, and gRPC over HTTP/2, *Timeout*, which carries what is left of it.
+ * Source: the deadline of a grpclib call in Python, and gRPC over HTTP/2, *Timeout*, which carries the time left.
  *
- * @param at When: a `Date`, or milliseconds since 1970 as of `Date.now()`.
- * @param timeoutMs A timeout beside it; the earlier of both counts.
- * @throws {DialOptionsError} if one of them is no time
+ * @param at A `Date`, or milliseconds since 1970 as of `Date.now()`.
+ * @param timeoutMs A timeout as well; the earlier of both counts.
+ * @throws {DialOptionsError} if one of them is not a time
  *
  * @example
  * ```ts
@@ -28,14 +29,12 @@ export function deadline(at: Date | number, timeoutMs: number = Infinity): { rea
   const time = at instanceof Date ? at.getTime() : at;
   const problems = [];
   if (typeof time !== "number" || Number.isNaN(time)) {
-    problems.push(optionProblem("deadline", time, "is neither a Date nor milliseconds since 1970"));
+    problems.push(wrongValue("deadline", time, "must be a Date or milliseconds since 1970"));
   }
-  if (typeof timeoutMs !== "number" || !(timeoutMs >= 0)) {
-    problems.push(optionProblem("timeoutMs", timeoutMs, "is no number of milliseconds"));
-  }
+  const timeout = isMilliseconds(timeoutMs);
+  if ("problem" in timeout) problems.push(wrongValue("timeoutMs", timeoutMs, timeout.problem));
   if (problems.length > 0) throw new DialOptionsError(problems);
-  // As everywhere, a timeout of 0 is none.
   const left = Math.min(Math.ceil(time - Date.now()), timeoutMs === 0 ? Infinity : timeoutMs, MAX_TIMER_MS);
-  // Less than a millisecond fails the call before it is made; what is no time at all would be no deadline.
+  // The least number fails the call before it is made; 0 would mean no timeout.
   return { timeoutMs: left > 0 ? left : Number.MIN_VALUE };
 }

@@ -1,8 +1,8 @@
 import { nameErrors } from "../errors.ts";
-import type { OptionProblem } from "./option_problem.ts";
+import type { OptionProblem } from "./problem.ts";
 
 /**
- * An option, an address or an argument that cannot be used. Thrown before anything is sent.
+ * Thrown before anything is sent, if an option, the address or an argument cannot be used.
  *
  * Source: the `ValueError` of Python's `DialOptions.with_api_key`.
  *
@@ -11,7 +11,7 @@ import type { OptionProblem } from "./option_problem.ts";
  * import { DialOptions, DialOptionsError } from "@viam-dial/dial";
  *
  * try {
- *   DialOptions.withApiKey("the-key", "no UUID");
+ *   DialOptions.withApiKey("the-key", "not a UUID");
  * } catch (error) {
  *   if (!(error instanceof DialOptionsError)) throw error;
  *   for (const { option, message } of error.problems) console.error(option, message);
@@ -23,14 +23,14 @@ export class DialOptionsError extends TypeError {
   declare readonly name: string;
   /** Stable, for programs. */
   readonly code = "ERR_DIAL_OPTIONS";
-  /** Everything that is wrong, not only the first thing. */
+  /** Every problem, not only the first. */
   readonly problems: readonly OptionProblem[];
   static {
     nameErrors(this, "DialOptionsError");
   }
 
   /**
-   * Made of everything that is wrong.
+   * Lists every problem in its message.
    *
    * @param problems At least one.
    */

@@ -65,7 +65,7 @@ test("inCommandWords() names the options of the command line", () => {
       "Pass some, such as DialOptions.withApiKey(key, id)",
       "Pass some, by VIAM_API_KEY and VIAM_API_KEY_ID",
     ],
-    ["tls: cannot be combined with insecure", "tls: cannot be combined with --insecure"],
+    ["tls has no effect, since insecure disables TLS", "tls has no effect, since --insecure disables TLS"],
     ["the address 127.0.0.1:80 is insecure", "the address 127.0.0.1:80 is insecure"],
   ];
   for (const [message, said] of table) assert.equal(inCommandWords(message), said);

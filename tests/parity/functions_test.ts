@@ -8,7 +8,7 @@ import {
   dial,
   dialDirect,
   DialError,
-  type DialOptions,
+  DialOptions,
   DialOptionsError,
   DialPermissionError,
   DialTimeoutError,
@@ -17,7 +17,6 @@ import {
   resolveDialOptions,
   SignalingError,
   ViamChannel,
-  withApiKey,
 } from "../../mod.ts";
 import { test } from "../harness.ts";
 import {
@@ -113,7 +112,7 @@ test("row 57: dial() resolves when calls go through: the way is open and the tok
 test("row 58: a failed dial is a DialError with phase, address, attempts and cause, of the kind that fits", async () => {
   await using machine = await startMachine();
   const { address, apiKeyId } = machine;
-  const wrongKey = { ...withApiKey("wrong", apiKeyId), insecure: true };
+  const wrongKey = { ...DialOptions.withApiKey("wrong", apiKeyId), insecure: true };
   const kinds: readonly [
     kind: new (...args: never[]) => DialError,
     options: DialOptions,
@@ -152,7 +151,10 @@ test("row 60: dialDirect() of an https URL with an API key reaches an app: TLS, 
   const key = { type: "api-key", payload: "the-key", entity: "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c" };
   const { machine: app, ca } = await startSecureMachine({ auth: { credentials: [key] } });
   await using _ = app;
-  await using channel = await dialDirect(app.url, withApiKey(key.payload, key.entity, { tls: { ca } }));
+  await using channel = await dialDirect(
+    app.url,
+    DialOptions.withApiKey(key.payload, key.entity, { tls: { ca } }),
+  );
   const { metadata } = await createClient(ProbeService, channel).inspect({});
   assert.match(metadata["authorization"]?.values[0] ?? "", /^Bearer /);
   assert.deepEqual([callsTo(app, AUTHENTICATE), callsTo(app, CONFIG), callsTo(app, CALL)], [1, 0, 0]);

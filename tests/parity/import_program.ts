@@ -15,7 +15,7 @@ function engineIsLoaded(otherwise: boolean): boolean {
     : otherwise;
 }
 
-const { dial, withApiKey } = await import("../../mod.ts");
+const { dial, DialOptions: { withApiKey } } = await import("../../mod.ts");
 const globals = Reflect.ownKeys(globalThis).map(String).filter((name) => !before.has(name));
 console.log(JSON.stringify({ after: "import", globals, engine: engineIsLoaded(false) }));
 const options: DialOptions = { ...withApiKey(apiKey, apiKeyId), insecure: true };

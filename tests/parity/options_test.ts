@@ -12,7 +12,6 @@ import {
   DialTimeoutError,
   InsecureConnectionError,
   resolveDialOptions,
-  withApiKey,
 } from "../../mod.ts";
 import { test } from "../harness.ts";
 import {
@@ -83,11 +82,11 @@ test("row 13: authEntity is the host as typed by default, and names the certific
   await using _named = named;
   const options: DialOptions = { disableWebrtc: true, tls: { ca } };
   await (await dial(named.address, { ...options, credentials, authEntity: "robot.example" })).close();
-  const key = await failureOf(dial(named.address, { ...options, ...withApiKey("k", ID) }));
+  const key = await failureOf(dial(named.address, { ...options, ...DialOptions.withApiKey("k", ID) }));
   assert.ok(key instanceof DialError);
   assert.match(key.message, /certificate|TLS/);
   await (await dial(named.address, {
-    ...withApiKey("k", ID),
+    ...DialOptions.withApiKey("k", ID),
     disableWebrtc: true,
     tls: { ca, serverName: "robot.example" },
   })).close();
@@ -142,7 +141,9 @@ test("row 16: allowInsecureDowngrade permits plaintext without credentials only"
     const options: DialOptions = { ...way, allowInsecureDowngrade: true };
     assert.equal((await closed(dial(open.address, options))).kind, kind);
     const { apiKey, apiKeyId } = machine;
-    const error = await failureOf(dial(machine.address, { ...options, ...withApiKey(apiKey, apiKeyId) }));
+    const error = await failureOf(
+      dial(machine.address, { ...options, ...DialOptions.withApiKey(apiKey, apiKeyId) }),
+    );
     assert.ok(error instanceof InsecureConnectionError);
   }
   assert.equal(callsTo(machine, AUTHENTICATE), 0);
@@ -158,7 +159,10 @@ test("row 17: allowInsecureWithCredsDowngrade permits plaintext with credentials
       allowInsecureWithCredsDowngrade: true,
       logger: { warn: (message) => warnings.push(message) },
     };
-    assert.equal((await closed(dial(address, { ...options, ...withApiKey(apiKey, apiKeyId) }))).kind, kind);
+    assert.equal(
+      (await closed(dial(address, { ...options, ...DialOptions.withApiKey(apiKey, apiKeyId) }))).kind,
+      kind,
+    );
     assert.ok(warnings.some((message) => /sending credentials/.test(message)), warnings.join());
     assert.ok(await failureOf(dial(address, options)) instanceof InsecureConnectionError);
   }
@@ -206,7 +210,7 @@ test("row 19: InsecureConnectionError says of which address, and whether credent
   const cases = [
     [{}, false, `Requested address ${address} is insecure. `],
     [
-      withApiKey(apiKey, apiKeyId),
+      DialOptions.withApiKey(apiKey, apiKeyId),
       true,
       `Requested address ${address} is insecure and will not send credentials. `,
     ],
@@ -292,22 +296,19 @@ test("row 23: withApiKey() takes the key, then its id, then anything else", asyn
   assert.equal(typeof DialOptions.withApiKey, "function");
   const { machine, callers } = await startRegistrar();
   await using _ = machine;
-  for (const make of [DialOptions.withApiKey, withApiKey]) {
-    const options = make("the-key", ID, { insecure: true });
-    assert.deepEqual({ ...options }, {
-      credentials: { type: "api-key", payload: "the-key" },
-      authEntity: ID,
-      insecure: true,
-    });
-    await (await dial(machine.address, options)).close();
-  }
-  const expected = { entity: ID, type: "api-key", payload: "the-key" };
-  assert.deepEqual(callers, [expected, expected]);
+  const options = DialOptions.withApiKey("the-key", ID, { insecure: true });
+  assert.deepEqual({ ...options }, {
+    credentials: { type: "api-key", payload: "the-key" },
+    authEntity: ID,
+    insecure: true,
+  });
+  await (await dial(machine.address, options)).close();
+  assert.deepEqual(callers, [{ entity: ID, type: "api-key", payload: "the-key" }]);
 });
 
 test("row 24: withApiKey() refuses an empty key", () => {
   for (const key of ["", undefined, 5]) {
-    assert.throws(() => withApiKey(key as string, ID), (error: unknown) => {
+    assert.throws(() => DialOptions.withApiKey(key as string, ID), (error: unknown) => {
       assert.ok(error instanceof DialOptionsError);
       assert.deepEqual(error.problems.map(({ option }) => option), ["apiKey"]);
       return true;
@@ -320,14 +321,17 @@ test("row 25: withApiKey() takes every spelling of a UUID that Python takes, and
   await using _ = machine;
   const ids = [ID, ID.toUpperCase(), `{${ID}}`, `urn:uuid:${ID}`, ID.replaceAll("-", "")];
   for (const id of ids) {
-    await (await dial(machine.address, withApiKey("k", id, { insecure: true, disableWebrtc: true }))).close();
+    await (await dial(
+      machine.address,
+      DialOptions.withApiKey("k", id, { insecure: true, disableWebrtc: true }),
+    )).close();
   }
   assert.deepEqual(callers.map(({ entity }) => entity), ids);
 });
 
 test("row 26: withApiKey() throws at once when the id is no UUID, as a TypeError that says so", () => {
   for (const id of ["", "robot.example", ID.slice(1), `${ID}0`]) {
-    assert.throws(() => withApiKey("k", id), (error: unknown) => {
+    assert.throws(() => DialOptions.withApiKey("k", id), (error: unknown) => {
       assert.ok(error instanceof DialOptionsError && error instanceof TypeError);
       assert.ok(error.message.startsWith(`${id} is not a valid UUID`), error.message);
       return true;
@@ -337,7 +341,7 @@ test("row 26: withApiKey() throws at once when the id is no UUID, as a TypeError
 
 test("row 27: withApiKey() returns frozen options, for spreading", async () => {
   await using machine = await startMachine();
-  const options = withApiKey(machine.apiKey, machine.apiKeyId);
+  const options = DialOptions.withApiKey(machine.apiKey, machine.apiKeyId);
   assert.ok(Object.isFrozen(options) && Object.isFrozen(options.credentials));
   await (await dial(machine.address, { ...options, insecure: true, timeoutMs: 10_000 })).close();
 });

@@ -13,14 +13,7 @@ import {
   ProbeService,
   startMachine,
 } from "../../lib/testing/mod.ts";
-import {
-  dial,
-  dialDirect,
-  DialOptions,
-  resolveDialOptions,
-  type ViamChannel,
-  withApiKey,
-} from "../../mod.ts";
+import { dial, dialDirect, DialOptions, resolveDialOptions, type ViamChannel } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { createSecretKeeper, type SecretKeeper } from "./secret_keeper.ts";
@@ -51,7 +44,7 @@ function keepsSecrets(
       auth: { credentials: [{ type: "api-key", payload: key, entity: ID }], externalAuth: true },
       ...machineOptions,
     });
-    const options = { ...withApiKey(key, ID), insecure: true, ...keeper.ears };
+    const options = { ...DialOptions.withApiKey(key, ID), insecure: true, ...keeper.ears };
     await run({ keeper, machine, key, options });
     assert.deepEqual([...new Set(keeper.leaks())], []);
     assert.ok(keeper.counts.value > 0, "nothing was looked at");
@@ -100,7 +93,7 @@ keepsSecrets("dials that succeed, and their calls", async ({ keeper, machine, op
 keepsSecrets("a key, a token and a secret that are refused", async ({ keeper, machine, options }) => {
   for (const way of WAYS) {
     const wrong = keeper.secret("a wrong key");
-    await fails(keeper, dial(machine.address, { ...options, ...way, ...withApiKey(wrong, ID) }));
+    await fails(keeper, dial(machine.address, { ...options, ...way, ...DialOptions.withApiKey(wrong, ID) }));
     const { credentials: _, authEntity: __, ...others } = options;
     const payload = keeper.secret("a location secret");
     const credentials = { type: "robot-location-secret", payload };
@@ -195,7 +188,7 @@ keepsSecrets("an authentication server beside the machine", async ({ keeper, mac
   await use(keeper, channel);
   await channel.close();
   for (const address of ["127.0.0.1:1", machine.address]) {
-    const wrong = withApiKey(keeper.secret("a wrong key"), ID);
+    const wrong = DialOptions.withApiKey(keeper.secret("a wrong key"), ID);
     await fails(
       keeper,
       dial(machine.address, {
@@ -310,7 +303,12 @@ keepsSecrets("secrets in the wrong places", async ({ keeper, machine, options, k
   ) {
     await fails(keeper, dial(address, options));
   }
-  for (const make of [() => withApiKey(ID, key), () => withApiKey("", key.replace("sesame-", ""))]) {
+  for (
+    const make of [
+      () => DialOptions.withApiKey(ID, key),
+      () => DialOptions.withApiKey("", key.replace("sesame-", "")),
+    ]
+  ) {
     try {
       make();
       assert.fail("it was taken");

@@ -1,17 +1,16 @@
 /*
- * Objects that hold secrets are ordinary ones, so that they can be spread and compared; only whoever looks at one as
- * a whole, in a log line or at a prompt, sees no secret. All runtimes heed node's symbol.
+ * Objects with secrets are ordinary ones, so that they can be spread and compared. Their inspection, in a log line or
+ * at a prompt, hides the secrets. All runtimes support node's symbol.
  */
 
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
-/** What stands in the place of a secret. */
 const REDACTED = "[redacted]";
 
 /**
- * Gives an object an inspection that shows everything but some members. The object may be frozen afterwards.
+ * Gives an object an inspection that hides some members. The object may be frozen afterwards.
  *
- * @param shape What to hide: true for a member as a whole, else the members of that member.
+ * @param shape True for a member that is hidden as a whole, else the hidden members of that member.
  */
 export function hideSecrets<T extends object>(value: T, shape: Hidden): T {
   return Object.defineProperty(value, INSPECT, { value: () => redacted(value, shape) });

@@ -1,0 +1,188 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { IceServer } from "../core/ice/ice.ts";
+import { isUuid } from "../core/uuid.ts";
+import { describeSecret, wrongValue } from "./problem.ts";
+import { type Credentials, hidePayload } from "./credentials.ts";
+import type { DialEvent } from "../events.ts";
+import { DialOptionsError } from "./options_error.ts";
+import type { Logger } from "../logger.ts";
+
+/** TLS settings of direct connections and of signaling. Source: the options of the same names of `node:tls`. */
+export interface TlsOptions {
+  /** Certificate authorities to trust instead of the system's, as PEM. */
+  readonly ca?: string | readonly string[];
+  /** The client's certificate, as PEM; with `key`. */
+  readonly cert?: string;
+  /** The client's private key, as PEM; with `cert`. */
+  readonly key?: string;
+  /** The name to ask for (RFC 6066, section 3) and to verify (RFC 9525); the host by default. */
+  readonly serverName?: string;
+  /** False accepts any certificate: anyone on the way can read and change everything. True by default. */
+  readonly rejectUnauthorized?: boolean;
+  /** The least version; "TLSv1.2" by default. */
+  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+}
+
+/**
+ * A third party that exchanges the credentials for a token that the machine accepts.
+ *
+ * Source: goutils' `rpc.WithExternalAuth` and `ExternalAuthService.AuthenticateTo`.
+ */
+export interface ExternalAuth {
+  /** Address of the authentication server. */
+  readonly address: string;
+  /** The entity that the token is for. */
+  readonly toEntity: string;
+  /** Connects to it without TLS. False by default, also where `insecure` is set for the machine. */
+  readonly insecure?: boolean;
+}
+
+/**
+ * Settings of WebRTC connections.
+ *
+ * Source: goutils' `rpc.DialWebRTCOptions`; the choice among TURN servers is the `force_relay`, `force_p2p` and
+ * `turn_uri` of Python's `DialOptions`. URLs are those of RFC 7064 (STUN) and RFC 7065 (TURN).
+ */
+export interface WebrtcOptions {
+  /** The signaling server; by default the Viam cloud for its machines, and the machine itself for others. */
+  readonly signalingAddress?: string;
+  /** Signals without TLS. Follows `insecure` by default. */
+  readonly signalingInsecure?: boolean;
+  /** STUN and TURN servers instead of the defaults. */
+  readonly iceServers?: readonly IceServer[];
+  /** Connects through TURN servers only; except that the engine may reach a machine on this computer directly. */
+  readonly forceRelay?: boolean;
+  /** Connects without TURN servers. */
+  readonly forceP2P?: boolean;
+  /** Uses the TURN server of this URL only. */
+  readonly turnUri?: string;
+  /** Overrides the scheme of TURN URLs. */
+  readonly turnScheme?: "turn" | "turns";
+  /** Overrides the port of TURN URLs. */
+  readonly turnPort?: number;
+  /** Overrides the transport of TURN URLs. */
+  readonly turnTransport?: "udp" | "tcp";
+}
+
+/**
+ * Options of a dial. All are optional; times are in milliseconds.
+ *
+ * Source: Python's `viam.rpc.dial.DialOptions`, with its names and defaults; additions are marked.
+ *
+ * @example
+ * ```ts
+ * import { DialOptions } from "@viam-dial/dial";
+ *
+ * const options: DialOptions = {
+ *   ...DialOptions.withApiKey("the-key", "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c"),
+ *   timeoutMs: 5_000,
+ * };
+ * ```
+ */
+export interface DialOptions {
+  /** Dials directly, without signaling. False by default. */
+  readonly disableWebrtc?: boolean;
+  /** The entity to authenticate as; the host as typed by default. For an API key it is the key's id. */
+  readonly authEntity?: string;
+  /** The secret to authenticate with. Without one no token is fetched or sent. */
+  readonly credentials?: Credentials;
+  /** A token to use as it is, instead of `credentials`. Source: goutils' `rpc.WithStaticAuthenticationMaterial`. */
+  readonly accessToken?: string;
+  /** The server to authenticate with, if that is not the machine. */
+  readonly externalAuth?: ExternalAuth;
+  /** Connects without TLS. False by default. */
+  readonly insecure?: boolean;
+  /** Continues without TLS if the server has none, unless there are credentials. False by default. */
+  readonly allowInsecureDowngrade?: boolean;
+  /** Continues without TLS if the server has none, and sends credentials in cleartext. False by default. */
+  readonly allowInsecureWithCredsDowngrade?: boolean;
+  /** Attempts to reconnect, for each outage; 0 disables. 3 by default, as Python's `max_reconnect_attempts`. */
+  readonly maxReconnectAttempts?: number;
+  /** Attempts of the whole dial. 1 by default. Source: Python's `initial_connection_attempts`, whose default is 3. */
+  readonly initialAttempts?: number;
+  /**
+   * Bounds the whole dial, and each reconnect; 0 or `Infinity` means no bound. 20,000 by default: signaling servers
+   * end an offer after 10 s, so two offers fit. Source: Python's `DialOptions.timeout`.
+   */
+  readonly timeoutMs?: number;
+  /** Aborts the dial, which rejects with its reason, and later reconnects. */
+  readonly signal?: AbortSignal;
+  /** Certificates and names for TLS; by default the system's authorities and the host. */
+  readonly tls?: TlsOptions;
+  /** The protocol of direct connections; by default one that the server answers to. Python has gRPC only. */
+  readonly protocol?: "auto" | "grpc" | "grpc-web";
+  /**
+   * Compresses the messages of direct connections, both ways; "none" by default. A server without gzip refuses the
+   * calls as `Unimplemented`. Source: gRPC over HTTP/2, *Message-Encoding*.
+   */
+  readonly compression?: "none" | "gzip";
+  /** Looks for the machine on the local network, by multicast DNS (RFC 6762). True by default, as in goutils. */
+  readonly mdns?: boolean;
+  /** Signaling, ICE servers and relaying; by default as the signaling server says. */
+  readonly webrtc?: WebrtcOptions;
+  /** Connect interceptors, for every call. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Metadata of every call; a call's own metadata of the same name replaces it. */
+  readonly headers?: HeadersInit;
+  /** Bytes that a slow reader of a stream may leave unread. 64 MiB by default: twice goutils' largest message. */
+  readonly maxBufferedBytes?: number;
+  /** Interval of HTTP/2 pings (RFC 9113, section 6.7); 0 disables. 20,000 by default. */
+  readonly keepAliveMs?: number;
+  /** Receives log lines instead of `LOGGER`. */
+  readonly logger?: Logger;
+  /** Called with every event of the dial and of its channel. */
+  readonly onEvent?: (event: DialEvent) => void;
+}
+
+/** The companion of the `DialOptions` type. Source: Python's `DialOptions`. */
+export const DialOptions: {
+  /**
+   * Makes options for an API key.
+   *
+   * Source: Python's `DialOptions.with_api_key`; a UUID is spelled in any way that Python's `uuid.UUID` accepts.
+   *
+   * @param apiKey The key itself.
+   * @param apiKeyId The key's id, a UUID.
+   * @param rest Any other options.
+   * @returns Frozen options; printing them shows no key.
+   * @throws {DialOptionsError} if the key is empty or the id is not a UUID
+   *
+   * @example
+   * ```ts
+   * import { DialOptions } from "@viam-dial/dial";
+   *
+   * const options = DialOptions.withApiKey("the-key", "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c");
+   * ```
+   */
+  withApiKey(
+    apiKey: string,
+    apiKeyId: string,
+    rest?: Omit<DialOptions, "credentials" | "authEntity">,
+  ): DialOptions;
+} = {
+  withApiKey(apiKey, apiKeyId, rest = {}) {
+    const problems = [];
+    if (typeof apiKey !== "string" || apiKey === "") {
+      problems.push(wrongValue("apiKey", apiKey, "must be a non-empty string"));
+    }
+    if (typeof apiKeyId !== "string") {
+      problems.push(wrongValue("apiKeyId", apiKeyId, "must be a string"));
+    } else if (!isUuid(apiKeyId)) {
+      // Swapped arguments would put the key into the message.
+      const swapped = typeof apiKey === "string" && isUuid(apiKey);
+      const shown = swapped ? describeSecret(apiKeyId) : apiKeyId;
+      const hint = swapped ? ", but the apiKey is: the key comes first, then its id" : "";
+      problems.push({
+        option: "apiKeyId",
+        value: shown,
+        message: `${shown} is not a valid UUID (apiKeyId${hint})`,
+      });
+    }
+    if (problems.length > 0) throw new DialOptionsError(problems);
+    return Object.freeze({
+      ...rest,
+      credentials: hidePayload({ type: "api-key", payload: apiKey }),
+      authEntity: apiKeyId,
+    });
+  },
+};
