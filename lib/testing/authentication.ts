@@ -46,6 +46,11 @@ const PREFIX = "Bearer ";
 
 const callerKey = createContextKey("", { description: "the entity that a call's token names" });
 
+/** The entity that a call's token names; empty where calls need none. */
+export function callerOf(context: HandlerContext): string {
+  return context.values.get(callerKey);
+}
+
 /** Makes the authentication of a machine: who may call, and the services that hand out tokens. */
 export function createAuthentication(options: AuthenticationOptions): Authentication {
   const { credentials, externalAuth = false, names, tokenLifetimeMs } = options;
@@ -102,7 +107,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     if (!externalAuth) return;
     router.service(ExternalAuthService, {
       async authenticateTo({ entity }, context) {
-        return { accessToken: await sign(context.values.get(callerKey), [entity], "external") };
+        return { accessToken: await sign(callerOf(context), [entity], "external") };
       },
     });
   };

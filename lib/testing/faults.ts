@@ -33,6 +33,8 @@ export interface Faults {
   readonly delayMs?: number;
   /** Every call ends with this error. */
   readonly refuse?: Code | { readonly code: Code; readonly message: string };
+  /** No heartbeat of a session is heard or answered, as if it were lost. `only` has no say in it. */
+  readonly dropHeartbeats?: boolean;
   /** What goes wrong in signaling, on top. `only` has no say in it. */
   readonly signaling?: SignalingFaults;
 }

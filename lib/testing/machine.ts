@@ -5,7 +5,7 @@ import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { toEngineServer } from "../webrtc/turn_servers.ts";
 import { type Answerer, createAnswerer } from "./answerer.ts";
-import { createAuthentication } from "./authentication.ts";
+import { callerOf, createAuthentication } from "./authentication.ts";
 import { CallCounter } from "./call_counter.ts";
 import { createChannelServer } from "./channel_server.ts";
 import { startCloudAnswerer } from "./cloud_answerer.ts";
@@ -19,6 +19,7 @@ import { probeRoutes } from "./probe_service.ts";
 import { reflectionRoutes } from "./reflection_service.ts";
 import { robotRoutes } from "./robot_service.ts";
 import { type Methods, recordRoutes, type Routes } from "../server/routes.ts";
+import { createSessions } from "./sessions.ts";
 import { SignalingQueue, type TakeOffer } from "./signaling_queue.ts";
 import { signalingRoutes } from "./signaling_service.ts";
 import type { TokenSigner } from "./token_signer.ts";
@@ -85,8 +86,13 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
 
   const gate = createFaultGate(() => faults, () => dropConnections());
 
-  const served = [probeRoutes(witness), echoRoutes, robotRoutes()];
-  const channelMethods = witness.watch(recordReflected(...served, routes));
+  const sessions = createSessions(
+    options.sessions ?? {},
+    (context) => context.protocolName === "webrtc" ? names.join(":") : callerOf(context),
+    () => faults.dropHeartbeats === true,
+  );
+  const served = [probeRoutes(witness), echoRoutes, robotRoutes(sessions.methods)];
+  const channelMethods = witness.watch(sessions.watch(recordReflected(...served, routes)));
   const makeAnswerer = () =>
     createAnswerer({
       iceServers: ownIceServers,
@@ -116,12 +122,12 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     port: options.port ?? 0,
     tls,
     handler: await createHttpHandler({
-      methods: witness.watch(recordReflected(
+      methods: witness.watch(sessions.watch(recordReflected(
         ...served,
         authentication?.routes ?? (() => {}),
         webrtc === false ? () => {} : signalingService,
         routes,
-      )),
+      ))),
       maxMessageBytes,
       onCall: (protocol, path) => counter.count(protocol, path),
       admit: (path, signal) => gate.admit(path, signal),
@@ -162,6 +168,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   let closing: Promise<void> | undefined;
 
   async function stop(): Promise<void> {
+    sessions.close();
     closeAnswerer();
     queue.close();
     await Promise.all([advertiser?.close(), cloudAnswerer?.close(), port.close(), ...closingAnswerers]);

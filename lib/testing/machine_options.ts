@@ -4,6 +4,7 @@ import type { OutsideSignaling } from "./cloud_answerer.ts";
 import type { Faults } from "./faults.ts";
 import type { ServerTls } from "../server/one_port.ts";
 import type { Routes } from "../server/routes.ts";
+import type { MachineSessionOptions } from "./sessions.ts";
 import type { IceServer } from "./signaling_service.ts";
 
 /** Who may call a machine over HTTP. */
@@ -53,6 +54,8 @@ export interface MachineOptions {
    * others reach it, such as at "0.0.0.0".
    */
   readonly mdns?: readonly string[];
+  /** How sessions are kept, and what stops when one expires. */
+  readonly sessions?: MachineSessionOptions;
   /** What goes wrong from the start. */
   readonly faults?: Faults;
 }

@@ -29,6 +29,8 @@ export type { CallCounts, Machine, MachineAuth, MachineOptions } from "./machine
 export type { AcceptedCredentials } from "./authentication.ts";
 export type { OutsideSignaling } from "./cloud_answerer.ts";
 export type { Faults, SignalingFaults } from "./faults.ts";
+export type { MachineSessionOptions } from "./sessions.ts";
+export type { MonitoredResource } from "../core/session/machine_sessions.ts";
 export type { ServerTls } from "../server/one_port.ts";
 export type { Routes } from "../server/routes.ts";
 export type { IceServer } from "./signaling_service.ts";

@@ -2,15 +2,17 @@
 // @generated from file viam/common/v1/common.proto (package viam.common.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { MethodOptions } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file viam/common/v1/common.proto.
  */
 export const file_viam_common_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("Cht2aWFtL2NvbW1vbi92MS9jb21tb24ucHJvdG8SDnZpYW0uY29tbW9uLnYxIk4KDFJlc291cmNlTmFtZRIRCgluYW1lc3BhY2UYASABKAkSDAoEdHlwZRgCIAEoCRIPCgdzdWJ0eXBlGAMgASgJEgwKBG5hbWUYBCABKAliBnByb3RvMw");
+  fileDesc("Cht2aWFtL2NvbW1vbi92MS9jb21tb24ucHJvdG8SDnZpYW0uY29tbW9uLnYxIk4KDFJlc291cmNlTmFtZRIRCgluYW1lc3BhY2UYASABKAkSDAoEdHlwZRgCIAEoCRIPCgdzdWJ0eXBlGAMgASgJEgwKBG5hbWUYBCABKAk6YQoac2FmZXR5X2hlYXJ0YmVhdF9tb25pdG9yZWQSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxikkgUgASgIUhhzYWZldHlIZWFydGJlYXRNb25pdG9yZWSIAQFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * The name of a component or service of a machine.
@@ -45,4 +47,12 @@ export type ResourceName = Message<"viam.common.v1.ResourceName"> & {
  */
 export const ResourceNameSchema: GenMessage<ResourceName> = /*@__PURE__*/
   messageDesc(file_viam_common_v1_common, 0);
+
+/**
+ * The method moves something: a machine stops what a session was the last to call by it, when that session ends.
+ *
+ * @generated from extension: optional bool safety_heartbeat_monitored = 84260;
+ */
+export const safety_heartbeat_monitored: GenExtension<MethodOptions, boolean> = /*@__PURE__*/
+  extDesc(file_viam_common_v1_common, 0);
 
