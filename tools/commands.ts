@@ -10,8 +10,11 @@ export interface RunOptions {
   readonly env?: Record<string, string>;
   /** Ends the program after this many milliseconds. */
   readonly timeoutMs?: number;
-  /** Also returns what the program writes to its standard output. */
-  readonly keepOutput?: boolean;
+  /**
+   * Where the program's output goes: `"pass"` shows it, the default; `"tee"` shows it, and returns its standard
+   * output; `"keep"` shows nothing, and returns standard output and standard error together.
+   */
+  readonly output?: "pass" | "tee" | "keep";
 }
 
 /** How a program ended. */
@@ -19,35 +22,44 @@ export interface RunResult {
   readonly ok: boolean;
   /** Why it is not `ok`. */
   readonly reason: string;
-  /** Its standard output, with `keepOutput`. */
+  /** What it wrote, with `"tee"` and `"keep"`. */
   readonly output: string;
 }
 
-/** Runs a program in the checkout; what it writes is passed on. */
+/** How long output is awaited after a program's end: a child that it left behind may hold the pipe open. */
+const DRAIN_MS = 2_000;
+
+/** Runs a program in the checkout. */
 export async function run(
   command: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  const { env = {}, timeoutMs, keepOutput = false } = options;
+  const { env = {}, timeoutMs, output: mode = "pass" } = options;
   const expired = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
   const child = new Deno.Command(command, {
     args: [...args],
     cwd: ROOT,
     env,
     stdin: "null",
-    stdout: keepOutput ? "piped" : "inherit",
+    stdout: mode === "pass" ? "inherit" : "piped",
+    stderr: mode === "keep" ? "piped" : "inherit",
     ...(expired === undefined ? {} : { signal: expired }),
   }).spawn();
+  const readers = (mode === "pass" ? [] : mode === "tee" ? [child.stdout] : [child.stdout, child.stderr])
+    .map((pipe) => pipe.getReader());
   let output = "";
-  if (keepOutput) {
+  const read = Promise.all(readers.map(async (reader) => {
     const decoder = new TextDecoder();
-    for await (const chunk of child.stdout) {
-      Deno.stdout.writeSync(chunk);
-      output += decoder.decode(chunk, { stream: true });
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      if (mode === "tee") Deno.stdout.writeSync(part.value);
+      output += decoder.decode(part.value, { stream: true });
     }
-  }
+  }));
   const { success, code, signal } = await child.status;
+  const timer = setTimeout(() => readers.forEach((reader) => reader.cancel()), DRAIN_MS);
+  await read;
+  clearTimeout(timer);
   const reason = expired?.aborted === true && !success
     ? `not done after ${timeoutMs} ms`
     : signal === null

@@ -92,9 +92,9 @@ function sum(): string {
 }
 
 for (const step of CHECKS) await pass(step);
-count(await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, keepOutput: true }));
-const conformance = await pass(CONFORMANCE, { keepOutput: true });
-count(await pass(NETWORK, { keepOutput: true }));
+count(await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, output: "tee" }));
+const conformance = await pass(CONFORMANCE, { output: "tee" });
+count(await pass(NETWORK, { output: "tee" }));
 await pass(PUBLISH);
 console.log(`\n${conformance.trimEnd().split("\n").at(-1)}`);
 console.log(sum());

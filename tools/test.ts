@@ -1,11 +1,13 @@
 /**
- * Runs the tests on Deno, Bun and Node: `deno task test [--node] [path ...]`, where a path is a folder or a file under
- * `tests`; with `--node`, also those on Node that it is spared.
+ * Runs the tests on Deno, Bun and Node: `deno task test [--node] [--jobs N] [path ...]`, where a path is a folder or
+ * a file under `tests`; with `--node`, also those on Node that it is spared. Runs as many files at a time as there
+ * are cores, or N; `tools/test_files.ts` names those that run one by one.
  * Each file runs in a process of its own: a native add-on does not survive its second isolate in one process
  * ("attempt to access Handle hosted by disposed Isolate"), and a crash must not hide the files after it.
  * The last line is the sum over all runtimes.
  */
 
+import { parseArgs } from "node:util";
 import {
   buildGo,
   buildGrpcurl,
@@ -16,58 +18,35 @@ import {
 import { BUN_VERSION, bunPath, installPackages, NODE_VERSION, nodePath, ROOT, run } from "./commands.ts";
 import { readJunit, type Tally } from "./junit.ts";
 import { parityProblems, readParityTable } from "./parity.ts";
+import { type Job, runPool } from "./pool.ts";
+import { Progress } from "./progress.ts";
+import { ALONE, isNamed, needsPrograms, NOT_ON_NODE, ONE_AT_A_TIME, testFiles } from "./test_files.ts";
 
 const FILE_TIMEOUT_MS = 600_000;
 
 const PARITY_TABLE = "docs/python-parity.md", PARITY_TESTS = "tests/parity";
 
-/** What is left out on Node, unless `--node` wants everything, and why. */
-const NOT_ON_NODE: Readonly<Record<string, string>> = {
-  "tests/bench": "what a call costs is recorded for Deno and Bun",
-  "tests/calls/grpc_web_fuzz_test.ts": "random input says nothing new of another runtime",
-  "tests/calls/load_test.ts": "its budgets of memory are those of Deno and Bun",
-  "tests/calls/stalled_reader_test.ts": "its budgets of memory are those of Deno and Bun",
-  "tests/cli/doctor_test.ts": "it is of networks, and looks at no runtime but Deno",
-  "tests/core/fuzz_test.ts": "random input says nothing new of another runtime",
-  "tests/dial/time_test.ts": "it waits out the library's own limits, which are the same timers everywhere",
-  "tests/project": "it reads the checkout, whichever runtime does",
-};
-
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
-  /** Titles of the tests that passed. */
-  readonly titles: Set<string>;
-}
+/** How long each file took on each runtime, here; not committed. */
+const TIMES = `${ROOT}.cache/test_times.json`;
 
 interface Runtime {
-  readonly name: string;
+  readonly name: "Deno" | "Bun" | "Node";
+  readonly version: string;
   readonly command: string;
   /** Arguments to run `file` and write a JUnit report to `report`. */
   args(file: string, report: string): string[];
 }
 
-function testFiles(paths: readonly string[]): string[] {
-  const found: string[] = [];
-  const walk = (folder: string) => {
-    for (const entry of Deno.readDirSync(ROOT + folder)) {
-      const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory) walk(path);
-      else if (path.endsWith("_test.ts")) found.push(path);
-    }
-  };
-  walk("tests");
-  const wanted = paths.map((path) => path.replace(/^\.\//, "").replace(/\/$/, ""));
-  return (wanted.length === 0 ? found : found.filter((file) => isWithin(file, wanted))).toSorted();
+interface FileResult extends Tally {
+  readonly runtime: Runtime;
+  readonly file: string;
+  readonly seconds: number;
+  /** What the tests wrote. */
+  readonly output: string;
 }
 
-function isWithin(file: string, paths: readonly string[]): boolean {
-  return paths.some((path) => file === path || file.startsWith(`${path}/`));
-}
-
-/** Does now what would else count against the time of the first test that needs it. */
-async function prepareInterop(): Promise<void> {
+/** Builds and installs what would else count against the time of the first test that needs it. */
+async function preparePrograms(): Promise<void> {
   try {
     if (missing("go") === undefined) {
       await buildGo();
@@ -79,91 +58,154 @@ async function prepareInterop(): Promise<void> {
   }
 }
 
-async function runFile(runtime: Runtime, file: string): Promise<Tally> {
+async function runFile(runtime: Runtime, file: string): Promise<FileResult> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
+  const started = performance.now();
   try {
-    const { ok, reason } = await run(runtime.command, runtime.args(file, report), {
+    const { ok, reason, output } = await run(runtime.command, runtime.args(file, report), {
       timeoutMs: FILE_TIMEOUT_MS,
+      output: "keep",
     });
     const tally = readJunit(await Deno.readTextFile(report));
+    const seconds = (performance.now() - started) / 1000;
     const count = tally.passed.length + tally.failed.length + tally.skipped.length;
-    if (ok && count === 0) return { ...tally, failed: ["ran no test"] };
-    if (!ok && tally.failed.length === 0) return { ...tally, failed: [`the process failed: ${reason}`] };
-    return tally;
+    const failed = ok && count === 0
+      ? ["ran no test"]
+      : !ok && tally.failed.length === 0
+      ? [`the process failed: ${reason}`]
+      : tally.failed;
+    return { ...tally, failed, runtime, file, seconds, output };
   } finally {
     await Deno.remove(report);
   }
 }
 
-async function runAll(runtime: Runtime, files: readonly string[]): Promise<Counts> {
-  const started = performance.now();
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0, titles: new Set() };
-  const notes: string[] = [];
-  for (const file of files) {
-    const tally = await runFile(runtime, file);
-    counts.passed += tally.passed.length;
-    for (const title of tally.passed) counts.titles.add(title);
-    counts.failed += tally.failed.length;
-    counts.skipped += tally.skipped.length;
-    for (const name of tally.failed) notes.push(`  failed: ${file}: ${name}`);
-    for (const name of tally.skipped) notes.push(`  skipped: ${file}: ${name}`);
-  }
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  summaries.push(`${runtime.name}: ${describe(counts)} in ${seconds} s`, ...notes);
-  return counts;
+/** Runs each file on each of its runtimes. */
+async function runFiles(
+  planned: readonly { readonly runtime: Runtime; readonly file: string }[],
+  slots: number,
+  programs: Promise<void>,
+): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const progress = new Progress(planned.length);
+  const jobs = planned.map(({ runtime, file }): Job => ({
+    alone: isNamed(file, ALONE),
+    lane: isNamed(file, ONE_AT_A_TIME) ? "one at a time" : undefined,
+    after: needsPrograms(file) ? programs : undefined,
+    async run() {
+      const name = `${runtime.name} ${file}`;
+      progress.start(name);
+      const result = await runFile(runtime, file);
+      results.push(result);
+      const failure = result.failed.length === 0 ? undefined : result.output;
+      progress.end(name, `${describe([result])} in ${result.seconds.toFixed(1)} s`, failure);
+    },
+  }));
+  // What runs alone comes last, so that it waits for the others once.
+  await runPool([...jobs.filter(({ alone }) => !alone), ...jobs.filter(({ alone }) => alone)], slots);
+  return results;
 }
 
-function describe({ passed, failed, skipped }: Omit<Counts, "titles">): string {
-  return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
+/** `N passed, N failed`, and how many were skipped if any were. */
+function describe(results: readonly Tally[]): string {
+  const sum = (key: keyof Tally) => results.reduce((total, tally) => total + tally[key].length, 0);
+  const skipped = sum("skipped");
+  return `${sum("passed")} passed, ${sum("failed")} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }
 
 /** What the table of Python's names wants of the tests, if all of its tests have been run. */
-async function checkParity(titles: ReadonlyMap<string, ReadonlySet<string>>): Promise<string[]> {
+async function checkParity(results: readonly FileResult[]): Promise<string[]> {
   if (testFiles([PARITY_TESTS]).some((file) => !files.includes(file))) return [];
+  const titles = new Map(
+    (["Deno", "Bun"] as const).map((name) => {
+      const passed = results.filter(({ runtime }) => runtime.name === name).flatMap(({ passed }) => passed);
+      return [name, new Set(passed)];
+    }),
+  );
   return parityProblems(readParityTable(await Deno.readTextFile(ROOT + PARITY_TABLE)), titles);
 }
 
-const summaries: string[] = [];
-const paths = Deno.args.filter((argument) => argument !== "--node");
+/** Seconds by runtime and file, as earlier runs took them. */
+async function readTimes(): Promise<Record<string, number>> {
+  return JSON.parse(await Deno.readTextFile(TIMES).catch(() => "{}"));
+}
+
+const { values: flags, positionals: paths } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    node: { type: "boolean", default: false },
+    jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
+  },
+});
 const files = testFiles(paths);
 if (files.length === 0) {
   console.error(`No test file under tests matches ${paths.join(" ")}`);
   Deno.exit(1);
 }
-const bun = await bunPath();
+const started = performance.now();
+const programs = files.some(needsPrograms) ? preparePrograms() : Promise.resolve();
+const [bun, node] = await Promise.all([bunPath(), nodePath()]);
 await installPackages(bun);
-if (files.some((file) => file.startsWith("tests/interop/"))) await prepareInterop();
+const runtimes: readonly Runtime[] = [
+  {
+    name: "Deno",
+    version: Deno.version.deno,
+    command: Deno.execPath(),
+    args: (file, report) => ["test", "--no-check", "--allow-all", `--junit-path=${report}`, file],
+  },
+  {
+    name: "Bun",
+    version: BUN_VERSION,
+    command: bun,
+    args: (file, report) => ["test", "--reporter=junit", `--reporter-outfile=${report}`, `./${file}`],
+  },
+  {
+    name: "Node",
+    version: NODE_VERSION,
+    command: node,
+    args: (file, report) => [
+      "--test",
+      "--test-reporter=spec",
+      "--test-reporter-destination=stdout",
+      "--test-reporter=junit",
+      `--test-reporter-destination=${report}`,
+      file,
+    ],
+  },
+];
 
-const onDeno = await runAll({
-  name: `Deno ${Deno.version.deno}`,
-  command: Deno.execPath(),
-  args: (file, report) => ["test", "--no-check", "--allow-all", `--junit-path=${report}`, file],
-}, files);
-const onBun = await runAll({
-  name: `Bun ${BUN_VERSION}`,
-  command: bun,
-  args: (file, report) => ["test", "--reporter=junit", `--reporter-outfile=${report}`, `./${file}`],
-}, files);
-const nodeFiles = Deno.args.includes("--node")
-  ? files
-  : files.filter((file) => !isWithin(file, Object.keys(NOT_ON_NODE)));
-const onNode = nodeFiles.length === 0 ? { passed: 0, failed: 0, skipped: 0 } : await runAll({
-  name: `Node ${NODE_VERSION}`,
-  command: await nodePath(),
-  args: (file, report) => [
-    "--test",
-    "--test-reporter=junit",
-    `--test-reporter-destination=${report}`,
-    file,
-  ],
-}, nodeFiles);
-const total = {
-  passed: onDeno.passed + onBun.passed + onNode.passed,
-  failed: onDeno.failed + onBun.failed + onNode.failed,
-  skipped: onDeno.skipped + onBun.skipped + onNode.skipped,
-};
-const unkept = await checkParity(new Map([["Deno", onDeno.titles], ["Bun", onBun.titles]]));
-summaries.push(...unkept.map((problem) => `${PARITY_TABLE}: ${problem}`));
-console.log(`\n${summaries.join("\n")}\n`);
-console.log(describe(total));
-if (total.failed > 0 || unkept.length > 0 || onDeno.passed === 0 || onBun.passed === 0) Deno.exit(1);
+// The longest first, so that none of them is left over at the end. A file that never ran here counts as one of its
+// size: a test takes about as long as what it says.
+const times = await readTimes();
+const expected = ({ runtime, file }: { runtime: Runtime; file: string }) =>
+  times[`${runtime.name} ${file}`] ?? Deno.statSync(ROOT + file).size / 2_000;
+const planned = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })))
+  .filter(({ runtime, file }) => runtime.name !== "Node" || flags.node || !isNamed(file, NOT_ON_NODE))
+  .toSorted((a, b) => expected(b) - expected(a));
+
+const results = await runFiles(planned, Number(flags.jobs), programs);
+for (const { runtime, file, seconds } of results) times[`${runtime.name} ${file}`] = seconds;
+await Deno.mkdir(`${ROOT}.cache`, { recursive: true });
+await Deno.writeTextFile(TIMES, JSON.stringify(times));
+
+console.log();
+for (const runtime of runtimes) {
+  const own = results.filter((result) => result.runtime === runtime);
+  if (own.length === 0) continue;
+  console.log(`${runtime.name} ${runtime.version}: ${describe(own)}`);
+  for (const { file, failed, skipped } of own.toSorted((a, b) => a.file < b.file ? -1 : 1)) {
+    for (const name of failed) console.log(`  failed: ${file}: ${name}`);
+    for (const name of skipped) console.log(`  skipped: ${file}: ${name}`);
+  }
+}
+const unkept = await checkParity(results);
+for (const problem of unkept) console.log(`${PARITY_TABLE}: ${problem}`);
+const seconds = ((performance.now() - started) / 1000).toFixed(1);
+console.log(`${planned.length} files in ${seconds} s\n`);
+console.log(describe(results));
+const ran = (name: Runtime["name"]) =>
+  results.some(({ runtime, passed }) => runtime.name === name && passed.length > 0);
+if (results.some(({ failed }) => failed.length > 0) || unkept.length > 0 || !ran("Deno") || !ran("Bun")) {
+  Deno.exit(1);
+}
