@@ -13,6 +13,8 @@ export interface CallRequest {
   readonly constant?: boolean;
   /** Time left until the deadline, in milliseconds; undefined without a deadline. Told to the server. */
   readonly timeoutMs: number | undefined;
+  /** Goes ahead of the messages of other calls, where a carrier orders them itself. For small messages. */
+  readonly urgent?: boolean;
 }
 
 /** How a call ended. */

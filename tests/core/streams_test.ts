@@ -55,6 +55,41 @@ function client(maxMessageBytes = MAX_MESSAGE_BYTES, packetBytes?: number): Clie
 
 const none = new Metadata();
 
+test(
+  "ClientStreams sends an urgent call ahead of the messages of others, and in order with their headers",
+  () => {
+    const streams = client(MAX_MESSAGE_BYTES, 10);
+    const heard = hear();
+    const [bulk, late] = [open(streams, heard), open(streams, heard)];
+    streams.send(bulk, new Uint8Array(30), true);
+    streams.next();
+    const urgent = streams.open(
+      { path: "/x.Y/Z", metadata: none, timeoutMs: undefined, urgent: true },
+      heard.listener,
+    );
+    streams.send(urgent, new Uint8Array(10), true);
+    streams.send(late, new Uint8Array(1), true);
+    const frames = framesOf(streams).map((frame) => decodeRequest(frame));
+    assert.deepEqual(frames.map(({ stream, kind }) => [stream, kind]), [
+      [late, "headers"],
+      [urgent, "headers"],
+      [urgent, "message"],
+      [bulk, "message"],
+      [late, "message"],
+      [bulk, "message"],
+      [bulk, "message"],
+    ]);
+    // What takes more than a packet takes turns like any other.
+    const large = streams.open(
+      { path: "/x.Y/Z", metadata: none, timeoutMs: undefined, urgent: true },
+      heard.listener,
+    );
+    streams.send(large, new Uint8Array(11), true);
+    assert.equal(framesOf(streams).length, 3);
+  },
+  { pure: true },
+);
+
 test("ClientStreams delivers headers, messages and trailers", () => {
   const streams = client();
   const heard = hear();

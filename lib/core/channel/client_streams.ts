@@ -20,6 +20,7 @@ export interface StreamListener {
 
 interface ClientStream {
   readonly listener: StreamListener;
+  readonly urgent: boolean;
   readonly assembler: MessageAssembler;
   headersReceived: boolean;
   halfClosed: boolean;
@@ -51,6 +52,7 @@ export class ClientStreams {
   readonly #queue: SendQueue;
   readonly #maxMessageBytes: number;
   readonly #maxFrameBytes: number;
+  readonly #packetBytes: number;
   #nextId = 1; // Go counts from 1, Rust and TypeScript from 0; servers accept both
   #lost: ConnectError | undefined;
 
@@ -59,7 +61,8 @@ export class ClientStreams {
   constructor(options: ClientStreamsOptions) {
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
-    this.#queue = new SendQueue(encodeRequestPacket, options.packetBytes ?? MAX_PACKET_BYTES);
+    this.#packetBytes = options.packetBytes ?? MAX_PACKET_BYTES;
+    this.#queue = new SendQueue(encodeRequestPacket, this.#packetBytes);
   }
 
   /** Number of open streams. */
@@ -83,6 +86,7 @@ export class ClientStreams {
       readonly metadata: Metadata;
       readonly constant?: boolean;
       readonly timeoutMs: number | undefined;
+      readonly urgent?: boolean;
     },
     listener: StreamListener,
   ): number {
@@ -103,6 +107,7 @@ export class ClientStreams {
     }
     this.#streams.set(id, {
       listener,
+      urgent: request.urgent === true,
       assembler: new MessageAssembler(this.#maxMessageBytes),
       headersReceived: false,
       halfClosed: false,
@@ -111,12 +116,19 @@ export class ClientStreams {
     return id;
   }
 
-  /** Queues a message. Does nothing on a stream that has ended or half-closed. */
+  /**
+   * Queues a message; of an urgent stream ahead of every other message, if it is one packet. Does nothing on a stream
+   * that has ended or half-closed.
+   */
   send(id: number, message: Uint8Array, last: boolean): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.halfClosed) return;
     stream.halfClosed = last;
-    this.#queue.pushMessage(id, message, last);
+    if (stream.urgent && message.length <= this.#packetBytes) {
+      this.#queue.pushControl(encodeRequestPacket(id, message, true, last));
+    } else {
+      this.#queue.pushMessage(id, message, last);
+    }
   }
 
   /** Queues a half-close. Does nothing on a stream that has ended or half-closed. */
