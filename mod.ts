@@ -29,7 +29,6 @@ export { resolveDialOptions } from "./lib/options/resolve.ts";
 export type { ResolvedDialOptions } from "./lib/options/resolve.ts";
 export type { Credentials, CredentialType } from "./lib/options/credentials.ts";
 export { AuthenticatedChannel, ViamChannel } from "./lib/channel/channel.ts";
-export type { ChannelCore } from "./lib/channel/channel.ts";
 export type { ChannelPath, ChannelState } from "./lib/channel/link.ts";
 export type { ChannelStats, WireStats } from "./lib/channel/stats.ts";
 export type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./lib/events.ts";
@@ -42,13 +41,12 @@ export {
   InsecureConnectionError,
   SignalingError,
 } from "./lib/errors.ts";
-export type { DialAttempt, DialErrorInit } from "./lib/errors.ts";
+export type { DialAttempt } from "./lib/errors.ts";
 export type { OptionProblem } from "./lib/options/problem.ts";
 export type { ReflectedServices } from "./lib/core/grpc/reflected_services.ts";
 export type { DialPhase, TimelineEntry } from "./lib/core/dial/timeline.ts";
 export type { IceServer } from "./lib/core/ice/ice.ts";
 export type { Address } from "./lib/core/net/address.ts";
 export { Metadata } from "./lib/core/grpc/metadata.ts";
-export type { MetadataConstructor } from "./lib/core/grpc/metadata.ts";
 export { LOGGER } from "./lib/logger.ts";
 export type { Logger, LogLevel, ModuleLogger } from "./lib/logger.ts";

@@ -13,6 +13,9 @@ export interface Logger {
 /** How much is logged. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
+// deno-lint-ignore no-console
+const CONSOLE: Required<Logger> = console;
+
 const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
 
 /** The module's logger. It is silent until given a level; secrets never reach it. */
@@ -37,11 +40,10 @@ export const LOGGER: ModuleLogger = createModuleLogger();
 
 function createModuleLogger(): ModuleLogger {
   let least: LogLevel = "silent";
-  // deno-lint-ignore no-console
-  let sink: Logger = console;
+  let sink: Logger = CONSOLE;
+  let write = writerTo(sink, CONSOLE);
   function pass(level: keyof Logger, message: string, fields: Record<string, unknown> | undefined): void {
-    if (ORDER.indexOf(level) < ORDER.indexOf(least)) return;
-    callQuietly(() => fields === undefined ? sink[level]?.(message) : sink[level]?.(message, fields));
+    if (ORDER.indexOf(level) >= ORDER.indexOf(least)) write(level, message, fields);
   }
   return {
     get level() {
@@ -61,6 +63,7 @@ function createModuleLogger(): ModuleLogger {
         throw new TypeError("LOGGER.sink has to be an object with methods debug, info, warn and error");
       }
       sink = value;
+      write = writerTo(sink, CONSOLE);
     },
     debug: (message, fields) => pass("debug", message, fields),
     info: (message, fields) => pass("info", message, fields),
@@ -69,28 +72,52 @@ function createModuleLogger(): ModuleLogger {
   };
 }
 
-/**
- * A logger whose methods are all there and never throw. The user's own are looked up for each line, since there are
- * loggers that swap them when their level changes.
- */
+/** Completes a logger of the user's with the levels that it leaves out. What its methods throw goes to `LOGGER`. */
 export function quietLogger(logger: Logger): Required<Logger> {
-  const method = (level: keyof Logger) => (message: string, fields?: Record<string, unknown>) =>
-    callQuietly(() => fields === undefined ? logger[level]?.(message) : logger[level]?.(message, fields));
+  const write = writerTo(logger, LOGGER);
   return Object.freeze({
-    debug: method("debug"),
-    info: method("info"),
-    warn: method("warn"),
-    error: method("error"),
+    debug: (message, fields) => write("debug", message, fields),
+    info: (message, fields) => write("info", message, fields),
+    warn: (message, fields) => write("warn", message, fields),
+    error: (message, fields) => write("error", message, fields),
   });
 }
 
-/** Calls what a user gave; what it throws is the user's, and is reported as an uncaught error, not ours. */
-export function callQuietly(callback: () => void): void {
-  try {
-    callback();
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+/** Looks up the method for each line: some loggers swap theirs when their level changes. */
+function writerTo(logger: Logger, reportTo: Required<Logger>) {
+  return guardCallback(
+    "the logger",
+    (level: keyof Logger, message: string, fields: Record<string, unknown> | undefined) =>
+      fields === undefined ? logger[level]?.(message) : logger[level]?.(message, fields),
+    reportTo,
+  );
+}
+
+/**
+ * Wraps a callback of the user's. The first error that it throws, or rejects with, is reported at "warn"; none ends
+ * the process, or what called it.
+ *
+ * @param name Names the callback in the report.
+ * @param reportTo Takes the report; if that is a `LOGGER` whose level holds it back, the console does.
+ */
+export function guardCallback<A extends unknown[]>(
+  name: string,
+  callback: (...args: A) => unknown,
+  reportTo: Required<Logger>,
+): (...args: A) => void {
+  let reported = false;
+  function report(error: unknown): void {
+    if (reported) return;
+    reported = true;
+    const isHeldBack = reportTo === LOGGER && ORDER.indexOf(LOGGER.level) > ORDER.indexOf("warn");
+    (isHeldBack ? CONSOLE : reportTo).warn(`${name} threw an error, which is ignored`, { error });
   }
+  return (...args) => {
+    try {
+      const result = callback(...args);
+      if (result instanceof Promise) result.catch(report);
+    } catch (error) {
+      report(error);
+    }
+  };
 }

@@ -1,27 +1,23 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageInitShape } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import type { ChannelStats } from "./stats.ts";
-import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { formatTimeline, type TimelineEntry } from "../core/dial/timeline.ts";
-import { createEventQueue } from "./event_queue.ts";
+import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "../events.ts";
-import { callQuietly } from "../logger.ts";
-import type { ChannelPath, ChannelState } from "./link.ts";
+import { guardCallback, type Logger } from "../logger.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { createEventQueue } from "./event_queue.ts";
+import type { ChannelPath, ChannelState } from "./link.ts";
+import type { ChannelStats } from "./stats.ts";
 
-/** What a channel stands on. */
+/** The parts of a channel, whatever the state of the connection. */
 export interface ChannelCore {
-  /** Carries calls, whatever the state of the connection. */
   readonly transport: Transport;
-  /** "webrtc" or "direct". */
   readonly kind: ChannelKind;
   /** What happened during the dial. */
   readonly timeline: readonly TimelineEntry[];
-  /** Whether calls go through now. */
+  readonly logger: Required<Logger>;
   state(): ChannelState;
-  /** The way that calls take now. */
   path(): ChannelPath;
-  /** What the channel has carried. */
   stats(): ChannelStats;
   /** Resolves when closed; with an error, when not by `close()`. */
   readonly closed: Promise<Error | undefined>;
@@ -29,48 +25,47 @@ export interface ChannelCore {
   listen(listener: (event: DialEvent) => void): () => void;
   /** Ends every call and frees what the channel holds. Idempotent. */
   close(): Promise<void>;
-  /** Told that nothing refers to the channel any more though it was not closed, and how closing it now goes. */
+  /** Told that the channel was collected without having been closed, and how closing it now goes. */
   readonly onAbandoned?: (closing: Promise<void>) => void;
 }
 
-/** What is left of a channel that was collected. Nothing in it may refer to the channel. */
-interface Leftovers {
+/** What the handles of a channel share, and what is left when they are collected. Nothing in it may refer to them. */
+interface Shared {
   /**
-   * Undefined once the channel is closed. The errors that it then holds know on which objects the functions on
-   * their stacks were called: the channel's own, for instance.
+   * Undefined once the channel is closed. The errors that it then holds refer to the objects whose methods are on
+   * their stacks: to handles, for instance.
    */
   core: ChannelCore | undefined;
-  /** What else is to be freed. */
+  handles: number;
   readonly releases: (() => Promise<void>)[];
 }
 
 /*
- * The net below `close()`: native connections outlive whoever made them, so the ones of a channel that nobody can
- * reach any more are closed. A channel is reached by its handles, by clients, by calls and streams under way, and by
- * whoever listens to its events or waits for `closed`: none of these ever lose it. When the engine collects, and
- * whether it does, is its own affair; the registry keeps no process alive.
+ * The net below `close()`: native connections outlive whoever made them, so a channel whose last handle is collected
+ * is closed. A handle is reachable through clients, calls and streams under way, and listeners to its events or to
+ * `closed`: none of these ever lose it. The registry keeps no process alive.
  */
-const abandoned = new FinalizationRegistry<Leftovers>(({ core, releases }) => {
+const abandoned = new FinalizationRegistry<Shared>((shared) => {
+  if (--shared.handles > 0) return;
+  const { core, releases } = shared;
   const closing = inTurn([async () => await core?.close(), ...releases]);
   closing.catch(() => {});
   core?.onAbandoned?.(closing);
 });
 
-const leftovers = new WeakMap<AuthenticatedChannel, Leftovers>();
+const shares = new WeakMap<AuthenticatedChannel, Shared>();
+
+function share(core: ChannelCore): Shared {
+  const shared: Shared = { core, handles: 0, releases: [] };
+  void core.closed.then(() => shared.core = undefined);
+  return shared;
+}
 
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
-
-type Inspect = (value: unknown, options?: unknown) => string;
-
-/** Deno's `EventTarget` has an inspection that goes before that, and shows nothing. */
+/** Deno's `EventTarget` has an inspection that takes precedence over `INSPECT`, and shows nothing. */
 const DENO_INSPECT = Symbol.for("Deno.privateCustomInspect");
 
-/** What a handle shows of itself: how it stands and came about, nothing that could hold a secret. */
-function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, inspect: Inspect): string {
-  const { kind, state, path } = channel;
-  const timeline = formatTimeline(channel.timeline).split("\n");
-  return `${name} ${inspect({ kind, state, path, timeline })}`;
-}
+type Inspect = (value: unknown, options?: unknown) => string;
 
 /**
  * A connection to a machine, with authentication applied: a Connect `Transport`, which any generated service works
@@ -91,34 +86,34 @@ function inspection(name: string, channel: AuthenticatedChannel | ViamChannel, i
  * const { message } = await createClient(EchoService, channel).echo({ message: "hello" });
  * ```
  */
-export class AuthenticatedChannel implements Transport, AsyncDisposable {
+export class AuthenticatedChannel extends EventTarget implements Transport, AsyncDisposable {
   readonly #core: ChannelCore;
   #reflection: Promise<ReflectedServices> | undefined;
-  /** Calls and waits that are under way. Each of them has the channel, so that it is not collected. */
+  /** Calls and waits under way. Each of them refers to the channel, so that it is not collected. */
   #uses = 0;
   #closed: Promise<Error | undefined> | undefined;
-  readonly #listeners = new Set<(event: DialEvent) => void>();
-  #stopListening = () => {};
+  #dispatching = false;
+  readonly #guarded = new WeakMap<object, (event: Event) => void>();
 
   static {
-    Object.defineProperty(this.prototype, INSPECT, {
-      value(this: AuthenticatedChannel, _depth: number, _options: object, inspect: Inspect) {
-        return inspection("AuthenticatedChannel", this, inspect);
-      },
-    });
+    for (const symbol of [INSPECT, DENO_INSPECT]) {
+      Object.defineProperty(this.prototype, symbol, { value: inspectChannel });
+    }
   }
 
   /**
    * Made by `dial` and `dialDirect`.
    *
-   * @param core What the channel stands on.
+   * @param channel A channel of which this is another handle; `dial` passes the parts of a new one.
    */
-  constructor(core: ChannelCore) {
-    this.#core = core;
-    const left: Leftovers = { core, releases: [] };
-    leftovers.set(this, left);
-    abandoned.register(this, left);
-    void core.closed.then(() => left.core = undefined);
+  constructor(channel: AuthenticatedChannel | ChannelCore) {
+    super();
+    const another = #core in channel;
+    this.#core = another ? channel.#core : channel;
+    const shared = another ? shares.get(channel)! : share(channel);
+    shared.handles++;
+    shares.set(this, shared);
+    abandoned.register(this, shared);
   }
 
   /** "webrtc" or "direct". */
@@ -228,21 +223,70 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
     return await (signal === undefined ? asking : abortable(asking, signal));
   }
 
-  /** Reports what happens to the channel from now on; returns a function that stops it. */
-  listen(listener: (event: DialEvent) => void): () => void {
-    if (this.#listeners.size === 0) {
-      this.#stopListening = this.#core.listen((event) => {
-        // Who begins to listen now is told of the next one.
-        for (const each of [...this.#listeners]) {
-          if (this.#listeners.has(each)) callQuietly(() => each(event));
-        }
+  /**
+   * Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. What a listener
+   * throws is logged once, and ends nothing.
+   */
+  override addEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events of any other name. */
+  override addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  /** Listens to events. */
+  override addEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    if (!this.#dispatching) {
+      this.#dispatching = true;
+      this.#core.listen((event) => {
+        if (event.type !== "progress") this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
       });
     }
-    const own = (event: DialEvent) => listener(event);
-    this.#listeners.add(own);
-    return () => {
-      if (this.#listeners.delete(own) && this.#listeners.size === 0) this.#stopListening();
-    };
+    super.addEventListener(type, this.#guard(listener), options);
+  }
+
+  /** Stops listening to events of the channel. */
+  override removeEventListener<K extends keyof ChannelEventMap>(
+    type: K,
+    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events of any other name. */
+  override removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  /** Stops listening to events. */
+  override removeEventListener(
+    type: string,
+    // deno-lint-ignore no-explicit-any
+    listener: any,
+    options?: boolean | EventListenerOptions,
+  ): void {
+    super.removeEventListener(type, this.#guard(listener), options);
+  }
+
+  /** An `EventTarget` ends the process for a listener that throws. */
+  #guard(listener: EventListenerOrEventListenerObject | null): ((event: Event) => void) | null {
+    if (listener === null || listener === undefined) return null;
+    let guarded = this.#guarded.get(listener);
+    if (guarded === undefined) {
+      const call = (event: Event) =>
+        typeof listener === "function" ? listener.call(this, event) : listener.handleEvent(event);
+      guarded = guardCallback("a listener of the channel", call, this.#core.logger);
+      this.#guarded.set(listener, guarded);
+    }
+    return guarded;
   }
 
   /**
@@ -263,11 +307,15 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
    */
   events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
     let stop = () => {};
-    const queue = createEventQueue<ChannelEvent>(() => stop());
+    const queue = createEventQueue<ChannelEvent>(() => {
+      stop();
+      this.#uses--;
+    });
+    this.#uses++;
     if (this.state === "closed") {
-      void queue.return?.();
+      queue.end();
     } else {
-      stop = this.listen((event) => {
+      stop = this.#core.listen((event) => {
         if (event.type === "progress") return;
         queue.push(event);
         if (event.type === "closed") queue.end();
@@ -316,26 +364,12 @@ export class AuthenticatedChannel implements Transport, AsyncDisposable {
  * const { message } = await createClient(EchoService, machine.channel).echo({ message: "hello" });
  * ```
  */
-export class ViamChannel extends EventTarget implements Transport, AsyncDisposable {
+export class ViamChannel extends AuthenticatedChannel {
   /** The usable channel; the same object whatever happens to the connection. */
   readonly channel: AuthenticatedChannel;
   /** Frees what the channel holds. It runs exactly once, by `close()` as a rule. */
   readonly release: () => Promise<void>;
   #closing: Promise<void> | undefined;
-  #listening = false;
-
-  static {
-    Object.defineProperty(this.prototype, INSPECT, {
-      value(this: ViamChannel, _depth: number, _options: object, inspect: Inspect) {
-        return inspection("ViamChannel", this, inspect);
-      },
-    });
-    Object.defineProperty(this.prototype, DENO_INSPECT, {
-      value(this: ViamChannel, inspect: Inspect) {
-        return inspection("ViamChannel", this, inspect);
-      },
-    });
-  }
 
   /**
    * Made by `dial`; of your own channel, with what goes with it.
@@ -344,138 +378,27 @@ export class ViamChannel extends EventTarget implements Transport, AsyncDisposab
    * @param release Run exactly once, after the channel is closed, even if that fails.
    */
   constructor(channel: AuthenticatedChannel, release: () => void | Promise<void> = () => {}) {
-    super();
+    super(channel);
     this.channel = channel;
     this.release = once(release);
-    leftovers.get(channel)?.releases.push(this.release);
-  }
-
-  /** Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. */
-  override addEventListener<K extends keyof ChannelEventMap>(
-    type: K,
-    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  /** Listens to events of any other name. */
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  /** Listens to events. */
-  override addEventListener(
-    type: string,
-    // deno-lint-ignore no-explicit-any
-    listener: any,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
-    if (!this.#listening) {
-      this.#listening = true;
-      this.channel.listen((event) => {
-        if (event.type !== "progress") this.dispatchEvent(new CustomEvent(event.type, { detail: event }));
-      });
-    }
-    super.addEventListener(type, listener, options);
-  }
-
-  /** Stops listening to events of the channel. */
-  override removeEventListener<K extends keyof ChannelEventMap>(
-    type: K,
-    listener: ((event: CustomEvent<ChannelEventMap[K]>) => void) | null,
-    options?: boolean | EventListenerOptions,
-  ): void;
-  /** Stops listening to events of any other name. */
-  override removeEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
-  ): void;
-  /** Stops listening to events. */
-  override removeEventListener(
-    type: string,
-    // deno-lint-ignore no-explicit-any
-    listener: any,
-    options?: boolean | EventListenerOptions,
-  ): void {
-    super.removeEventListener(type, listener, options);
-  }
-
-  /** What happens to the channel from now on, as {@link AuthenticatedChannel.events} has it. */
-  events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
-    return this.channel.events();
-  }
-
-  /** "webrtc" or "direct". */
-  get kind(): ChannelKind {
-    return this.channel.kind;
-  }
-
-  /** Whether calls go through now, wait for a reconnect, or fail. */
-  get state(): ChannelState {
-    return this.channel.state;
-  }
-
-  /** The way that calls take now. */
-  get path(): ChannelPath {
-    return this.channel.path;
-  }
-
-  /** Counts what the channel has carried since it was dialed, and looks at its connection as it is now. */
-  getStats(): ChannelStats {
-    return this.channel.getStats();
-  }
-
-  /** What happened during the dial, in milliseconds from its start. */
-  get timeline(): readonly TimelineEntry[] {
-    return this.channel.timeline;
-  }
-
-  /** Resolves when the channel is closed; with an error, when it was lost for good. */
-  get closed(): Promise<Error | undefined> {
-    return this.channel.closed;
-  }
-
-  /** Makes a unary call on the channel. */
-  unary<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-    header: HeadersInit | undefined,
-    input: MessageInitShape<I>,
-    contextValues?: ContextValues,
-  ): Promise<UnaryResponse<I, O>> {
-    return this.channel.unary(method, signal, timeoutMs, header, input, contextValues);
-  }
-
-  /** Makes a streaming call on the channel. */
-  stream<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodStreaming<I, O>,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-    header: HeadersInit | undefined,
-    input: AsyncIterable<MessageInitShape<I>>,
-    contextValues?: ContextValues,
-  ): Promise<StreamResponse<I, O>> {
-    return this.channel.stream(method, signal, timeoutMs, header, input, contextValues);
-  }
-
-  /** The services of the machine, as {@link AuthenticatedChannel.reflect} has them. */
-  reflect(options?: { readonly signal?: AbortSignal }): Promise<ReflectedServices> {
-    return this.channel.reflect(options);
+    shares.get(channel)!.releases.push(this.release);
   }
 
   /**
    * Closes the channel, then releases what it held, also if closing fails. Idempotent: every call returns the same
    * promise.
    */
-  close(): Promise<void> {
+  override close(): Promise<void> {
     return this.#closing ??= inTurn([() => this.channel.close(), this.release]);
   }
+}
 
-  /** Closes the channel at the end of an `await using` block. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
+/** Shows how a channel stands and came about, and nothing that could hold a secret. */
+function inspectChannel(this: AuthenticatedChannel, ...args: readonly unknown[]): string {
+  const inspect = args.find((arg) => typeof arg === "function") as Inspect;
+  const { kind, state, path } = this;
+  const timeline = formatTimeline(this.timeline).split("\n");
+  return `${this.constructor.name} ${inspect({ kind, state, path, timeline })}`;
 }
 
 /** Takes every step, whatever becomes of those before it. */

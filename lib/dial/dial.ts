@@ -7,7 +7,7 @@ import { planDial } from "../core/dial/plan.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
 import type { DialEvent } from "../events.ts";
-import { callQuietly, type Logger } from "../logger.ts";
+import { guardCallback, type Logger } from "../logger.ts";
 import type { DialOptions } from "../options/dial_options.ts";
 import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
@@ -84,11 +84,11 @@ export async function dialDirect(
 async function openChannel({ given, address, options }: ResolvedDial): Promise<AuthenticatedChannel> {
   const { logger } = options;
   const listeners = new Set<(event: DialEvent) => void>();
-  if (options.onEvent !== undefined) listeners.add(options.onEvent);
+  if (options.onEvent !== undefined) listeners.add(guardCallback("onEvent", options.onEvent, logger));
   function emit(event: DialEvent): void {
     // A listener that is added meanwhile is told of the next event.
     for (const listener of [...listeners]) {
-      if (listeners.has(listener)) callQuietly(() => listener(event));
+      if (listeners.has(listener)) listener(event);
     }
     logEvent(event, given, logger);
   }
@@ -127,6 +127,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
   return new AuthenticatedChannel({
     kind: first.kind,
     timeline: Object.freeze([...timeline.entries]),
+    logger,
     transport: createCarrierTransport({
       carrier: () => kept.carrier(),
       baseUrl: first.baseUrl,

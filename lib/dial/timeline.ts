@@ -1,6 +1,6 @@
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import type { DialEvent } from "../events.ts";
-import { callQuietly, type Logger } from "../logger.ts";
+import type { Logger } from "../logger.ts";
 import type { DialTrace } from "./telemetry.ts";
 
 /** Writes down what a dial does, and tells whoever wants to know. */
@@ -16,7 +16,7 @@ export interface TimelineRecorder {
 
 /** Starts the clock. */
 export function createTimeline(
-  logger: Logger,
+  logger: Required<Logger>,
   onEvent: ((event: DialEvent) => void) | undefined,
   trace?: DialTrace,
 ): TimelineRecorder {
@@ -28,8 +28,8 @@ export function createTimeline(
   function add(noted: TimelineEntry): void {
     const entry = Object.freeze(noted);
     entries.push(entry);
-    callQuietly(() => logger.debug?.(`dial: ${entry.phase}: ${entry.detail}`, { ...entry }));
-    if (onEvent !== undefined) callQuietly(() => onEvent({ type: "progress", entry }));
+    logger.debug(`dial: ${entry.phase}: ${entry.detail}`, { ...entry });
+    onEvent?.({ type: "progress", entry });
   }
   return {
     entries,

@@ -2,7 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import { type Address, parseAddress } from "../core/net/address.ts";
 import { MAX_TIMER_MS } from "../core/limits.ts";
 import type { DialEvent } from "../events.ts";
-import { LOGGER, type Logger, quietLogger } from "../logger.ts";
+import { LOGGER, type Logger } from "../logger.ts";
 import { findConflicts } from "./conflicts.ts";
 import { type Credentials, hidePayload } from "./credentials.ts";
 import type { DialOptions, ExternalAuth, TlsOptions, WebrtcOptions } from "./dial_options.ts";
@@ -158,7 +158,7 @@ function complete(options: DialOptions): ResolvedDialOptions {
     headers: (options.headers ?? Object.freeze([])) as ResolvedDialOptions["headers"],
     keepAliveMs: keepAliveMs > MAX_TIMER_MS ? 0 : keepAliveMs,
     // Made whole by the table.
-    logger: (options.logger ?? quietLogger(LOGGER)) as Required<Logger>,
+    logger: (options.logger ?? LOGGER) as Required<Logger>,
   }, HIDDEN));
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import type { ChannelCore } from "../../lib/channel/channel.ts";
 import { channelStats } from "../../lib/channel/stats.ts";
+import { LOGGER, type Logger, quietLogger } from "../../lib/logger.ts";
 import { TrafficCounts } from "../../lib/core/grpc/traffic_counts.ts";
 import { inspect } from "node:util";
 import { createClient } from "@connectrpc/connect";
@@ -7,7 +9,6 @@ import type { DialEvent } from "../../lib/events.ts";
 import { EchoService, startMachine } from "../../lib/testing/mod.ts";
 import {
   AuthenticatedChannel,
-  type ChannelCore,
   type ChannelEvent,
   dial,
   dialDirect,
@@ -17,7 +18,7 @@ import {
 import { test } from "../harness.ts";
 
 /** A channel whose events and whose end the test decides; nothing can be called on it. */
-function channelOf(close: () => Promise<void>): {
+function channelOf(close: () => Promise<void>, logger: Required<Logger> = LOGGER): {
   readonly channel: AuthenticatedChannel;
   readonly emit: (event: DialEvent) => void;
   readonly listeners: () => number;
@@ -26,6 +27,7 @@ function channelOf(close: () => Promise<void>): {
   const core: ChannelCore = {
     kind: "direct",
     timeline: [],
+    logger,
     transport: {
       unary: () => Promise.reject(new Error("no calls here")),
       stream: () => Promise.reject(new Error("no calls here")),
@@ -177,37 +179,60 @@ test("events() lets several reads wait, and a reader leave", async () => {
   assert.equal(listeners(), 0);
 }, { pure: true });
 
-test("who begins to listen while an event is told hears of the next, and who stops of none", async () => {
-  const { channel, emit } = channelOf(() => Promise.resolve());
-  let once = 0, stopped = 0;
-  function again(): void {
-    const stop = channel.listen(() => {
-      once++;
-      stop();
-      again();
-    });
-  }
-  again();
-  channel.listen(() => stop());
-  const stop = channel.listen(() => stopped++);
+test("a listener or handler that throws, at once or later, is reported once and keeps no event from the others", async () => {
+  const warnings: unknown[] = [];
+  const logger = quietLogger({ warn: (message, fields) => warnings.push([message, fields?.error]) });
+  const { channel, emit } = channelOf(() => Promise.resolve(), logger);
+  const seen: string[] = [];
+  const fault = new Error("of a listener");
+  const throwing = () => {
+    seen.push("throws");
+    throw fault;
+  };
+  channel.addEventListener("disconnected", throwing);
+  channel.addEventListener("disconnected", throwing); // an EventTarget takes each once
+  channel.addEventListener("disconnected", {
+    handleEvent: (event) => {
+      seen.push(event.type);
+      throw fault;
+    },
+  } as EventListenerObject);
+  // deno-lint-ignore require-await
+  channel.addEventListener("disconnected", async () => {
+    throw fault;
+  });
+  channel.addEventListener("disconnected", () => seen.push("fine"));
+  channel.addEventListener("disconnected", null);
   emit(story[0]!);
+  channel.removeEventListener("disconnected", throwing);
   emit(story[0]!);
-  assert.deepEqual([once, stopped], [2, 0]);
-  await channel.close();
-}, { pure: true });
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(seen, ["throws", "disconnected", "fine", "disconnected", "fine"]);
+  assert.deepEqual(
+    warnings,
+    Array(3).fill(["a listener of the channel threw an error, which is ignored", fault]),
+  );
+});
 
-test("a listener that throws keeps no event from the others", async () => {
+test("AuthenticatedChannel dispatches events by itself, to the listeners of each of its handles", () => {
   const { channel, emit } = channelOf(() => Promise.resolve());
   const seen: string[] = [];
-  const stop = channel.listen(() => seen.push("one"));
-  channel.listen(() => seen.push("two"));
-  emit(story[0]!);
-  stop();
-  stop();
-  emit(story[0]!);
-  assert.deepEqual(seen, ["one", "two", "two"]);
-  await channel.close();
+  channel.addEventListener("closed", ({ detail }) => seen.push(`channel ${detail.type}`));
+  new ViamChannel(channel).addEventListener("closed", ({ detail }) => seen.push(`handle ${detail.type}`));
+  emit(story.at(-1)!);
+  assert.deepEqual(seen, ["channel closed", "handle closed"]);
 }, { pure: true });
+
+test("timeline is frozen, and does not grow with what comes after the dial", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const before = channel.timeline.length;
+  const connected = new Promise((resolve) => channel.addEventListener("connected", resolve));
+  machine.dropConnections();
+  await connected;
+  assert.ok(Object.isFrozen(channel.timeline));
+  assert.equal(channel.timeline.length, before);
+});
 
 test("an inspection of a channel shows how it stands, and nothing of what it was made with", async () => {
   await using machine = await startMachine();

@@ -2,7 +2,6 @@
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import type { DialOptions } from "../../mod.ts";
 
 const [address = "", apiKey = "", apiKeyId = ""] = process.argv.slice(2);
 void Response; // Node makes what belongs to fetch when it is first looked at
@@ -15,10 +14,10 @@ function engineIsLoaded(otherwise: boolean): boolean {
     : otherwise;
 }
 
-const { dial, DialOptions: { withApiKey } } = await import("../../mod.ts");
+const { dial, DialOptions } = await import("../../mod.ts");
 const globals = Reflect.ownKeys(globalThis).map(String).filter((name) => !before.has(name));
 console.log(JSON.stringify({ after: "import", globals, engine: engineIsLoaded(false) }));
-const options: DialOptions = { ...withApiKey(apiKey, apiKeyId), insecure: true };
+const options = DialOptions.withApiKey(apiKey, apiKeyId, { insecure: true });
 await (await dial(address, { ...options, disableWebrtc: true })).close();
 console.log(JSON.stringify({ after: "direct", engine: engineIsLoaded(false) }));
 await (await dial(address, options)).close();

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
+import type { ChannelCore } from "../../lib/channel/channel.ts";
 import { channelStats } from "../../lib/channel/stats.ts";
+import { LOGGER } from "../../lib/logger.ts";
 import { TrafficCounts } from "../../lib/core/grpc/traffic_counts.ts";
 import { inspect } from "node:util";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import {
   AuthenticatedChannel,
-  type ChannelCore,
   type ChannelEvent,
   dial,
   dialDirect,
@@ -99,6 +100,7 @@ function channelClosing(close: () => Promise<void>): AuthenticatedChannel {
   const core: ChannelCore = {
     kind: "direct",
     timeline: [],
+    logger: LOGGER,
     transport: { unary: () => assert.fail("a call"), stream: () => assert.fail("a call") },
     stats: () => channelStats(new TrafficCounts(), 0, undefined),
     state: () => "closed",

@@ -178,11 +178,7 @@ test("a reconnect is a dial again", async () => {
   await traced(async (spans) => {
     await withChannel(async (channel, machine) => {
       const reconnected = new Promise<void>((resolve) => {
-        const stop = channel.channel.listen((event) => {
-          if (event.type !== "connected") return;
-          stop();
-          resolve();
-        });
+        channel.addEventListener("connected", () => resolve());
       });
       machine.dropConnections();
       await reconnected;

@@ -13,20 +13,8 @@ export interface Metadata extends Headers {
   lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined>;
 }
 
-/** Makes {@link Metadata}. */
-export interface MetadataConstructor {
-  /**
-   * Makes metadata of what `Headers` takes.
-   *
-   * @param init Pairs with the same name become a list; another `Metadata` is copied.
-   */
-  new (init?: HeadersInit): Metadata;
-  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
-  from(init: HeadersInit | undefined): Metadata;
-}
-
 /** Within a function: documentation is generated of what the interface says, not of how it is kept. */
-function metadataClass(): MetadataConstructor {
+function metadataClass(): typeof Metadata {
   return class MetadataHeaders extends Headers implements Metadata {
     #lists: Map<string, string[]> | undefined;
 
@@ -104,4 +92,13 @@ function metadataClass(): MetadataConstructor {
  * console.log(metadata.listOf("x-tag")); // [ "a, b", "c" ]
  * ```
  */
-export const Metadata: MetadataConstructor = metadataClass();
+export const Metadata: {
+  /**
+   * Makes metadata of what `Headers` takes.
+   *
+   * @param init Pairs with the same name become a list; another `Metadata` is copied.
+   */
+  new (init?: HeadersInit): Metadata;
+  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
+  from(init: HeadersInit | undefined): Metadata;
+} = metadataClass();
