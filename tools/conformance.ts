@@ -13,7 +13,7 @@ import { generate, GENERATOR } from "./generator.ts";
 const MODULE = "connectrpc.com/conformance";
 const VERSION = "v1.0.7";
 
-/** What is installed and generated; not committed. */
+/** The folder of what is installed and generated; not committed. */
 const CACHE = `${ROOT}.cache/conformance`;
 const RUNNER = `${CACHE}/bin/connectconformance`;
 const TESTS = "tests/conformance";
@@ -28,10 +28,10 @@ interface Lane {
   readonly name: string;
   readonly protocol: string;
   readonly mode: "client" | "server" | "both";
-  /** Its features, and for Bun where they differ: files in `tests/conformance/lanes`. */
+  /** Files in `tests/conformance/lanes` with its features, and with those of Bun where they differ. */
   readonly features: string;
   readonly bunFeatures?: string;
-  /** Suites that are not for both sides at once, but hold over a data channel, too. */
+  /** Suites for one side that also hold over a data channel. */
   readonly alsoSuites?: readonly string[];
 }
 
@@ -61,7 +61,7 @@ const LANES: readonly Lane[] = [
 
 interface Runtime {
   readonly name: "Deno" | "Bun";
-  /** What runs a program. */
+  /** The command that runs a program on each runtime. */
   readonly command: readonly string[];
 }
 
@@ -93,7 +93,7 @@ async function prepare(): Promise<void> {
   await generate(`${folder}/proto`, CACHE);
   const suites = `${folder}/internal/app/connectconformance/testsuites/data`;
   for (const { name } of Deno.readDirSync(suites)) {
-    // A suite for one side is left out where both are under test; without this line it is for any.
+    // The runner leaves out a suite for one side when both are under test; without this line it keeps it.
     const text = await Deno.readTextFile(`${suites}/${name}`);
     const mode = /^mode: TEST_MODE_\w+\n/m;
     await Deno.writeTextFile(
@@ -108,7 +108,7 @@ function runnerArguments(lane: Lane, runtime: Runtime): string[] {
   const features = runtime.name === "Bun" ? lane.bunFeatures ?? lane.features : lane.features;
   const args = ["--mode", lane.mode, "--conf", `${TESTS}/lanes/${features}`];
   const known = `${TESTS}/known_failing/${lane.name}_${runtime.name.toLowerCase()}.txt`;
-  // What the client has in flight, the client decides.
+  // The client decides how many calls it has in flight.
   if (lane.mode === "server") args.push("--parallel", String(CALLS));
   if (exists(ROOT + known)) args.push("--known-failing", `@${known}`);
   if (lane.alsoSuites !== undefined) {
@@ -164,7 +164,7 @@ async function runLane(lane: Lane, runtime: Runtime): Promise<LaneResult> {
   return { ...result, failed: Math.max(1, result.failed) };
 }
 
-/** Runs every job, a few at a time; results are in the order of the jobs. */
+/** Runs every job, a few at a time; the results are in the order of the jobs. */
 async function runAll<T>(jobs: readonly (() => Promise<T>)[], parallel: number): Promise<T[]> {
   const results: T[] = [];
   let next = 0;
@@ -177,7 +177,7 @@ async function runAll<T>(jobs: readonly (() => Promise<T>)[], parallel: number):
   return results;
 }
 
-/** Formats as `deno fmt` does, so that what is written passes it. */
+/** Formats as `deno fmt` does, so that the result passes it. */
 async function formatted(markdown: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--ext", "md", "-"],
@@ -193,7 +193,7 @@ async function formatted(markdown: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-/** The part of README.md that is written here. */
+/** The part of README.md that this program writes. */
 const SECTION = /(<!-- conformance -->\n)[\s\S]*?(\n<!-- end of conformance -->)/;
 
 async function documents(results: readonly LaneResult[]): Promise<Map<string, string>> {

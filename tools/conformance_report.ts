@@ -1,6 +1,6 @@
-/** What a run of the conformance suite is reported as. */
+/** The report of a run of the conformance suite. */
 
-/** What a lane came to on one runtime. */
+/** The result of a lane on one runtime. */
 export interface LaneResult {
   readonly lane: string;
   readonly protocol: string;
@@ -21,7 +21,7 @@ export interface ConformanceRun {
 
 const SUITE = "https://github.com/connectrpc/conformance";
 
-/** The table, with what it is a table of. */
+/** The table with its caption. */
 export function conformanceTable({ version, deno, bun, results }: ConformanceRun): string {
   const rows = results.map(({ lane, protocol, runtime, cases, passed, knownFailing }) =>
     `| ${lane} | ${protocol} | ${runtime} | ${cases} | ${passed} | ${knownFailing} |`
@@ -34,7 +34,7 @@ ${rows.join("\n")}
 `;
 }
 
-/** The report, a whole document. */
+/** The report as a whole document. */
 export function conformanceReport(run: ConformanceRun): string {
   return `# Conformance
 

@@ -1,8 +1,9 @@
 /**
- * Checks the documentation: every public name is documented and names public types only, has an example where it can
- * be used, and every example, there and in README.md and docs, is well typed and runs on Deno and on Bun, against a
- * machine whose address and key stand in for the reader's. `deno test --doc` cannot do that: it gives each example an
- * isolate of its own in one process, and a native add-on does not survive its second; nor does it know of Bun.
+ * Checks the documentation. Every public name must be documented and must name public types only, and must have an
+ * example where it can be used. Every example, there and in README.md and docs, must be well typed and run on Deno and
+ * on Bun, against a machine whose address and key replace the placeholders. `deno test --doc` cannot do that: it gives
+ * each example an isolate of its own in one process, and a native add-on does not survive its second isolate; it also
+ * knows nothing of Bun.
  */
 
 import manifest from "../deno.json" with { type: "json" };
@@ -16,7 +17,7 @@ import { type Example, exampleProgram, markdownExamples, type Replacements, test
 
 const ENTRIES = Object.values(manifest.exports);
 
-/** Within the project, so that Bun finds the packages; not committed. */
+/** Inside the project, so that Bun finds the packages; not committed. */
 const FOLDER = ".cache/examples";
 
 const PARALLEL = 2;
@@ -24,8 +25,8 @@ const EXAMPLE_TIMEOUT_MS = 120_000;
 const PERMISSIONS = ["--allow-net", "--allow-ffi", "--allow-read", "--allow-env"];
 
 /**
- * Deno asks that public types name public types only. What the API takes from elsewhere is left out of that: every
- * package, with its subpaths, and the generated code, which is documented in the .proto files.
+ * Runs `deno doc --lint`, which wants public types to name public types only. Types from elsewhere are left out: those
+ * of packages, with their subpaths, and the generated code, which is documented in the .proto files.
  */
 async function lint(): Promise<boolean> {
   const nothing = "data:text/javascript,export{}";
@@ -66,7 +67,7 @@ async function write(examples: readonly Example[], replacements: Replacements): 
   return await Promise.all(examples.map(async ({ place, text }, index) => {
     const only = testsFor(text);
     const name = `${place.replaceAll(/\W+/g, "_")}_${index}${only === undefined ? "" : ".test"}.ts`;
-    // A module, also if it imports nothing.
+    // This makes it a module even if it imports nothing.
     await Deno.writeTextFile(
       `${ROOT}${FOLDER}/${name}`,
       `${exampleProgram(text, replacements)}\nexport {};\n`,
@@ -75,7 +76,7 @@ async function write(examples: readonly Example[], replacements: Replacements): 
   }));
 }
 
-/** Deno's own leaves the folder out, and has rules for names that are not used, which an example need not keep. */
+/** Deno's own configuration leaves the folder out, and refuses unused names, which an example may have. */
 async function writeConfiguration(): Promise<string> {
   const self = Object.entries(manifest.exports).map((
     [path, file],
@@ -92,7 +93,7 @@ async function writeConfiguration(): Promise<string> {
   return file;
 }
 
-/** Runs a program on a runtime; returns what it printed if it failed. */
+/** Runs a program on a runtime; returns its output if it failed. */
 async function failureOf(
   command: string,
   args: readonly string[],

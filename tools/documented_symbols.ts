@@ -1,4 +1,4 @@
-/** Reads what `deno doc --json` says: which names are documented, and with which examples. */
+/** Reads the output of `deno doc --json`: which names are documented, and with which examples. */
 
 import { type Example, markdownExamples } from "./examples.ts";
 
@@ -8,7 +8,7 @@ interface Comment {
   readonly tags?: readonly { readonly kind: string; readonly doc?: string }[];
 }
 
-/** What is used of the output of `deno doc --json`. */
+/** The part of the output of `deno doc --json` that is used. */
 export interface Documentation {
   readonly nodes: Readonly<
     Record<string, {
@@ -28,14 +28,15 @@ export interface Documentation {
 /** Kinds of symbol that a program calls or uses, rather than only names. */
 const USED = new Set(["function", "class", "variable"]);
 
-/** How a comment names whose rule it keeps: a specification, or the behaviour of another implementation. */
+/** Marks the rule that a name follows: a specification, or the behaviour of another implementation. */
 const SOURCE = /\bSource: \S/;
 
 /**
- * What is wrong: an entry without a summary or an example, an exported name without a summary, and an exported
- * function, class or constant without an example or without the source of its rule: types are but the shapes of what
- * those take and return, and name sources at members that have a rule of their own. Of a name that is a type as well as a constant, and of an overloaded
- * function, one example is enough; generated services are documented by their .proto files, and have none.
+ * Lists problems: an entry without a summary or an example; an exported name without a summary; an exported function,
+ * class or constant without an example or without the source of its rule. Types need neither: they are the shapes of
+ * what those take and return, and name sources at members that have a rule of their own. One example is enough for a
+ * name that is both a type and a constant, and for an overloaded function. Generated services are documented by their
+ * .proto files, and have none.
  */
 export function undocumented({ nodes }: Documentation): string[] {
   const found: string[] = [];
@@ -73,7 +74,7 @@ function examplesOf(place: string, comment: Comment | undefined): Example[] {
     .map(({ text }) => ({ place, text }));
 }
 
-/** Every example of a documentation comment, of members as well. */
+/** Every example in a documentation comment, including those of members. */
 export function commentExamples(documentation: Documentation): Example[] {
   const found = new Map<string, Example>();
   const visit = (value: unknown, place: string): void => {

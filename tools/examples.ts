@@ -2,18 +2,18 @@
 
 /** A block of TypeScript in the documentation. */
 export interface Example {
-  /** Where it stands, for people. */
+  /** Its place, for messages. */
   readonly place: string;
   readonly text: string;
 }
 
-/** What stands for what a reader fills in. */
+/** Values that replace what a reader fills in. */
 export interface Replacements {
   /** The address of a machine that speaks TLS. */
   readonly address: string;
   readonly apiKey: string;
   readonly apiKeyId: string;
-  /** Path of the certificate of the authority that the machine's is signed by, PEM. */
+  /** Path of the certificate of the authority that signed the machine's certificate, PEM. */
   readonly ca: string;
   /** The folder of the generated code. */
   readonly generated: string;
@@ -21,7 +21,7 @@ export interface Replacements {
 
 const ADDRESSES = /"(?:my-robot-main\.abcdef\.viam\.cloud|my-robot\.local:8080|192\.168\.1\.20:8080)"/g;
 
-/** The program that an example is, with a machine's own address and key. */
+/** Turns an example into a program with a machine's address and key. */
 export function exampleProgram(text: string, replacements: Replacements): string {
   const { address, apiKey, apiKeyId, ca, generated } = replacements;
   return text
@@ -40,7 +40,7 @@ export function markdownExamples(path: string, text: string): Example[] {
   });
 }
 
-/** Which runtime's tests an example is, if it is tests and not a program. */
+/** The runtime whose tests an example is; undefined if it is a program. */
 export function testsFor(text: string): "Deno" | "Bun" | undefined {
   return text.includes("Deno.test(") ? "Deno" : text.includes('"bun:test"') ? "Bun" : undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * Generates TypeScript from every folder of .proto files: `proto`, and each `proto` under `examples` and `tests`. The
- * code goes to `gen` inside the folder. With `--check`, writes nothing and fails when that is not up to date.
+ * code goes to `gen` inside the folder. With `--check`, it writes nothing and fails if the code is not up to date.
  */
 
 import { ROOT } from "./commands.ts";

@@ -5,12 +5,12 @@ import { output } from "./commands.ts";
 
 const { "@bufbuild/protobuf": protobufVersion } = manifest.dependencies;
 
-/** The generator's version, and with it the generated code's. */
+/** The version of the generator, and of the generated code. */
 export const GENERATOR: string = `@bufbuild/protoc-gen-es@${protobufVersion}`;
 
 /** Generates from the .proto files in `folder`, into `target/gen`. */
 export async function generate(folder: string, target: string): Promise<void> {
-  // By npx rather than package.json, so that who runs the demo does not download a compiler.
+  // By npx rather than package.json, so that running the demo does not download a compiler.
   const npx = ["-y", "-p", "@bufbuild/buf@1.74.0", "-p", GENERATOR];
   await output("npx", [...npx, "buf", "generate", folder, "--template", "buf.gen.yaml", "-o", target]);
 }

@@ -63,7 +63,7 @@ if (chosen.length === 0 || runtimes.length === 0) {
 }
 
 await sweep();
-// Of its own, so that what is left there is known to be of the lab or of what runs in it.
+// A folder of its own, so that everything left there is from the lab or from what runs in it.
 const temporary = await Deno.makeTempDir({ prefix: "viam-dial-network-" });
 Deno.env.set("TMPDIR", temporary);
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -117,7 +117,7 @@ if (!flags.ci && flags.only === "" && flags.runtime === "" && failed.length === 
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
 
-/** What `docs/networks.md` says. */
+/** The text of `docs/networks.md`. */
 function describe(all: readonly Outcome[]): string {
   const parts = [
     "# On real networks\n",

@@ -1,7 +1,7 @@
 /**
- * Builds the package for npm's clients: JavaScript with its types, file by file as the sources are, so that what is
- * loaded when it is needed still is. `deno task package [FOLDER]` packs it into FOLDER, `.cache/package` by default;
- * the last line is the tarball's path. Runs on every runtime.
+ * Builds the package for npm's clients: JavaScript with types, compiled file by file, so that lazy imports stay lazy.
+ * `deno task package [FOLDER]` packs it into FOLDER, `.cache/package` by default; the last line is the tarball's path.
+ * Runs on every runtime.
  */
 
 import { execFile } from "node:child_process";
@@ -14,22 +14,22 @@ import manifest from "../package.json" with { type: "json" };
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
-/** Loaded by its name, so that no import leads to it. */
+/** Loaded by name, so that no import leads to it. */
 const WORKERS = ["lib/webrtc/turn_bridge_worker.ts"];
 
-/** Packages without types, which TypeScript wants to be told of. */
+/** Packages without types, for which TypeScript needs a declaration. */
 const UNTYPED = ["multicast-dns"];
 
 const DOCUMENTS = ["README.md", "CHANGELOG.md", "LICENSE"];
 
 const run = promisify(execFile);
 
-/** What a source file is in the package. */
+/** The name of a source file in the package. */
 function built(source: string, extension: "js" | "d.ts"): string {
   return source.replace(/\.ts$/, `.${extension}`);
 }
 
-/** The manifest of the package: nothing in it but what who installs it needs. */
+/** The manifest of the package, with only what an installation needs. */
 function packageManifest(): object {
   const { name, version, type, license, bin, dependencies } = manifest;
   const exports = Object.fromEntries(

@@ -1,14 +1,14 @@
-/** Whether every row of docs/python-parity.md has a test that passed on every runtime. */
+/** Checks that every row of docs/python-parity.md has a test that passed on every runtime. */
 
 /** One row of the table. */
 export interface ParityRow {
   readonly row: number;
   readonly name: string;
-  /** Title of its test. */
+  /** The title of its test. */
   readonly test: string;
 }
 
-/** How many names, parameters and behaviours the Python documentation of `viam.rpc.dial` has. */
+/** The number of names, parameters and behaviours in the Python documentation of `viam.rpc.dial`. */
 export const PARITY_ROWS = 61;
 
 /** Reads the rows of the table: `| row | name | test | difference |`, the test in backticks. */
@@ -23,7 +23,7 @@ export function readParityTable(markdown: string): ParityRow[] {
 }
 
 /**
- * What is wrong with the table, or missing from the tests.
+ * Lists what is wrong with the table, and which tests are missing.
  *
  * @param passed Titles of the tests that passed, by runtime.
  */

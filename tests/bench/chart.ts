@@ -4,8 +4,9 @@ import { standing, targets } from "./targets.ts";
 const ROW = 34, TOP = 64, LEFT = 500, WIDTH = 1_060, BAR = 460;
 
 /**
- * Each target with a bar a runtime: how far it goes beyond (right of the line) or falls short (left), on a scale of
- * doublings. Colours are of middle lightness and the ground is left out, so that it reads on light and dark.
+ * Draws each target with a bar for each runtime: to the right of the line if the target is exceeded, to the left if it
+ * is missed, on a scale of doublings. Colours are of middle lightness and the background is transparent, so that the
+ * chart reads on light and dark.
  */
 export function chart(samples: Samples): string {
   const rows = targets.filter(({ limit }) => limit > 0)

@@ -1,4 +1,4 @@
-/** What one unary call costs, in things that no clock changes. */
+/** The cost of one unary call, counted in things that do not depend on the clock. */
 export interface Counts {
   readonly timers: number;
   readonly listeners: number;
@@ -7,7 +7,7 @@ export interface Counts {
   readonly framesRead: number;
 }
 
-/** Recorded figures, a call: by runtime and by how the call goes. */
+/** Recorded counts for one call, by runtime and by the way it goes. */
 export const recorded: Readonly<Record<string, Counts>> = {
   "deno, webrtc, plain": {
     "timers": 0,

@@ -1,6 +1,6 @@
 /**
- * Holds what a call costs against recorded figures that do not depend on the clock. Where a change is meant, record
- * anew: a run with `RECORD_COUNTS=1` prints what belongs in `counts.ts`.
+ * Compares the cost of a call with recorded counts that do not depend on the clock. After an intended change, a run
+ * with `RECORD_COUNTS=1` prints the new content of `counts.ts`.
  */
 
 import { createClient } from "@connectrpc/connect";
@@ -24,10 +24,10 @@ const count = {
   framesRead: 0,
 };
 
-/** Counts what goes through the engine's channels that are made from now on; returns how to stop. */
+/** Counts the frames of channels that the engine makes from now on. Returns a function that stops counting. */
 function countFrames(): () => void {
   const real = library.PeerConnection;
-  // Bun's native classes have prototypes that take no changes, so that each object is changed on its own.
+  // The prototypes of Bun's native classes cannot be changed, so each object is changed on its own.
   const replace = (object: object, name: string, value: unknown) =>
     Object.defineProperty(object, name, { value, configurable: true });
   library.PeerConnection = new Proxy(real, {
@@ -55,7 +55,7 @@ function countFrames(): () => void {
   return () => void (library.PeerConnection = real);
 }
 
-/** Counts what is asked of the runtime until it is stopped. */
+/** Counts timers, listeners and controllers until it is stopped. */
 function countGlobals(): () => void {
   const { setTimeout: timeout, AbortController: controller } = globalThis;
   const { addEventListener } = EventTarget.prototype;
@@ -85,7 +85,7 @@ function countGlobals(): () => void {
   };
 }
 
-/** What `CALLS` calls take, one after the other, a call. */
+/** Makes `CALLS` calls, one after the other, and returns the counts for one call. */
 async function countsOf(call: () => Promise<unknown>): Promise<Counts> {
   for (let n = 0; n < 5; n++) await call();
   for (const key of Object.keys(count)) count[key as keyof Counts] = 0;
@@ -95,7 +95,7 @@ async function countsOf(call: () => Promise<unknown>): Promise<Counts> {
   } finally {
     stop();
   }
-  // Liveness looks around once in a while: less than one a call is not the call's.
+  // Liveness uses a timer now and then: less than one for each call is not the cost of a call.
   return Object.fromEntries(
     Object.entries(count).map(([name, value]) => [name, Math.floor(value / CALLS)]),
   ) as unknown as Counts;

@@ -10,8 +10,8 @@ import { DownloadRequestSchema, PayloadSchema } from "../../proto/gen/viam_dial/
 import type { Subject, Target } from "./subject.ts";
 
 /*
- * The floors: what the network and the runtime cost without any library of ours above `fetch` or above the data
- * channel. They make the same calls and check nothing that a benchmark does not need.
+ * The floors: the cost of the network and the runtime without any library above `fetch` or above the data channel. They
+ * make the same calls, and check only what a benchmark needs.
  */
 
 const SERVICE = "/viam_dial.probe.v1.ProbeService";
@@ -20,7 +20,7 @@ function payload(data: Uint8Array): Uint8Array {
   return toBinary(PayloadSchema, create(PayloadSchema, { data }));
 }
 
-/** gRPC-Web by hand: one frame out, the body read as it comes. */
+/** gRPC-Web by hand: one frame out, and the body read as it comes. */
 export function handFramedFetch({ address, ca }: Target, version: 1 | 2): Promise<Subject> {
   const origin = `${ca === undefined ? "http" : "https"}://${address}`;
   const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" };
@@ -64,11 +64,11 @@ export function handFramedFetch({ address, ca }: Target, version: 1 | 2): Promis
   });
 }
 
-/** Most bytes in the channel's buffer, as goutils allows itself, and when to go on. */
+/** Most bytes in the channel's buffer, as in goutils, and the level at which sending goes on. */
 const HIGH_MARK_BYTES = 1_048_576;
 const LOW_MARK_BYTES = 262_144;
 
-/** Frames on a bare data channel; answers are taken by stream id. */
+/** Frames on a bare data channel; answers are assigned by stream id. */
 export async function rawFrames(address: string): Promise<Subject> {
   const signaling = await dialDirect(address, { insecure: true });
   const connection = new library.PeerConnection("floor", { iceServers: [], disableAutoNegotiation: true });
@@ -94,7 +94,7 @@ export async function rawFrames(address: string): Promise<Subject> {
     room = Promise.withResolvers();
   });
 
-  /** What waits for the end of each stream, and for unary calls whether the message is read. */
+  /** Waits for the end of each stream; of a unary call it also reads the message. */
   const pending = new Map<number, { resolve: () => void; read: boolean }>();
   data.onMessage((message) => {
     const frame = message instanceof ArrayBuffer ? new Uint8Array(message) : message as Uint8Array;
@@ -207,9 +207,7 @@ function channelsOf(connection: PeerConnection): Channels {
   };
 }
 
-/**
- * A handshake alone: two peer connections in this process that hand each other their descriptions and candidates.
- */
+/** A handshake alone: two peer connections in this process that exchange descriptions and candidates. */
 export async function barePair(): Promise<Subject> {
   const [caller, answerer] = ["caller", "answerer"].map((name) =>
     new library.PeerConnection(name, { iceServers: [], disableAutoNegotiation: true })
@@ -221,7 +219,8 @@ export async function barePair(): Promise<Subject> {
   const early: { candidate: string; mid: string }[] = [];
   let described = false;
   caller.onLocalDescription((sdp) => {
-    // The answerer listens: the other way the engine drops most first hellos, and sends the next a second later.
+    // The answerer is the DTLS server: in the other role the engine drops most first ClientHellos, and sends the next a
+    // second later.
     answerer.setRemoteDescription(sdp.replace("a=setup:actpass", "a=setup:active"), "offer");
     answerer.setLocalDescription("answer");
     described = true;
@@ -247,11 +246,13 @@ export async function barePair(): Promise<Subject> {
   return { close: async () => void await Promise.all(ends.map(({ close }) => close())) };
 }
 
-/** An exception that gets back into the engine ends the process; a pair that is open already refuses the rest. */
+/**
+ * An exception that escapes into the engine ends the process; a pair that is already open refuses further candidates.
+ */
 function offer(connection: PeerConnection, candidate: string, mid: string): void {
   try {
     connection.addRemoteCandidate(candidate, mid);
   } catch {
-    // Those before it have sufficed.
+    // The candidates before it were enough.
   }
 }

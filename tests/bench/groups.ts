@@ -10,14 +10,14 @@ import { add, quantile, type Samples } from "./samples.ts";
 import type { Answer, Command, Target } from "./subject.ts";
 import { type Runtime, type Runtimes, Worker } from "./worker_process.ts";
 
-/** What every group works with. */
+/** The setup of every group. */
 export interface Bench {
   readonly runtimes: Runtimes;
   readonly rounds: number;
   readonly samples: Samples;
   readonly clear: Target;
   readonly secure: Target;
-  /** The Go peer with an API key, which is in the target. */
+  /** A Go peer that wants an API key, which is in the target. */
   readonly keyed: Target;
   /** An embedded machine. */
   readonly embedded: Target;
@@ -34,7 +34,7 @@ interface Entry {
   readonly worker: Worker;
 }
 
-/** Opens every subject of calls, each in a process of its own. */
+/** Opens every subject that makes calls, each in a process of its own. */
 async function openAll(bench: Bench): Promise<Entry[]> {
   const { runtimes, clear, secure, embedded } = bench;
   const wanted: [Runtime, string, Target, string?][] = [];
@@ -68,7 +68,7 @@ async function openAll(bench: Bench): Promise<Entry[]> {
   return entries;
 }
 
-/** One command to every subject in turn, each round anew: A, B, C, A, B, C … */
+/** Sends one command to every subject in turn, once a round: A, B, C, A, B, C … */
 async function inRounds(
   bench: Bench,
   entries: readonly Entry[],
@@ -82,7 +82,7 @@ async function inRounds(
 
 function note({ samples, log }: Bench, name: string, prefix: string, answer: Answer): void {
   if (!answer.ok) log(`${name}, ${prefix}: ${answer.error}`);
-  // A round that failed keeps its place, so that ratios are of the same round.
+  // A failed round keeps its place, so that ratios compare figures of the same round.
   else if (answer.figures !== undefined) return add(samples, name, prefix, { ...answer.figures });
   const known = Object.keys(samples[name] ?? {}).filter((figure) => figure.startsWith(`${prefix}.`));
   for (const figure of known) samples[name]![figure]!.push(NaN);
@@ -97,12 +97,12 @@ async function withSubjects(bench: Bench, use: (entries: Entry[]) => Promise<voi
   }
 }
 
-/** What one measurement of unary calls takes, in seconds. */
+/** Duration of one measurement of unary calls, in seconds. */
 const UNARY_SECONDS = 0.4;
 
 async function unary(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
-    // Compilers need some thousand calls until they are done.
+    // Compilers need a few thousand calls to finish.
     for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 3_000, inFlight: 32 });
     for (const inFlight of IN_FLIGHT) {
       const calls = new Map<string, number>();
@@ -120,7 +120,9 @@ async function unary(bench: Bench): Promise<void> {
   });
 }
 
-/** Long enough to tell, short enough for all of them: what one measurement of a stream takes, in seconds. */
+/**
+ * Duration of one measurement of a stream, in seconds: long enough for a stable figure, short enough for all of them.
+ */
 const STREAM_SECONDS = 0.2;
 
 async function streams(bench: Bench): Promise<void> {
@@ -146,7 +148,7 @@ async function streams(bench: Bench): Promise<void> {
   });
 }
 
-/** Dials of one process after its first: enough to see the ninety-ninth percentile. */
+/** Dials of one process after its first: enough for the 99th percentile. */
 const REDIALS = 120;
 
 async function dial(bench: Bench): Promise<void> {
@@ -166,9 +168,9 @@ async function dial(bench: Bench): Promise<void> {
     for (const [runtime, subject, title, target] of wanted) {
       const worker = new Worker(runtimes, runtime, subject);
       const first = await worker.do({ op: "dial", target, count: 1 });
-      // Every sixth bare handshake takes a second more.
+      // Every sixth bare handshake takes a second longer.
       const redials = subject === "bare handshake" ? 40 : REDIALS;
-      // A redial has the token from before, as a channel's reconnect has.
+      // A redial starts with the earlier token, as a channel's reconnect does.
       const again = target === keyed ? { address: keyed.address, accessToken } : target;
       const later = await worker.do({ op: "dial", target: again, count: redials });
       const figures = {
@@ -180,7 +182,7 @@ async function dial(bench: Bench): Promise<void> {
       add(samples, `${runtime}/${title}`, "dial", figures);
       await worker.close();
     }
-    // A signaling round trip is a unary call: the floor of a dial has two.
+    // A signaling round trip is a unary call: the floor of a dial includes two.
     for (const runtime of OURS) {
       const worker = new Worker(runtimes, runtime, "hand-framed fetch");
       await worker.do({ op: "open", target: clear });
@@ -199,7 +201,7 @@ async function fetchToken({ address, apiKey = "", apiKeyId = "" }: Target): Prom
   return answer.accessToken;
 }
 
-/** Back-to-back dials; the tail is what counts. */
+/** Back-to-back dials, for the tail of their times. */
 async function tail(bench: Bench, count: number): Promise<void> {
   const { runtimes, samples, clear, embedded, log } = bench;
   for (const runtime of OURS) {
@@ -333,7 +335,7 @@ async function growth(bench: Bench): Promise<void> {
   }
 }
 
-/** The groups, in the order they run. */
+/** The groups, in the order in which they run. */
 export const groups: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   unary,
   streams,

@@ -33,7 +33,7 @@ function shape(name: keyof typeof ProbeService.method): Shape {
 const echo = shape("echo"), download = shape("download");
 const upload = shape("upload"), exchange = shape("exchange");
 
-/** `Promise.withResolvers`, which Node 20 has not. */
+/** `Promise.withResolvers`, which Node 20 lacks. */
 function settleable() {
   let resolve!: () => void, reject!: (error: unknown) => void;
   const promise = new Promise<void>((yes, no) => {
@@ -50,7 +50,7 @@ await serve({
       "grpc.max_receive_message_length": 1 << 26,
       "grpc.max_send_message_length": 1 << 26,
     });
-    /** Writes at the pace of the stream. */
+    /** Writes as fast as the stream accepts. */
     async function sendAll(
       stream: {
         write(value: Payload): boolean;

@@ -1,4 +1,4 @@
-/** An embedded machine in a process of its own, until its input ends. */
+/** Runs an embedded machine in a process of its own, until its input ends. */
 
 import process from "node:process";
 import { startMachine } from "../../lib/testing/mod.ts";

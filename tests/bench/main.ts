@@ -1,11 +1,11 @@
 /**
- * Measures our paths beside their floors and beside other clients, on Deno and on Bun, against the Go peer in another
- * process, and writes `docs/performance.md` with its chart.
+ * Measures our paths, their floors and other clients on Deno and on Bun, against the Go peer in another process, and
+ * writes `docs/performance.md` with its chart.
  *
  * `deno task bench [--rounds N] [--only unary,streams,dial,tail,memory,cold,growth] [--no-report]`
  *
- * PEER_BENCH names a command that measures one more client: it finds the address in BENCH_ADDRESS and the number of
- * rounds in BENCH_ROUNDS, and its last line is `{ "subject": { "unary 1.p50": [one number a round], … } }`.
+ * PEER_BENCH names a command that measures one more client. It finds the address in BENCH_ADDRESS and the number of
+ * rounds in BENCH_ROUNDS; its last line is `{ "subject": { "unary 1.p50": [one number a round], … } }`.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -94,7 +94,7 @@ if (!values["no-report"]) {
   await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
   await promisify(execFile)(process.execPath, ["fmt", "--quiet", "docs/performance.md"], { cwd: ROOT });
 }
-process.exit(0); // a killed child's pipes may be open yet
+process.exit(0); // a killed child's pipes may still be open
 
 async function startEmbedded({ deno, env }: Runtimes): Promise<{ address: string } & AsyncDisposable> {
   const program = fileURLToPath(new URL("machine.ts", import.meta.url));
@@ -131,7 +131,7 @@ async function versions(): Promise<Record<string, string>> {
   };
 }
 
-/** What comes with an installation, in bytes. */
+/** Size of an installation, in bytes. */
 async function downloads(): Promise<Record<string, number>> {
   const sizes: Record<string, number> = {};
   let own = 0;

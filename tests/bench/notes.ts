@@ -1,4 +1,7 @@
-/** What bounds a target's figure and what was tried, by the key in `targets.ts`: merged into the table. */
+/**
+ * Notes on targets, by the key in `targets.ts`: what limits the figure, and what was tried. They are merged into the
+ * table.
+ */
 export const notes: Readonly<Record<string, string>> = {
   "download-connect":
     "Bun's node:http2 reads twice as much from a socket as from a stream in front of it, which it has on a session for downloads alone.",
@@ -26,7 +29,7 @@ export const notes: Readonly<Record<string, string>> = {
     "The modules of this library take some 12 ms, the question what the server speaks 4, a fetch as such 7. node:http2, the engine and everything of WebRTC and mDNS are loaded when a dial needs them.",
 };
 
-/** What profiles have shown, a paragraph each. */
+/** Findings of profiles, a paragraph each. */
 export const profiles: readonly string[] = [
   "Unary calls over fetch, Bun (`bun --cpu-prof`, one in flight): 64 % in `fetch`, 9 % in `subarray`, 6 % in protobuf's reader, 4 % in the carrier, 3 % in `Headers`. A view of the trailers, pairs of headers and two copies of `RequestInit` are gone since.",
   "Unary calls over WebRTC, Deno (`deno run --cpu-prof`, 32 in flight): 56 % idle, 25 % in the engine's `send`, 5 % collection, and nothing else over 1 %.",

@@ -3,7 +3,7 @@ import { notes, profiles } from "./notes.ts";
 import { median, type Samples } from "./samples.ts";
 import { standing, targets } from "./targets.ts";
 
-/** Everything that one run says. */
+/** The result of one run. */
 export interface Run {
   readonly written: string;
   readonly rounds: number;
@@ -111,7 +111,7 @@ function targetTable(samples: Samples): string {
   return lines.join("\n");
 }
 
-/** Rows are the subjects that have any of the figures; empty without one. */
+/** A table whose rows are the subjects that have any of the figures; empty if there are none. */
 function table(head: readonly string[], samples: Samples, figures: readonly string[]): string {
   const rows = Object.entries(samples).filter(([, own]) =>
     figures.some((figure) => own[figure] !== undefined)

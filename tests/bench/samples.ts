@@ -1,7 +1,7 @@
-/** What was measured: by subject (`runtime/name`), by figure, one number a round; NaN where a round failed. */
+/** Measurements: by subject (`runtime/name`) and figure, one number a round; NaN where a round failed. */
 export type Samples = Record<string, Record<string, number[]>>;
 
-/** Adds the figures of one round, each name with a prefix. */
+/** Adds the figures of one round, with a prefix to each name. */
 export function add(
   samples: Samples,
   subject: string,

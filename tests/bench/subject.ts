@@ -1,12 +1,12 @@
-/** Something that makes the measured calls. What it cannot do it leaves out. */
+/** A client that makes the measured calls. It leaves out what it cannot do. */
 export interface Subject {
-  /** One unary call; the answer holds what was sent. */
+  /** One unary call; the answer contains what was sent. */
   unary?(data: Uint8Array): Promise<void>;
   /** One server stream. */
   download?(size: number, count: number): Promise<void>;
   /** One client stream of `count` messages. */
   upload?(data: Uint8Array, count: number): Promise<void>;
-  /** One bidi stream: `count` messages go out, as many come back. */
+  /** One bidirectional stream: `count` messages go out, and as many come back. */
   exchange?(data: Uint8Array, count: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -16,17 +16,17 @@ export interface SubjectMaker {
   open(target: Target): Promise<Subject>;
 }
 
-/** What is dialed. */
+/** The target of a dial. */
 export interface Target {
   readonly address: string;
-  /** PEM, when the machine speaks TLS. */
+  /** The machine's certificate as PEM, if it speaks TLS. */
   readonly ca?: string;
   readonly apiKey?: string;
   readonly apiKeyId?: string;
   readonly accessToken?: string;
 }
 
-/** What a worker is told, one line of JSON each. */
+/** A command to a worker, one line of JSON each. */
 export type Command =
   | { readonly op: "open"; readonly target: Target }
   | {
@@ -43,21 +43,21 @@ export type Command =
   }
   /** Opens and closes `count` channels, one after the other. */
   | { readonly op: "dial"; readonly target: Target; readonly count: number }
-  /** Keeps `count` more channels open. */
+  /** Opens `count` more channels and keeps them open. */
   | { readonly op: "hold"; readonly target: Target; readonly count: number }
   | { readonly op: "memory"; readonly collect: boolean }
   | { readonly op: "exit" };
 
-/** What it answers: figures, or undefined for what the subject cannot do. */
+/** Its answer: figures, or undefined for what the subject cannot do. */
 export interface Answer {
   readonly ok: boolean;
   readonly error?: string;
   readonly missing?: boolean;
   readonly figures?: Readonly<Record<string, number>>;
-  /** Of dials: each one's time in milliseconds. */
+  /** The time of each dial, in milliseconds. */
   readonly times?: readonly number[];
-  /** Of dials: how many failed. */
+  /** The number of failed dials. */
   readonly failures?: number;
-  /** Of dials: why, each once. */
+  /** The reasons of failed dials, each once. */
   readonly reasons?: readonly string[];
 }

@@ -2,7 +2,7 @@ import { median, type Samples } from "./samples.ts";
 
 type Pick = (figure: string, subject: string) => readonly number[];
 
-/** What is promised of a figure. */
+/** A target for a figure. */
 export interface TargetRow {
   readonly key: string;
   readonly title: string;
@@ -37,7 +37,7 @@ function row(
 
 const P50 = "unary 1.p50", RATE = "unary 32.rate";
 
-/** Every promise, in the order of the table. */
+/** Every target, in the order of the table. */
 export const targets: readonly TargetRow[] = [
   row(
     "p50-fetch",
@@ -168,7 +168,7 @@ export const targets: readonly TargetRow[] = [
   },
 ];
 
-/** How a promise stands on one runtime; undefined when it was not measured. */
+/** The state of a target on one runtime; undefined when it was not measured. */
 export function standing(
   row: TargetRow,
   samples: Samples,

@@ -1,4 +1,7 @@
-/** A worker: reads commands from its standard input, carries them out on its subject, answers each with one line. */
+/**
+ * The loop of a worker: reads commands from its standard input, carries them out on its subject, and answers each with
+ * one line.
+ */
 
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -45,7 +48,7 @@ export async function serve(maker: SubjectMaker): Promise<void> {
     console.log(JSON.stringify(answer));
     if (command.op === "exit") break;
   }
-  process.exit(0); // some peers keep their sessions
+  process.exit(0); // some peers keep their sessions open
 }
 
 async function measureUnary(
@@ -90,7 +93,7 @@ async function measureStream(
   if (kind === "download") await subject.download!(size, count);
   else await subject[kind]!(data, count);
   const seconds = (performance.now() - start) / 1_000;
-  // A bidi stream moves as much each way: the figure is of one way.
+  // A bidirectional stream moves as much each way; the figure is for one way.
   return { ok: true, figures: { mbps: size * count / seconds / 1e6, messages: count / seconds, seconds } };
 }
 
@@ -123,6 +126,6 @@ function memory(collect: boolean): Record<string, number> {
 
 function collectGarbage(): void {
   const { gc, Bun } = globalThis as { gc?: () => void; Bun?: { gc(force: boolean): void } };
-  // Twice: what finalizers let go goes with the second.
+  // Twice: the second run collects what finalizers released.
   for (let n = 0; n < 2; n++) Bun === undefined ? gc?.() : Bun.gc(true);
 }

@@ -12,13 +12,13 @@ import type { Answer, Command } from "./subject.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const HERE = fileURLToPath(new URL("./", import.meta.url));
 
-/** How long one command may take, in milliseconds. */
+/** Limit of one command, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 300_000;
 
-/** Where a subject runs. */
+/** The runtime of a subject. */
 export type Runtime = "deno" | "bun" | "node" | "python";
 
-/** How programs are started on each runtime. */
+/** The command that starts a program on each runtime. */
 export interface Runtimes {
   readonly deno: readonly string[];
   readonly bun: readonly string[];
@@ -27,7 +27,7 @@ export interface Runtimes {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Finds the runtimes, and makes what Node and Python need. */
+/** Finds the runtimes, and builds what Node and Python need. */
 export async function prepareRuntimes(): Promise<Runtimes> {
   const bun = await bunPath();
   const run = promisify(execFile);
@@ -69,12 +69,12 @@ export class Worker {
     });
     child.stdin!.on("error", () => {});
     createInterface({ input: child.stdout! }).on("line", (line) => {
-      // The Python SDK's engine writes its log there, too.
+      // The Python SDK's engine also writes its log there.
       if (line.startsWith("{")) this.#waiting.shift()?.(JSON.parse(line));
     });
   }
 
-  /** Sends a command, and waits for what comes of it. */
+  /** Sends a command, and waits for its answer. */
   async do(command: Command): Promise<Answer> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
       return { ok: false, error: "the process has ended" };

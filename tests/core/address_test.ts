@@ -82,7 +82,7 @@ for (const typed of bad) {
   }, { pure: true });
 }
 
-test("isLocalName() goes by labels, as Python's engine goes by text", () => {
+test("isLocalName() compares labels, where Python's engine searches the text", () => {
   for (const name of ["localhost", "LOCALHOST", "robot.local", "robot.local.viam.cloud", "a.localhost"]) {
     assert.equal(isLocalName(name), true, name);
   }
@@ -93,7 +93,7 @@ test("isLocalName() goes by labels, as Python's engine goes by text", () => {
   }
 }, { pure: true });
 
-test("isPrivate() knows the private ranges", () => {
+test("isPrivate() recognises the private address ranges", () => {
   for (
     const host of [
       "127.0.0.1",

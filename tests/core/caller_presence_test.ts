@@ -3,7 +3,7 @@ import { CallerPresence, LOOK_MS } from "../../lib/core/channel/caller_presence.
 import { test } from "../harness.ts";
 
 test(
-  "CallerPresence asks after a while of silence, once, and gives the caller up after eight seconds",
+  "CallerPresence asks once after 1.5 s of silence, and gives the caller up after 8 s",
   () => {
     const presence = new CallerPresence(0);
     const log: [number, string][] = [];
@@ -17,7 +17,7 @@ test(
   { pure: true },
 );
 
-test("CallerPresence keeps an idle caller for ever as long as its engine answers", () => {
+test("CallerPresence keeps an idle caller while its engine answers", () => {
   const presence = new CallerPresence(0);
   let asked = 0;
   for (let now = LOOK_MS; now <= 3_600_000; now += LOOK_MS) {
@@ -25,7 +25,7 @@ test("CallerPresence keeps an idle caller for ever as long as its engine answers
     assert.notEqual(todo, "gone", `at ${now}`);
     if (todo !== "ask") continue;
     asked++;
-    // Now and then the answer takes its time: a loss, a slow link.
+    // A slow answer, as after a loss or on a slow link.
     if (asked % 2 === 0) presence.seen(now + 20);
     else for (let wait = 0; wait < 6; wait++) presence.look(now += LOOK_MS);
     presence.seen(now);
@@ -33,7 +33,7 @@ test("CallerPresence keeps an idle caller for ever as long as its engine answers
   assert.ok(asked > 500);
 }, { pure: true });
 
-test("CallerPresence does not ask a caller that is heard", () => {
+test("CallerPresence does not ask a caller that sends", () => {
   const presence = new CallerPresence(0);
   for (let now = LOOK_MS; now <= 60_000; now += LOOK_MS) {
     presence.seen(now - 10);
@@ -41,7 +41,7 @@ test("CallerPresence does not ask a caller that is heard", () => {
   }
 }, { pure: true });
 
-test("CallerPresence does not hold its own machine's stalls against a caller", () => {
+test("CallerPresence does not blame a caller for a stall of its own machine", () => {
   const presence = new CallerPresence(0);
   assert.equal(presence.look(30_000), "nothing");
   assert.equal(presence.look(30_500), "nothing");

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { describeCandidate, hiddenName, parseCandidate, withAddress } from "../../lib/core/ice/candidate.ts";
 import { test } from "../harness.ts";
 
-/** A candidate read and written again. */
+/** Parses a candidate and formats it again. */
 function described(line: string): string | undefined {
   const candidate = parseCandidate(line);
   return candidate === undefined ? undefined : describeCandidate(candidate);
 }
 
-test("parseCandidate() reads type, transport and place, and nothing else", () => {
+test("parseCandidate() reads type, transport and address, and nothing else", () => {
   const table: readonly (readonly [line: string, described: string | undefined])[] = [
     ["candidate:1 1 UDP 2114977791 192.0.2.1 50000 typ host", "host udp 192.0.2.1:50000"],
     ["candidate:2 1 udp 1 2001:db8::1 9 typ srflx raddr 0.0.0.0 rport 0", "srflx udp [2001:db8::1]:9"],
@@ -23,13 +23,13 @@ test("parseCandidate() reads type, transport and place, and nothing else", () =>
   for (const [line, expected] of table) assert.equal(described(line), expected);
 }, { pure: true });
 
-test("hiddenName() finds the name of a host candidate, and withAddress() puts an address there", () => {
+test("hiddenName() finds the name of a host candidate, and withAddress() replaces it by an address", () => {
   const table: readonly (readonly [candidate: string, name: string | undefined])[] = [
     ["candidate:4 1 udp 1 9b2f-0c.local 5353 typ host", "9b2f-0c.local"],
     ["candidate:4 1 UDP 1 9B2F.LOCAL 5353 typ host generation 0", "9B2F.LOCAL"],
     ["candidate:1 1 udp 1 192.0.2.1 50000 typ host", undefined],
     ["candidate:1 1 udp 1 fe80::1 50000 typ host", undefined],
-    // Two labels, and another kind: neither is how addresses are hidden.
+    // Neither a name of two labels nor another type of candidate hides an address.
     ["candidate:1 1 udp 1 a.b.local 50000 typ host", undefined],
     ["candidate:2 1 udp 1 9b2f.local 9 typ srflx raddr 0.0.0.0 rport 0", undefined],
     ["", undefined],

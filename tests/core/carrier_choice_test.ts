@@ -14,7 +14,7 @@ const WEB_ALONE = { grpcWeb: true, grpc: false };
 const WEB_AT_LEAST = { grpcWeb: true, grpc: undefined };
 const NATIVE_ALONE = { grpcWeb: false, grpc: true };
 
-/** For each kind of call in the order of `KINDS`; "-" stands for none. */
+/** The carrier for each kind of call, in the order of `KINDS`; "-" stands for none. */
 const table: readonly (readonly [
   runtime: CarrierQuestion["runtime"],
   secure: boolean,
@@ -49,7 +49,7 @@ for (const [runtime, secure, speaks, needsNode, choices] of table) {
   }, { pure: true });
 }
 
-test("isPortRefusedByFetch() knows the ports that the Fetch Standard blocks", () => {
+test("isPortRefusedByFetch() is true for the ports that the Fetch Standard blocks", () => {
   for (const port of [1, 9, 22, 6000, 6667, 10_080]) assert.ok(isPortRefusedByFetch(port), String(port));
   for (const port of [80, 443, 8080, 8089, 6001]) assert.ok(!isPortRefusedByFetch(port), String(port));
 }, { pure: true });

@@ -9,7 +9,7 @@ test("deadline() returns the time left", () => {
   assert.ok(date > 50_000 && date <= 60_000, `${date}`);
 }, { pure: true });
 
-test("deadline() in the past gives the shortest timeout, not none", () => {
+test("deadline() in the past returns the shortest timeout", () => {
   for (const { timeoutMs } of [deadline(0), deadline(new Date(0), 0), deadline(-Infinity)]) {
     assert.ok(timeoutMs > 0 && timeoutMs < 1, `${timeoutMs}`);
   }
@@ -21,7 +21,7 @@ test("deadline() takes the earlier of deadline and timeout", () => {
   assert.ok(deadline(Date.now() + 60_000, 0).timeoutMs <= 60_000);
 }, { pure: true });
 
-test("deadline() of the far future fits a timer", () => {
+test("deadline() of the far future fits into a timer", () => {
   assert.deepEqual(deadline(Infinity), { timeoutMs: 2_147_483_647 });
 }, { pure: true });
 

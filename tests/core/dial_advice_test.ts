@@ -11,7 +11,7 @@ import { test } from "../harness.ts";
 
 const phases = Object.keys(PHASE_WAITS) as DialPhase[];
 
-// As Deno 2.9.6 words them, and what to run instead.
+// Messages of Deno 2.9.6, and the command to run instead.
 const refusals: readonly [message: string, phase: DialPhase, advice: string | undefined][] = [
   [
     'Requires net access to "127.0.0.1:8080", run again with the --allow-net flag',
@@ -43,7 +43,7 @@ for (const [message, phase, advice] of refusals) {
   }, { pure: true });
 }
 
-test("dialAdvice() has something to do for every phase", () => {
+test("dialAdvice() has advice for every phase", () => {
   for (const phase of phases) {
     assert.match(dialAdvice(undefined, phase), /^[A-Z].*[a-zA-Z]$/);
     assert.equal(dialAdvice("unheard of", phase), dialAdvice(undefined, phase));

@@ -1,6 +1,6 @@
 /**
- * What a broken or hostile peer may send: random and mutated frames into both sides of the data channel. A run says
- * its seed; `FUZZ_SEED=n` repeats it.
+ * Feeds random and mutated frames, as a broken or hostile peer may send them, to both sides of the data channel. A run
+ * prints its seed; `FUZZ_SEED=n` repeats it.
  */
 
 import assert from "node:assert/strict";
@@ -33,7 +33,7 @@ function noise(random: () => number): Uint8Array {
   return Uint8Array.from({ length: Math.floor(random() * 60) }, () => random() * 256);
 }
 
-/** A frame for one of these streams, sound in a third of the cases. */
+/** A frame for one of these streams; a third of them are valid. */
 function frame(
   streams: readonly number[],
   kinds: readonly ((stream: number) => Uint8Array)[],
@@ -89,7 +89,7 @@ test(`ClientStreams takes ${FRAMES} random and mutated frames (FUZZ_SEED=${seed}
       while (open.size < 8) openOne();
       streams.receive(frame([...open.keys(), 0, 2 ** 40], kinds, random));
       assert.equal(streams.size, open.size);
-      // What goes out is written at once, but for a while now and then.
+      // Outgoing frames are written at once, except in some random intervals.
       if (round % 64 < 32) { while (streams.next() !== undefined); }
     }, round);
   }
@@ -141,7 +141,7 @@ test(`ServerStreams takes ${FRAMES} random and mutated frames (FUZZ_SEED=${seed}
   for (let round = 0; round < FRAMES; round++) {
     inMessages(() => {
       streams.receive(frame([0, 1, 2, 3, 4, 300, 2 ** 40], kinds, random));
-      // Mutated ids open streams of their own: their handlers answer.
+      // A mutated id opens a stream of its own, whose handler answers.
       while (open.size > 16) {
         const [id] = open.keys();
         open.delete(id!);

@@ -60,7 +60,7 @@ for (const [title, trailers, expected] of ends) {
   }, { pure: true });
 }
 
-test("parseTrailers() keeps repeated values, and skips what is no header", () => {
+test("parseTrailers() keeps repeated values, and skips lines that are not headers", () => {
   const block = new TextEncoder().encode(
     "Grpc-Status: 0\r\nx: 1\r\nX:2\r\n\r\n: 3\r\nb\0d: 4\r\nnothing\r\n",
   );
@@ -69,7 +69,7 @@ test("parseTrailers() keeps repeated values, and skips what is no header", () =>
   assert.deepEqual(trailers.listOf("x"), ["1", "2"]);
 }, { pure: true });
 
-test("isContentType() takes the protocol's types, and no other's", () => {
+test("isContentType() accepts the types of its protocol only", () => {
   for (const type of ["application/grpc", "application/grpc+proto", "Application/gRPC;charset=utf-8"]) {
     assert.equal(isContentType(type, "grpc"), true, type);
   }
@@ -78,7 +78,7 @@ test("isContentType() takes the protocol's types, and no other's", () => {
   }
 }, { pure: true });
 
-test("formatTimeout() has at most eight digits, and never says zero", () => {
+test("formatTimeout() writes at most eight digits, and never zero", () => {
   const table: [number, string][] = [
     [0.2, "1m"],
     [1, "1m"],

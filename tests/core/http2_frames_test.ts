@@ -5,7 +5,7 @@ import { Http2FrameFilter } from "../../lib/core/http2/frame_filter.ts";
 import { InitialWindow, SETTINGS as SETTINGS_TYPE } from "../../lib/core/http2/initial_window.ts";
 import { test } from "../harness.ts";
 
-/** What a client sends before its first frame; a server begins with a frame. */
+/** The connection preface, which a client sends before its first frame; a server has none. */
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 function frame(type: number, payload: number): Buffer {

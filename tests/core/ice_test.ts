@@ -29,7 +29,7 @@ const urls: readonly [url: string, expected: string | undefined][] = [
   ["turn:", undefined],
   ["http://a.example", undefined],
   ["a.example:3478", undefined],
-  ["turn:user:password@a.example", undefined], // credentials have members of their own
+  ["turn:user:password@a.example", undefined], // credentials belong into username and credential
 ];
 
 for (const [url, expected] of urls) {
@@ -49,14 +49,14 @@ test("parseIceUrl() keeps every character of the credentials", () => {
 
 interface Row {
   readonly title: string;
-  /** The caller's own. */
+  /** The caller's servers. */
   readonly own?: readonly string[];
-  /** The signaling server's. */
+  /** The signaling server's list. */
   readonly additional?: readonly string[];
   readonly choice?: Partial<IceChoice>;
   readonly expected: readonly string[];
   readonly relayOnly?: boolean;
-  /** What the remarks say. */
+  /** The remarks, as patterns. */
   readonly remark?: RegExp;
 }
 

@@ -40,7 +40,7 @@ test("instanceNames() are the name as dialed and with dashes for dots", () => {
   assert.deepEqual(instanceNames("robot"), ["robot"]);
 }, { pure: true });
 
-test("questionsFor() asks for the service and for both names", () => {
+test("questionsFor() asks for the service and for both spellings of the name", () => {
   assert.deepEqual(questionsFor("a.b").map(({ type, name }) => `${type} ${name}`), [
     "PTR _rpc._tcp.local",
     "SRV a.b._rpc._tcp.local",
@@ -165,7 +165,7 @@ for (const [title, answers, last, from = "10.0.0.7"] of lookups) {
 
 const RECORDS = advertisedRecords({ names: ["a.b", "c"], port: 8080, webrtc: true, address: "10.0.0.2" });
 
-test("advertisedRecords() has four records of every name, with dots and with dashes", () => {
+test("advertisedRecords() has four records for each name, with dots and with dashes", () => {
   assert.deepEqual(
     RECORDS.map(({ type, name }) => `${type} ${name}`),
     ["a.b", "a-b", "c"].flatMap((name) => [
@@ -204,7 +204,7 @@ for (const [questions, answers, additionals] of answered) {
   }, { pure: true });
 }
 
-test("MdnsLookup finds what advertisedRecords() says, by either name", () => {
+test("MdnsLookup finds a machine of advertisedRecords() by either name", () => {
   for (const host of ["a.b", "a-b", "A.B", "c"]) {
     const { answers, additionals } = answersTo(questionsFor(host), RECORDS);
     const step = new MdnsLookup(host).receive([...answers, ...additionals], "10.0.0.2");
@@ -212,7 +212,7 @@ test("MdnsLookup finds what advertisedRecords() says, by either name", () => {
   }
 }, { pure: true });
 
-test("addressIn() takes an address of that very name, in any letter case, and no goodbye", () => {
+test("addressIn() takes the address of exactly that name, in any letter case, and ignores goodbyes", () => {
   const record = (name: string, data: unknown, ttl = 120, type = "A") => ({ type, name, ttl, data });
   const table: readonly (readonly [records: ReturnType<typeof record>[], address: string | undefined])[] = [
     [[record("x.local", "10.0.0.2")], "10.0.0.2"],

@@ -22,7 +22,7 @@ function assemble(assembler: MessageAssembler, packets: readonly Uint8Array[]): 
   return message;
 }
 
-test("MessageAssembler puts any message back together, however it was cut", () => {
+test("MessageAssembler reassembles any message, however it was cut", () => {
   const random = randomFrom(7);
   const assembler = new MessageAssembler(MAX_MESSAGE_BYTES);
   for (const size of [0, 1, 2, 4_095, 4_096, 4_097, 16_374, 65_509, 65_510, 200_001]) {
@@ -44,7 +44,7 @@ test("MessageAssembler puts any message back together, however it was cut", () =
   }
 }, { pure: true });
 
-test("MessageAssembler takes the largest message, and no byte more, at any packet size", () => {
+test("MessageAssembler accepts the largest message and refuses one byte more, at any packet size", () => {
   for (const most of [16_373, 65_509, MAX_MESSAGE_BYTES]) {
     const assembler = new MessageAssembler(MAX_MESSAGE_BYTES);
     const message = new Uint8Array(MAX_MESSAGE_BYTES);
@@ -58,12 +58,12 @@ test("MessageAssembler takes the largest message, and no byte more, at any packe
   }
 }, { pure: true });
 
-test("MessageAssembler holds about what the message has, in packets of one byte, too", () => {
+test("MessageAssembler holds about as many bytes as the message has, even in packets of one byte", () => {
   const assembler = new MessageAssembler(MAX_MESSAGE_BYTES);
   const one = Uint8Array.of(5);
   const count = 4_000_000;
   for (let index = 1; index < count; index++) assembler.push(one, false);
-  // Views of one byte each would be half a gigabyte, and take seconds to make and collect.
+  // Views of one byte each would take half a gigabyte, and seconds to make and collect.
   const message = assembler.push(one, true);
   assert.ok(typeof message !== "string");
   assert.equal(message.length, count);

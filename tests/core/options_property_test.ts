@@ -51,7 +51,7 @@ const name = fc.oneof(fc.constantFrom(...NAMES), fc.string());
 const group = fc.dictionary(name, leaf, { noNullPrototype: false });
 const options = fc.dictionary(name, fc.oneof(leaf, group), { noNullPrototype: false });
 
-/** Options whose values are right one by one, and may contradict each other. */
+/** Options whose values are valid one by one, and may contradict each other. */
 const plausible = fc.record({
   disableWebrtc: fc.boolean(),
   authEntity: fc.constantFrom("5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c", "robot.example"),

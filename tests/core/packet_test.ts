@@ -97,7 +97,7 @@ const responses: readonly [title: string, hex: string, expected: object][] = [
   ["trailers, OK", "0a0208012200", { kind: "trailers", stream: 1, error: undefined }],
 ];
 
-/** A frame with its bytes as hex and without metadata, to compare. */
+/** A frame in a form to compare: bytes as hexadecimal, without metadata. */
 function plain(frame: object): object {
   const { metadata: _, ...rest } = frame as Record<string, unknown>;
   return "data" in rest && rest.data instanceof Uint8Array ? { ...rest, data: hexOf(rest.data) } : rest;
@@ -153,7 +153,7 @@ test("the encoders write the vectors", () => {
     [encodeResponsePacket(1, answer, true), "0a0208011a0a0a080a040a0268691001"],
     [
       encodeTrailers(1, new ConnectError("nope", Code.NotFound), new Metadata()),
-      // Our metadata is there, if empty.
+      // Our encoder writes metadata even if it is empty.
       "0a020801220c0a08080512046e6f70651200",
     ],
   ];
@@ -177,7 +177,7 @@ test("frames have the sizes of protocol §9, and never exceed 65,535 bytes", () 
   assert.equal(encodeRequestPacket(1, packet.subarray(0, 16_373), true, true).length, 16_393);
 }, { pure: true });
 
-test("packets of every shape read the same by hand as by the generated code", () => {
+test("the fast decoder reads packets of every shape as the generated code does", () => {
   for (const stream of [0, 1, 127, 128, 16_383, 16_384, 2 ** 28 - 1, 2 ** 28, 2 ** 35, 2 ** 45]) {
     for (const size of [0, 1, 2, 125, 126, 127, 128, 16_383, 16_384, 65_509]) {
       for (const [eom, eos] of [[true, true], [true, false], [false, false]] as const) {
@@ -200,7 +200,7 @@ test("packets of every shape read the same by hand as by the generated code", ()
   }
 }, { pure: true });
 
-/** What the generated code alone makes of a request, as far as packets go. */
+/** Decodes the packets of a request with the generated code alone. */
 function assertSameRequest(bytes: Uint8Array): void {
   const frame = decodeRequest(bytes);
   let oracle: Request;
@@ -250,7 +250,7 @@ function assertSameResponse(bytes: Uint8Array): void {
   assert.equal(frame.endOfMessage, packet?.eom ?? false);
 }
 
-test("mutated frames read the same by hand as by the generated code, and never throw", () => {
+test("the fast decoder reads mutated frames as the generated code does, and never throws", () => {
   const seed = 20_261;
   const random = randomFrom(seed);
   const seeds = [...requests, ...responses].map(([, hex]) => bytesOf(hex));

@@ -48,7 +48,7 @@ const plans: readonly [address: string, options: Partial<PlanOptions>, expected:
     { signalingAddress: read("http://127.0.0.1:9000") },
     "webrtc http://127.0.0.1:9000 host robot.example",
   ],
-  // An explicit signaling server is reason enough for a local name.
+  // An explicit signaling server makes WebRTC possible for a local name.
   [
     "robot.local",
     { signalingAddress: read("127.0.0.1:9000"), webrtc: { signalingInsecure: true } },
@@ -97,7 +97,7 @@ const locals: readonly [
   ["robot", { grpc: false, webrtc: true }, { insecure: true }, "webrtc http://10.0.0.7:8080 host robot"],
   ["robot", { grpc: true, webrtc: false }, {}, "direct https://10.0.0.7:8080"],
   ["robot", { grpc: true, webrtc: true }, { disableWebrtc: true }, "direct https://10.0.0.7:8080"],
-  // Whoever answers for a name of the cloud has to prove it, whatever the options say.
+  // A machine that answers to a cloud name must prove it, whatever the options say.
   [
     "r.a.viam.cloud",
     { grpc: true, webrtc: true },

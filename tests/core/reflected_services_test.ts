@@ -12,7 +12,10 @@ import { test } from "../harness.ts";
 const { OPTIONAL } = FieldDescriptorProto_Label;
 const { MESSAGE } = FieldDescriptorProto_Type;
 
-/** A file `NAME.proto` with a message `NAME.Thing`, with a field of each type of `fields`, and a service of it. */
+/**
+ * A file `NAME.proto` with a message `NAME.Thing`, which has a field of each type in `fields`, and a service that uses
+ * it.
+ */
 function file(name: string, imports: readonly string[], fields: readonly string[] = []): FileDescriptorProto {
   return create(FileDescriptorProtoSchema, {
     name: `${name}.proto`,
@@ -40,7 +43,7 @@ function filesOf(...files: FileDescriptorProto[]): Map<string, FileDescriptorPro
   return new Map(files.map((proto) => [proto.name, proto]));
 }
 
-test("missingImports() names each import that is not there, once", () => {
+test("missingImports() names each missing import once", () => {
   const files = filesOf(file("a", ["b.proto", "c.proto"]), file("b", ["c.proto"]));
   assert.deepEqual(missingImports(files), ["c.proto"]);
   assert.deepEqual(missingImports(filesOf(file("a", []))), []);
@@ -65,7 +68,7 @@ test("assembleServices() finds services and methods in files of any order", () =
   assert.equal(field?.message, found.getMessage("b.Thing"));
 }, { pure: true });
 
-test("assembleServices() does without an import that nothing refers to", () => {
+test("assembleServices() ignores a missing import that nothing refers to", () => {
   const found = assembleServices(["a.Things"], filesOf(file("a", ["google/api/annotations.proto"])));
   assert.equal(found.services.length, 1);
 }, { pure: true });
@@ -82,7 +85,7 @@ test("assembleServices() leaves out the service whose types are missing, and kee
   assert.equal(found.getMessage("b.Thing")?.fields[0]?.message?.typeName, "c.Thing");
 }, { pure: true });
 
-test("assembleServices() describes nothing of files that import each other, which protobuf forbids", () => {
+test("assembleServices() leaves out files that import each other, which protobuf forbids", () => {
   const files = filesOf(file("a", ["b.proto"]), file("b", ["a.proto"]), file("c", []));
   assert.deepEqual(assembleServices(["a.Things", "b.Things", "c.Things"], files).undescribed, [
     "a.Things",

@@ -8,7 +8,7 @@ import { test } from "../harness.ts";
 const ENGINE_BYTES = 262_144;
 const FRAME_BYTES = 65_531;
 
-/** A link that takes so many bytes a millisecond, with a sender that always has more. */
+/** A link with a bandwidth in bytes a millisecond, and a sender that always has more. */
 function saturate(bytesPerMs: number, seconds: number): { limit: number; most: number; sent: number } {
   const window = new SendWindow(ENGINE_BYTES);
   let buffered = 0;
@@ -48,7 +48,7 @@ for (const [title, bytesPerMs, [least, most]] of links) {
   }, { pure: true });
 }
 
-test("SendWindow lets 1 MiB wait before it knows the link, as goutils does", () => {
+test("SendWindow lets 1 MiB wait before it has measured the link, as goutils does", () => {
   assert.equal(new SendWindow(ENGINE_BYTES).limit, 1_048_576);
 }, { pure: true });
 
@@ -84,7 +84,7 @@ test("a small call beside a bulk upload waits behind one packet of it, whatever 
   assert.ok(ahead >= 0 && ahead <= 2, JSON.stringify(next.map(({ kind, stream }) => `${kind} ${stream}`)));
 }, { pure: true });
 
-test("streams take turns, packet by packet, however many there are and whatever they send", () => {
+test("streams take turns packet by packet, whatever their number and their messages", () => {
   const streams = new ClientStreams({ maxMessageBytes: 1_000, packetBytes: 10 });
   const nobody = { headers() {}, message() {}, end() {} };
   const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };

@@ -103,7 +103,7 @@ test("ClientStreams delivers headers, messages and trailers", () => {
   assert.equal(streams.size, 0);
 }, { pure: true });
 
-test("ClientStreams takes trailers alone, and an empty last packet", () => {
+test("ClientStreams accepts trailers alone, and an empty last packet", () => {
   const streams = client();
   const alone = hear();
   streams.receive(encodeTrailers(open(streams, alone), new ConnectError("no", Code.NotFound), none));
@@ -161,7 +161,7 @@ for (const [title, frames, code] of broken) {
     streams.receive(encodeResponseHeaders(otherId, none));
     streams.receive(encodeTrailers(otherId, undefined, none));
     assert.deepEqual(other.events, ["headers", "end"]);
-    // What still comes for the one that is gone is dropped.
+    // Later frames for the failed stream are dropped.
     streams.receive(encodeResponsePacket(id, Uint8Array.of(1), true));
     assert.equal(heard.events.filter((event) => event.startsWith("end")).length, 1);
   }, { pure: true });
@@ -199,7 +199,7 @@ test("ClientStreams ends every call when the connection is lost", () => {
   assert.equal(streams.sending, false);
 }, { pure: true });
 
-test("ClientStreams resets once, drops what waits, and only while the call is open", () => {
+test("ClientStreams resets an open call once, and drops what it has queued", () => {
   const streams = client();
   const heard = hear();
   const id = open(streams, heard);
@@ -217,20 +217,24 @@ test("ClientStreams resets once, drops what waits, and only while the call is op
   assert.deepEqual(framesOf(streams), []);
 }, { pure: true });
 
-test("ClientStreams cuts messages into packets, none empty at the end, and half-closes with the last", () => {
-  for (const [size, packets] of [[0, [0]], [1, [1]], [10, [10]], [11, [10, 1]], [20, [10, 10]]] as const) {
-    const streams = client(undefined, 10);
-    const id = open(streams, hear());
-    streams.send(id, new Uint8Array(size), true);
-    const frames = framesOf(streams).map(decodeRequest).slice(1);
-    assert.deepEqual(
-      frames.map((frame) =>
-        frame.kind === "message" && [frame.data?.length, frame.endOfMessage, frame.endOfStream]
-      ),
-      packets.map((bytes, index) => [bytes, index === packets.length - 1, index === packets.length - 1]),
-    );
-  }
-}, { pure: true });
+test(
+  "ClientStreams cuts messages into packets, never ends with an empty one, and half-closes with the last",
+  () => {
+    for (const [size, packets] of [[0, [0]], [1, [1]], [10, [10]], [11, [10, 1]], [20, [10, 10]]] as const) {
+      const streams = client(undefined, 10);
+      const id = open(streams, hear());
+      streams.send(id, new Uint8Array(size), true);
+      const frames = framesOf(streams).map(decodeRequest).slice(1);
+      assert.deepEqual(
+        frames.map((frame) =>
+          frame.kind === "message" && [frame.data?.length, frame.endOfMessage, frame.endOfStream]
+        ),
+        packets.map((bytes, index) => [bytes, index === packets.length - 1, index === packets.length - 1]),
+      );
+    }
+  },
+  { pure: true },
+);
 
 test("SendQueue lets streams take turns, and control frames go first", () => {
   const streams = client(undefined, 10);
@@ -290,8 +294,8 @@ function server(maxMessageBytes = 100): Served {
   return { streams, events };
 }
 
-/** Frames that a client machine writes for one call, as a server hears them. */
-test("ServerStreams understands what ClientStreams says, and back", () => {
+/** The frames that the client writes for one call, as the server receives them. */
+test("ServerStreams and ClientStreams understand each other", () => {
   const { streams, events } = server(1_000_000);
   const caller = client(undefined, 1_000);
   const heard = hear();
@@ -308,7 +312,7 @@ test("ServerStreams understands what ClientStreams says, and back", () => {
   assert.equal(streams.size, 0);
 }, { pure: true });
 
-test("ClientStreams opens no stream whose headers fit into no frame, and the others go on", () => {
+test("ClientStreams refuses a stream whose headers exceed a frame, and the others go on", () => {
   const streams = client();
   const metadata = new Metadata([["x-large", "x".repeat(70_000)]]);
   assert.throws(
@@ -326,7 +330,7 @@ test("ClientStreams opens no stream whose headers fit into no frame, and the oth
   assert.deepEqual(heard.events, ["end"]);
 }, { pure: true });
 
-test("ServerStreams answers with ResourceExhausted where headers or trailers fit into no frame", () => {
+test("ServerStreams ends a call with ResourceExhausted when headers or trailers exceed a frame", () => {
   const large = new Metadata([["x-large", "x".repeat(70_000)]]);
   const endings: readonly ((streams: ServerStreams, id: number) => void)[] = [
     (streams, id) => streams.sendTrailers(id, undefined, large),
@@ -350,7 +354,7 @@ test("ServerStreams answers with ResourceExhausted where headers or trailers fit
   }
 }, { pure: true });
 
-test("ServerStreams answers with Internal where a status cannot be encoded", () => {
+test("ServerStreams ends a call with Internal when its status cannot be encoded", () => {
   const caller = client();
   const { streams } = server();
   const heard = hear();
@@ -379,7 +383,7 @@ const halfCloses: readonly [title: string, frames: string[], events: string[]][]
 ];
 
 for (const [title, frames, expected] of halfCloses) {
-  test(`ServerStreams takes a half-close ${title}`, () => {
+  test(`ServerStreams accepts a half-close ${title}`, () => {
     const { streams, events } = server();
     for (const hex of [HEADERS, ...frames]) {
       streams.receive(Uint8Array.from(hex.match(/../g)!, (pair) => parseInt(pair, 16)));

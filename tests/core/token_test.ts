@@ -25,7 +25,7 @@ const CASES: readonly [title: string, token: string, life: { renewAt: number; en
     endsAt: NOW + 3_600_000,
     renewAt: NOW + 3_590_000,
   }],
-  // The server's clock is a year ahead, and the token good for an hour all the same.
+  // The server's clock is a year ahead, but the token lasts an hour.
   ["iat and exp by another clock", jwt({ iat: NOW / 1000 + 31e6, exp: NOW / 1000 + 31e6 + 3600 }), {
     endsAt: NOW + 3_600_000,
     renewAt: NOW + 3_590_000,

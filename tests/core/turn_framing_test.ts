@@ -19,7 +19,10 @@ function hex(value: Uint8Array): string {
 const COOKIE = "2112a442";
 const TRANSACTION = "0102030405060708090a0b0c";
 
-/** By the layouts of RFC 8489 §5, §14.2 and RFC 8656 §12.4; the XOR values of 192.0.2.1:32853 are those of RFC 5769 §2.2. */
+/**
+ * Messages laid out by RFC 8489 §5, §14.2 and RFC 8656 §12.4; the XOR values of 192.0.2.1:32853 are those of RFC 5769
+ * §2.2.
+ */
 const ALLOCATE = bytes(`0003 0008 ${COOKIE} ${TRANSACTION} 0019 0004 11000000`);
 const ALLOCATED = bytes(`0103 000c ${COOKIE} ${TRANSACTION} 0016 0008 0001 a147 e112a643`);
 const ALLOCATED_V6 = bytes(`0103 0018 ${COOKIE} ${TRANSACTION} 0016 0014 0002 a147 ${"00".repeat(16)}`);
@@ -78,7 +81,7 @@ for (const [title, datagram, expected] of framed) {
   }, { pure: true });
 }
 
-test("TurnStreamReader.push() cuts at every offset alike", () => {
+test("TurnStreamReader.push() returns the same messages for a stream cut at any offset", () => {
   const all = [ALLOCATE, CHANNEL_5, BINDING, CHANNEL_0, ALLOCATED, CHANNEL_5];
   const stream = Uint8Array.from(all.flatMap((message) => [...toStream(message)!]));
   for (let first = 0; first <= stream.length; first++) {
@@ -92,7 +95,7 @@ test("TurnStreamReader.push() cuts at every offset alike", () => {
   }
 }, { pure: true });
 
-test("TurnStreamReader.push() refuses what is no TURN", () => {
+test("TurnStreamReader.push() refuses bytes that are not TURN", () => {
   for (
     const wrong of [
       "80000000",
@@ -108,7 +111,7 @@ test("TurnStreamReader.push() refuses what is no TURN", () => {
   }
 }, { pure: true });
 
-/** The same every time (mulberry32). */
+/** Random bytes that are the same in every run (mulberry32). */
 function seeded(seed: number): () => number {
   return () => {
     seed = seed + 0x6d2b79f5 | 0;
@@ -118,7 +121,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-test("TurnStreamReader.push() gives back every message, however the stream is cut", () => {
+test("TurnStreamReader.push() returns every message, however the stream is cut", () => {
   const random = seeded(1);
   for (let round = 0; round < 300; round++) {
     const sent = Array.from({ length: 1 + Math.floor(random() * 30) }, () => {
@@ -146,7 +149,7 @@ test("TurnStreamReader.push() gives back every message, however the stream is cu
 }, { pure: true });
 
 test(
-  "TURN framing takes any bytes: it refuses them with its own error, and holds one message at most",
+  "TURN framing survives any bytes: it throws only its own error, and buffers one message at most",
   () => {
     const random = seeded(2);
     for (let round = 0; round < 3_000; round++) {
@@ -168,7 +171,7 @@ test(
   { pure: true },
 );
 
-test("refuseAllocate() answers an Allocate request with error 500 of the same transaction", () => {
+test("refuseAllocate() answers an Allocate request with error 500 in the same transaction", () => {
   const answer = refuseAllocate(ALLOCATE)!;
   assert.equal(
     hex(answer),

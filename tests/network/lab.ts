@@ -1,7 +1,7 @@
 /**
- * Networks made of namespaces, on this machine alone: they have no way out, and everything in them is gone when the
- * lab is closed. Names begin with `vd-` and the number of the process, so that what a killed run left behind is
- * found and removed by the next.
+ * Networks made of namespaces on this computer alone. They have no way out, and everything in them is gone when the lab
+ * is closed. Names begin with `vd-` and the number of the process, so that a later run finds and removes what a killed
+ * one left behind.
  */
 
 import { output } from "../../tools/commands.ts";
@@ -11,9 +11,9 @@ const PREFIX = "vd-";
 /** A network namespace: a host of its own. */
 export interface Host {
   readonly name: string;
-  /** Its IPv4 address. */
+  /** The IPv4 address of the host. */
   readonly address: string;
-  /** Runs a program there that must succeed, and returns its standard output. */
+  /** Runs a program there and returns its standard output; the program must succeed. */
   run(command: string, ...args: string[]): Promise<string>;
   /** Starts a program there. */
   start(
@@ -21,37 +21,37 @@ export interface Host {
     args: readonly string[],
     options?: Omit<Deno.CommandOptions, "args">,
   ): Deno.ChildProcess;
-  /** Puts this packet filter in place of the last one; an empty text for none. */
+  /** Replaces the packet filter; an empty text removes it. */
   filter(rules: string): Promise<void>;
-  /** Takes the host's cable out, or puts it back. */
+  /** Unplugs the host's cable, or plugs it in again. */
   link(state: "up" | "down"): Promise<void>;
 }
 
 /** A running lab. */
 export interface Lab extends AsyncDisposable {
   /**
-   * A host on a link of its own to the router, which leads to every other one. Behind a translator its address is
-   * private, and what it sends comes from the translator's.
+   * A host on a link of its own to the router, which connects it to every other one. Behind a translator, its address
+   * is private and its packets come from the translator's address.
    */
   host(name: string, options?: { readonly translated?: boolean }): Promise<Host>;
-  /** What every packet between hosts of different links passes through. */
+  /** The router: every packet between hosts of different links passes through it. */
   readonly router: Host;
-  /** Replaces the address of a host, as on a change from one Wi-Fi to another. */
+  /** Replaces the address of a host, as a change from one Wi-Fi network to another does. */
   readdress(host: Host): Promise<Host>;
-  /** Gives the host's link this bandwidth, both ways; undefined for all there is. */
+  /** Limits the bandwidth of the host's link, both ways; undefined removes the limit. */
   bandwidth(host: Host, bitsPerSecond: number | undefined): Promise<void>;
-  /** Slows the host's link down, both ways; undefined stops it. Delays are one way's. */
+  /** Delays packets on the host's link, both ways; undefined ends that. Delays are one way. */
   delay(
     host: Host,
     slow: { readonly delayMs: number; readonly jitterMs: number; readonly loss: number },
   ): Promise<void>;
-  /** Another link, on which every host hears every other: no router, no way out. */
+  /** Another link, on which every host receives what every other sends: no router, no way out. */
   lan(...hosts: readonly Host[]): Promise<void>;
 }
 
 let labs = 0;
 
-/** Removes what labs of processes that are gone have left, and this process's own if asked. Returns the names. */
+/** Removes what labs of processes that have ended left behind, and on request this process's own. Returns the names. */
 export async function sweep({ own = false } = {}): Promise<string[]> {
   const stale = (await namespaces()).filter((name) => {
     const pid = /^vd-(\d+)-/.exec(name)?.[1];
@@ -62,7 +62,7 @@ export async function sweep({ own = false } = {}): Promise<string[]> {
   return stale;
 }
 
-/** The namespaces of labs that there are now. */
+/** The namespaces of labs that exist now. */
 export async function namespaces(): Promise<string[]> {
   const list = await output("ip", ["netns", "list"]);
   return list.split("\n").map((line) => line.split(" ")[0]!).filter((name) => name.startsWith(PREFIX));
@@ -76,7 +76,7 @@ async function remove(name: string): Promise<void> {
     try {
       Deno.kill(Number(pid), "SIGKILL");
     } catch {
-      // Gone by itself.
+      // It has gone by itself.
     }
   }
   await output("ip", ["netns", "delete", name]).catch(() => {});
@@ -91,11 +91,11 @@ function exists(path: string): boolean {
   }
 }
 
-/** Builds a lab with nothing but a router. */
+/** Builds a lab that has only a router. */
 export async function openLab(): Promise<Lab> {
   const prefix = `${PREFIX}${Deno.pid}-${++labs}`;
   const names: string[] = [];
-  /** Of each host, the number of its link, and the last part of its address there. */
+  /** The number of the link of each host, and the last part of its address there. */
   const links = new Map<string, { readonly number: number; readonly last: number }>();
 
   async function namespace(name: string): Promise<string> {
@@ -119,7 +119,7 @@ export async function openLab(): Promise<Lab> {
       },
       link: (state) =>
         ip(full, "link", "set", "dev", "wan", state).then(async () => {
-          // The route went with the link.
+          // The route was removed with the link.
           if (state === "up") await ip(full, "route", "replace", "default", "via", gateway(address));
         }),
     };
@@ -143,7 +143,7 @@ export async function openLab(): Promise<Lab> {
     await ip(to, "route", "add", "default", "via", gateway(address));
   }
 
-  /** The kernel takes up to a second to call a link up, and Bun lists no other. */
+  /** The kernel takes up to a second to report a link as up, and Bun lists no other. */
   async function isUp(host: Host, device: string): Promise<void> {
     const until = performance.now() + 5_000;
     while (!/ UP /.test(await host.run("ip", "-brief", "link", "show", "dev", device))) {
@@ -188,7 +188,7 @@ export async function openLab(): Promise<Lab> {
             "add rule ip nat out oifname wan masquerade; " +
             "add chain ip nat in { type filter hook forward priority 0; }; " +
             "add rule ip nat in iifname wan ct state new drop; " +
-            // What comes too early is for nobody; taken note of, it would be in the way of what goes out.
+            // Packets that arrive too early have no receiver; tracking them would block later ones.
             "add chain ip nat own { type filter hook input priority 0; }; " +
             "add rule ip nat own iifname wan ct state new drop",
         );

@@ -1,4 +1,4 @@
-/** Machines that are found by their names on the local network. */
+/** Scenarios in which machines are found by name on the local network. */
 
 import { makeCertificates } from "../certificates.ts";
 import { startProgram } from "./program.ts";
@@ -18,12 +18,12 @@ interface TimelineLine {
   readonly detail: string;
 }
 
-/** What the timeline says of the local network. */
+/** The remarks of the timeline about the local network. */
 function mdnsLine(timeline: readonly TimelineLine[]): string {
   return timeline.find(({ phase }) => phase === "mdns")?.detail ?? "";
 }
 
-/** What comes in is multicast DNS, or an answer: whoever is to be reached has to be asked first. */
+/** Lets in multicast DNS and answers only: a host must be asked before it can be reached. */
 const ONLY_ANSWERS = [
   "add table ip own",
   "add chain ip own in { type filter hook input priority 0; }",
@@ -144,7 +144,7 @@ export const LAN_SCENARIOS: readonly Scenario[] = [
       }
       must(/192\.168\.77\.99/.test(seen), `the answer was not seen: ${seen}`);
       const costMs = Math.min(...beside) - Math.min(...without);
-      // 300 ms from the answer on, and what dials differ by chance.
+      // 300 ms from the answer on, and the random difference between dials.
       must(costMs < 400, `it cost ${costMs.toFixed(0)} ms`);
       return [
         `${duration(Math.min(...beside))} (without it ${duration(Math.min(...without))})`,

@@ -1,4 +1,4 @@
-/** Which ways a dial finds through which networks. */
+/** Scenarios of the paths that a dial finds through various networks. */
 
 import { type Cells, duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
 import { bothWays, CLIENT, forwarding, MACHINE, MACHINE_NAME, type World } from "./world.ts";
@@ -16,16 +16,16 @@ interface PathCase {
   readonly quick: boolean;
   readonly turn?: boolean;
   readonly translated?: boolean;
-  /** Sets the network up, and returns options of WebRTC. */
+  /** Sets the network up, and returns WebRTC options. */
   prepare(world: World): object | Promise<object | void>;
-  /** The kinds of path that are right. */
+  /** The kinds of path that are allowed. */
   readonly expected: readonly string[];
   readonly check?: (world: World, path: { local: string; remote: string }) => Promise<void> | void;
 }
 
 const UDP_BLOCKED = bothWays(CLIENT, "meta l4proto udp drop");
 
-/** Nothing but the web goes out: TCP to port 443. */
+/** Lets only TCP to port 443 out. */
 const ONLY_443 = [...UDP_BLOCKED, `iifname to-${CLIENT} tcp dport != 443 drop`];
 
 const CASES: readonly PathCase[] = [
@@ -35,7 +35,7 @@ const CASES: readonly PathCase[] = [
     quick: true,
     turn: true,
     prepare: (world) => ({ iceServers: [{ urls: `stun:${world.turn.address}:3478` }] }),
-    // The engine nominates what works first, and now and then that is the relay.
+    // The engine nominates the first pair that works, which now and then is the relay.
     expected: ["host", "peer-reflexive", "server-reflexive", "relay"],
   },
   {
@@ -98,7 +98,7 @@ const CASES: readonly PathCase[] = [
   },
 ];
 
-/** The machine's end of the path is no address of the client's. */
+/** Checks that the machine's end of the path is not an address of the client's. */
 async function nothingDirect(world: World, path: { local: string }): Promise<void> {
   must(
     path.local.startsWith(`${world.turn.address}:`),
@@ -143,7 +143,7 @@ function scenarioOf(one: PathCase): Scenario {
   };
 }
 
-/** The addresses of a path that is no relay are those of real sockets. */
+/** Checks that the addresses of a path without a relay are those of real sockets. */
 async function socketsAgree(
   world: World,
   path: { kind: string; local: string; remote: string },

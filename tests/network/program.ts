@@ -1,9 +1,12 @@
-/** Programs of the project that run on a host of the lab, each in a process of its own, told what to do line by line. */
+/**
+ * Runs programs of the project on a host of the lab, each in a process of its own, and gives them commands line by
+ * line.
+ */
 
 import { ROOT } from "../../tools/commands.ts";
 import type { Host } from "./lab.ts";
 
-/** A runtime to run a program with. */
+/** A runtime that runs a program. */
 export interface Runtime {
   readonly name: "deno" | "bun";
   readonly path: string;
@@ -12,14 +15,14 @@ export interface Runtime {
 /** A running program. */
 export interface Program extends AsyncDisposable {
   readonly pid: number;
-  /** What it said when it was there. */
+  /** Its first answer, given when it is ready. */
   readonly greeting: unknown;
-  /** Has it do something, and returns what came of it. Rejects with what it says went wrong. */
+  /** Sends a command, and returns its result. Rejects with the error that the program reports. */
   // deno-lint-ignore no-explicit-any
   ask(command: string, argument?: unknown, timeoutMs?: number): Promise<any>;
-  /** Ends its input, on which it is to end by itself; kills it if it does not within `timeoutMs`. */
+  /** Ends its input, upon which it should end by itself; kills it if it does not within `timeoutMs`. */
   end(timeoutMs?: number): Promise<{ readonly code: number; readonly lingeredMs: number }>;
-  /** Kills it, and waits until it is gone. */
+  /** Kills it, and waits for its end. */
   kill(): Promise<void>;
 }
 
@@ -41,7 +44,7 @@ export function runningPrograms(): number[] {
   return Array.from(running, ({ pid }) => pid);
 }
 
-/** Starts `tests/network/programs/<name>.ts`, and waits until it says that it is there. */
+/** Starts `tests/network/programs/<name>.ts`, and waits until it is ready. */
 export async function startProgram(
   host: Host,
   runtime: Runtime,

@@ -1,4 +1,4 @@
-/** What the network lab needs of the machine that it runs on. */
+/** The requirements of the network lab: programs and permissions of this computer. */
 
 import { output } from "../../tools/commands.ts";
 
@@ -14,7 +14,7 @@ const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] =
   ["python3", "python3"],
 ];
 
-/** Where Debian keeps what only root needs; not on everybody's `PATH`. */
+/** Debian's folders for programs that only root needs; they are not on everybody's `PATH`. */
 const ADMINISTRATION = ["/usr/sbin", "/sbin"];
 
 /** Makes `ip`, `tc` and `nft` findable for this process and its children. */
@@ -24,7 +24,7 @@ export function extendPath(): void {
   Deno.env.set("PATH", [...path, ...added].join(":"));
 }
 
-/** Says what is missing, one line each; nothing when the lab can be built. */
+/** Lists what is missing, one line each; nothing when the lab can be built. */
 export async function missing(): Promise<string[]> {
   const absent: string[] = [];
   if (Deno.build.os !== "linux") return ["Linux: the lab is made of network namespaces"];
@@ -33,7 +33,7 @@ export async function missing(): Promise<string[]> {
     absent.push(`the program ${program}, of the Debian package ${debianPackage}`);
   }
   if (absent.length > 0) return absent;
-  // What can be there and yet not permitted, as in most containers.
+  // Programs may exist and still lack permission, as in most containers.
   const trial = `vd-${Deno.pid}-try`;
   try {
     await output("ip", ["netns", "add", trial]);
@@ -65,7 +65,7 @@ export async function install(): Promise<void> {
       .output();
     if (!success) throw new Error(`apt-get ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
   }
-  // Debian starts the servers that it installs; the lab runs its own.
+  // Debian starts the servers that it installs; the lab runs its own instead.
   if (packages.includes("coturn") && isInstalled("systemctl")) {
     await output("systemctl", ["disable", "--now", "coturn"]).catch(() => {}); // no systemd runs here
   }

@@ -1,17 +1,17 @@
-/** What a scenario is, and how what came of it is written down. */
+/** Scenarios, and the tables that their results go to. */
 
 import type { Certificates } from "../certificates.ts";
 import type { Program, Runtime } from "./program.ts";
 import { openWorld, type World, type WorldOptions } from "./world.ts";
 
-/** What a scenario runs with. */
+/** The tools of a scenario. */
 export interface Setting {
-  /** Runs the client. */
+  /** The runtime of the client. */
   readonly client: Runtime;
-  /** Runs everything else. */
+  /** The runtime of everything else. */
   readonly server: Runtime;
   readonly certificates: Certificates;
-  /** What chance is made of. */
+  /** The seed of all randomness. */
   readonly seed: number;
   /** A world that is closed after the scenario. */
   world(options?: Partial<WorldOptions>): Promise<World>;
@@ -20,14 +20,14 @@ export interface Setting {
 /** One line of a table, without the name and the runtime. */
 export type Cells = readonly string[];
 
-/** One thing that can happen on a network. */
+/** One situation on a network. */
 export interface Scenario {
-  /** The table it stands in. */
+  /** The table that shows it. */
   readonly table: string;
   readonly name: string;
-  /** Runs in every check of a change, too; others take longer. */
+  /** Part of the gate; the others take longer. */
   readonly quick: boolean;
-  /** Rejects when what must hold does not. */
+  /** Runs it; rejects when a condition does not hold. */
   run(setting: Setting): Promise<Cells>;
 }
 
@@ -36,11 +36,11 @@ export interface Table {
   readonly id: string;
   readonly title: string;
   readonly text: string;
-  /** Heads of the columns after the name and the runtime. */
+  /** Headings of the columns after the name and the runtime. */
   readonly columns: readonly string[];
 }
 
-/** What one run of a scenario came to. */
+/** The result of one run of a scenario. */
 export interface Outcome {
   readonly scenario: Scenario;
   readonly runtime: string;
@@ -85,7 +85,7 @@ export async function runScenario(
   }
 }
 
-/** Closes the client's channel and ends it, and says what it leaves behind. */
+/** Closes the client's channel, ends the client, and returns what it leaves behind. */
 export async function leave(client: Program): Promise<string> {
   const { peers } = await client.ask("close");
   const { code, lingeredMs } = await client.end();
@@ -98,12 +98,12 @@ export async function leave(client: Program): Promise<string> {
   return "nothing";
 }
 
-/** Milliseconds or seconds, rounded to what can be told. */
+/** A time in milliseconds or seconds, rounded to what is significant. */
 export function duration(milliseconds: number): string {
   return milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`;
 }
 
-/** Rejects when something does not hold. */
+/** Throws when a condition does not hold. */
 export function must(holds: boolean, what: string): void {
   if (!holds) throw new Error(what);
 }

@@ -1,24 +1,24 @@
-/** What many dials, calls and channels leave behind, and what they cost. */
+/** Scenarios of what many dials, calls and channels leave behind, and what they cost. */
 
 import { startProgram } from "./program.ts";
 import { duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
 import { MACHINE_NAME, type World } from "./world.ts";
 
-/** A client that collects its garbage when told to. */
+/** A client that collects garbage on command. */
 const COLLECTING = ["--allow-all", "--v8-flags=--expose-gc"];
 
 interface Usage {
   readonly threads: number;
   readonly descriptors: number;
-  /** TCP connections; where they may stay idle, not among the descriptors. */
+  /** The number of TCP connections. Where they may stay idle, they are not among the descriptors. */
   readonly tcp: number;
   readonly rssKiB: number;
-  /** What of that the program itself has in use. */
+  /** The part of it that the program itself uses. */
   readonly usedKiB: number;
   readonly peers: number;
 }
 
-/** From the first to the second. */
+/** The difference between the first and the second. */
 const change = (before: number, after: number) => `${before}, then ${after}`;
 
 function mustNotGrow(before: Usage, after: Usage): void {
@@ -76,18 +76,18 @@ export const CHURN: Table = {
   columns: ["seed", "dials", "calls", "threads", "descriptors", "left behind"],
 };
 
-/** Bun's `fetch` keeps a connection for each request that ran beside others, for minutes. */
+/** Bun's `fetch` keeps a connection for each of several concurrent requests, for minutes. */
 const MOST_IDLE = 12;
 
-/** How dials and calls may end that are aborted, or whose channel or machine goes away. */
+/** Allowed endings of dials and calls that are aborted, or whose channel or machine goes away. */
 const ENDINGS = /^(?:abort|close|(?:dial|call|close): (?:done|refused|Canceled|Unavailable|AbortError))$/;
-/** And dials of a machine that is not there. */
+/** Allowed endings of dials of an absent machine. */
 const DIAL_ENDINGS = /^dial: \w+Error$|: DeadlineExceeded$/;
 
 interface Churned {
   readonly before: Usage;
   readonly after: Usage;
-  /** How often each ending came. */
+  /** The number of times that each ending occurred. */
   readonly counts: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** What happens to a network under an open channel, and what becomes of the calls. */
+/** Scenarios of events on a network under an open channel, and their effect on its calls. */
 
 import type { Program } from "./program.ts";
 import { type Cells, duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
@@ -22,19 +22,19 @@ interface Outcome {
   readonly code?: string;
 }
 
-/** What the calls came to. */
+/** The results of the calls. */
 interface Survived {
   readonly total: number;
   readonly failed: readonly Outcome[];
   readonly againAfterMs: number;
   readonly longestMs: number;
-  /** What the channel said of itself meanwhile, for whoever looks into a failure. */
+  /** The events of the channel meanwhile, for whoever investigates a failure. */
   readonly events: readonly { readonly atMs: number; readonly type: string; readonly detail?: string }[];
 }
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Makes calls while something happens; `event` resolves when the way is there again. */
+/** Makes calls during an event; `event` resolves when the path is there again. */
 async function callDuring(client: Program, event: () => Promise<void>, afterMs = 1_500): Promise<Survived> {
   await client.ask("steady", { everyMs: 50, timeoutMs: CALL_TIMEOUT_MS });
   await pause(500);
@@ -66,7 +66,7 @@ function cellsOf({ total, failed, againAfterMs, longestMs }: Survived, left: str
   return [failures, duration(againAfterMs), duration(longestMs), left];
 }
 
-/** Each with its time from the end of the event on. */
+/** Each with its time, counted from the end of the event. */
 function describeEvents({ events }: Survived): string {
   return events.map(({ atMs, type, detail }) => `  ${atMs.toFixed(0)} ms: ${type} ${detail ?? ""}`).join(
     "\n",
@@ -79,11 +79,11 @@ interface Event {
   readonly turn?: boolean;
   readonly dial?: object;
   readonly webrtc?: object;
-  /** Before the dial. */
+  /** Runs before the dial. */
   prepare?(world: World): Promise<void>;
-  /** Resolves when the way is there again. */
+  /** Runs the event; resolves when the path is there again. */
   happen(world: World, client: Program): Promise<void>;
-  /** What must hold beside that calls succeed in the end. */
+  /** Conditions besides that calls succeed in the end. */
   readonly check?: (survived: Survived) => void;
 }
 
@@ -101,7 +101,7 @@ function linkDown(seconds: number): Event {
       await pause(seconds * 1_000);
       await world.machine.link("up");
     },
-    // A call that waits for a resend may need the time that the engine lets pass between two.
+    // A call that waits for a retransmission may need the whole interval between two of them.
     check: seconds <= 3 ? noneFails : within(5_000),
   };
 }
@@ -261,7 +261,7 @@ function signal(program: Program, name: Deno.Signal): Promise<void> {
   return Promise.resolve();
 }
 
-/** Dials until that succeeds: a machine takes a second to come back to its signaling server. */
+/** Dials until it succeeds: a machine takes a second to return to its signaling server. */
 async function dialUntil(client: Program, dial: object): Promise<number> {
   for (let attempt = 1;; attempt++) {
     try {

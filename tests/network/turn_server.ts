@@ -2,20 +2,20 @@
 
 import type { Host } from "./lab.ts";
 
-/** How a TURN server is set up. */
+/** The settings of a TURN server. */
 export interface TurnOptions {
   readonly username: string;
   readonly credential: string;
-  /** A folder with `cert.pem` and `key.pem`; without, there is no TURN over TLS. */
+  /** A folder with `cert.pem` and `key.pem`; without it, there is no TURN over TLS. */
   readonly certificates?: string;
-  /** For UDP and TCP, 3478 by default; TLS listens on `tlsPort`, 443 by default. */
+  /** The port for UDP and TCP, 3478 by default; TLS uses `tlsPort`, 443 by default. */
   readonly port?: number;
   readonly tlsPort?: number;
 }
 
 /** A running TURN server. */
 export interface TurnServer extends AsyncDisposable {
-  /** What it has written so far. */
+  /** Its output so far. */
   log(): string;
   /** Kills it, and starts it again. */
   restart(): Promise<void>;

@@ -1,4 +1,6 @@
-/** What most scenarios play in: a client, a machine, a signaling server and a TURN server, each on a link of its own. */
+/**
+ * The setting of most scenarios: a client, a machine, a signaling server and a TURN server, each on a link of its own.
+ */
 
 import type { Certificates } from "../certificates.ts";
 import { type Host, type Lab, openLab } from "./lab.ts";
@@ -12,34 +14,34 @@ const AUTH = { credentials: [{ type: "api-key", entity: KEY_ID, payload: KEY }] 
 /** The machine's name at the signaling server, and on a local network. */
 export const MACHINE_NAME = "robot.lab.example";
 
-/** What TURN servers are asked with: everything that is special in a URL, a header or a shell. */
+/** The TURN credentials: every character that is special in a URL, a header or a shell. */
 const TURN_USER = "1764000000/lab+user=@x";
 const TURN_PASSWORD = "p:@=/?&#%+[] ü\"'\\$<>";
 
 /** The addresses of the lab, in the order in which hosts are made. */
 export const CLIENT = 1, MACHINE = 2, SIGNALING = 3, TURN = 4;
-/** What the lab's certificate is for. */
+/** The names in the lab's certificate. */
 export const CERTIFIED: readonly string[] = ["10.77.3.2", "10.77.4.2", MACHINE_NAME];
 
-/** How a world is furnished. */
+/** The parts of a world. */
 export interface WorldOptions {
   readonly client: Runtime;
-  /** Runs the machine and the signaling server. */
+  /** The runtime of the machine and the signaling server. */
   readonly server: Runtime;
   readonly certificates: Certificates;
-  /** Without, there is no TURN server, and the signaling server tells of none. */
+  /** Without it, there is no TURN server, and the signaling server names none. */
   readonly turn?: boolean;
-  /** Client and machine each sit behind an address translator. */
+  /** Puts client and machine each behind an address translator. */
   readonly translated?: boolean;
-  /** Client and machine are on a local network, too; without a router they have nothing else. */
+  /** Puts client and machine on a local network as well; without a router it is all they have. */
   readonly lan?: "with a router" | "alone";
   /** More options of the machine. */
   readonly machineOptions?: object;
-  /** Whether the machine answers offers at the signaling server; by default it does. */
+  /** Lets the machine answer offers at the signaling server; true by default. */
   readonly answers?: boolean;
 }
 
-/** A furnished lab. */
+/** A lab with its hosts and servers. */
 export interface World extends AsyncDisposable {
   readonly lab: Lab;
   client: Host;
@@ -51,18 +53,18 @@ export interface World extends AsyncDisposable {
   readonly turnUrls: { readonly udp: string; readonly tcp: string; readonly tls: string };
   machineProgram: Program;
   signalingProgram: Program;
-  /** Starts a client; it does nothing by itself. */
+  /** Starts a client, which waits for commands. */
   startClient(permissions?: readonly string[]): Promise<Program>;
   /** Starts the machine again, on another port. */
   restartMachine(): Promise<void>;
   startSignaling(): Promise<void>;
-  /** How the machine answers offers at the signaling server. */
+  /** The options with which the machine answers offers at the signaling server. */
   answersFor(): object;
-  /** Options to dial the machine with, through the signaling server. */
+  /** Options that dial the machine through the signaling server. */
   options(webrtc?: object): object;
 }
 
-/** Builds and starts everything but a client. */
+/** Builds and starts everything except a client. */
 export async function openWorld(options: WorldOptions): Promise<World> {
   const { certificates, server } = options;
   const lab = await openLab();
@@ -162,7 +164,7 @@ export function forwarding(...rules: string[]): string {
   ].join("; ");
 }
 
-/** Rules that apply to what comes from or goes to the link of a host. */
+/** Rules for packets from and to the link of a host. */
 export function bothWays(link: number, rule: string): string[] {
   return [`iifname to-${link} ${rule}`, `oifname to-${link} ${rule}`];
 }

@@ -23,7 +23,7 @@ function documentationOf(
 }
 
 test(
-  "undocumented() lists names without a summary, and what can be used without an example or a source",
+  "undocumented() lists names without a summary, and usable names without an example or a source",
   () => {
     const noSource = 'it does not name the source of its rule ("Source: ...")';
     const doc = "Says what.\n\nSource: RFC 9113.";
@@ -50,13 +50,13 @@ test(
   { pure: true },
 );
 
-test("undocumented() wants a summary of generated services, and no example", () => {
+test("undocumented() requires a summary of generated services, and no example", () => {
   const filename = "file:///project/proto/gen/a_pb.ts";
   assert.deepEqual(undocumented(documentationOf("variable", { doc: "A service." }, filename)), []);
   assert.deepEqual(undocumented(documentationOf("variable", {}, filename)), ["mod.ts: it has no summary"]);
 }, { pure: true });
 
-test("undocumented() wants a summary and an example of every module", () => {
+test("undocumented() requires a summary and an example of every module", () => {
   assert.deepEqual(undocumented({ nodes: { "file:///project/lib/cli/mod.ts": {} } }), [
     "lib/cli/mod.ts: the module has no summary",
     "lib/cli/mod.ts: the module has no example",
@@ -83,7 +83,7 @@ test("markdownExamples() finds every block of TypeScript, with its line, and no 
   ]);
 }, { pure: true });
 
-test("exampleProgram() puts a machine's address, key and certificate into an example", () => {
+test("exampleProgram() inserts a machine's address, key and certificate into an example", () => {
   const given = { address: "127.0.0.1:1", apiKey: "k", apiKeyId: "i", ca: "/ca", generated: "/gen" };
   const text =
     'dial("my-robot-main.abcdef.viam.cloud", withApiKey("<API-KEY>", "<API-KEY-ID>"), "ca.pem", "./gen/a")';

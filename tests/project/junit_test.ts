@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readJunit } from "../../tools/junit.ts";
 import { test } from "../harness.ts";
 
-// Each as its runtime wrote it, for a test that passes, one that is skipped and one or two that fail.
+// Reports as each runtime wrote them, of a test that passes, one that is skipped and one or two that fail.
 const DENO_REPORT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="4" failures="2" errors="0" time="0.034">
     <testsuite name="./multi_test.ts" tests="4" disabled="1" errors="0" failures="2">

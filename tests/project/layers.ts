@@ -1,9 +1,9 @@
-/** Which folder may import which, as the table of ARCHITECTURE.md says. */
+/** The imports that ARCHITECTURE.md allows between folders. */
 
-/** Files with what each imports: paths from the root, or package names. */
+/** Files and their imports: paths from the root, or package names. */
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
-/** A folder, the one line that says what it holds, and the folders that it may import. */
+/** A folder, its purpose, and the folders that it may import. */
 export interface Layer {
   readonly folder: string;
   readonly purpose: string;
@@ -24,7 +24,7 @@ export function readLayers(markdown: string): Layer[] {
   }));
 }
 
-/** The folder of the table that holds a file: the longest that fits. */
+/** The folder of the table that contains a file: the longest that fits. */
 export function folderOf(path: string, layers: readonly Layer[]): string | undefined {
   return layers.map(({ folder }) => folder)
     .filter((folder) => path === folder || path.startsWith(`${folder}/`))
@@ -49,7 +49,7 @@ export function brokenArrows(graph: ImportGraph, layers: readonly Layer[]): stri
   return broken;
 }
 
-/** `lib/core` stands for all of its subfolders, but not among them. */
+/** `lib/core` stands for all of its subfolders, except in their own rows. */
 function isAllowed({ folder, imports }: Layer, to: string): boolean {
   if (imports.includes(to)) return true;
   return to.startsWith("lib/core/") && !folder.startsWith("lib/core/") && imports.includes("lib/core");

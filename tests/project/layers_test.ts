@@ -3,7 +3,7 @@ import { test } from "../harness.ts";
 import { brokenArrows, findCycle, type ImportGraph, type Layer, readLayers } from "./layers.ts";
 import { codeAlone, importsOf, loadedWith, readSource, resolveImport, sourceFiles } from "./source.ts";
 
-/** What the sans-I/O core may not touch: whatever differs from one run to the next. */
+/** Names that the sans-I/O core may not use: they differ from one run to the next. */
 const IMPURE =
   /\b(?:Deno|Bun|process|performance|crypto|fetch|console|Promise|async|await|queueMicrotask|set(?:Timeout|Interval|Immediate)|Date\.now|Math\.random)\b|\bnew Date\(\s*\)/;
 
@@ -27,7 +27,7 @@ async function importers(packageName: string): Promise<string[]> {
   return [...graph].filter(([, imports]) => imports.includes(packageName)).map(([path]) => path);
 }
 
-test("importsOf() finds every import and nothing in comments or text", () => {
+test("importsOf() finds every import, and none in comments or text", () => {
   const text = [
     'import a, { type B } from "./a.ts";',
     'import type {\n  C,\n} from "./c.ts";',
@@ -42,7 +42,7 @@ test("importsOf() finds every import and nothing in comments or text", () => {
   assert.deepEqual(importsOf(text), ["a", "c", "d", "e", "f", "g", "k"].map((name) => `./${name}.ts`));
 }, { pure: true });
 
-test("loadedWith() finds static imports of values alone", () => {
+test("loadedWith() finds only static imports of values", () => {
   const text = [
     'import a, { type B } from "./a.ts";',
     'import type {\n  C,\n} from "./c.ts";',
@@ -113,7 +113,7 @@ test("imports follow the arrows of the layers", async () => {
   assert.deepEqual(brokenArrows(await importGraph(), layers), []);
 });
 
-test("each folder of lib has a row in ARCHITECTURE.md, and lib at most four files of its own", async () => {
+test("each folder of lib has a row in ARCHITECTURE.md, and lib has at most four files of its own", async () => {
   const folders = readLayers(await readSource("ARCHITECTURE.md")).map(({ folder }) => folder);
   const files = await sourceFiles("lib");
   const layers = new Set(files.map((path) => path.slice(0, path.lastIndexOf("/"))));
@@ -140,7 +140,7 @@ test("node-datachannel and multicast-dns have one importer each, connect-node at
   assert.ok((await importers("@connectrpc/connect-node")).length <= 1);
 });
 
-test("mod.ts starts with protobuf and Connect alone: node:, the engine and mDNS are loaded when used", async () => {
+test("mod.ts loads only protobuf and Connect: node:, the engine and mDNS are loaded when used", async () => {
   const foreign = new Set<string>();
   const seen = new Set<string>();
   const next = ["mod.ts"];
@@ -175,7 +175,7 @@ test("the core is free of I/O, clocks, timers, randomness and promises", async (
   assert.deepEqual(found, []);
 });
 
-test("the library writes to the console in its default logger alone", async () => {
+test("only the default logger writes to the console", async () => {
   const found: string[] = [];
   for (const path of await clientFiles()) {
     if (/\bconsole\b/.test(codeAlone(await readSource(path)))) found.push(path);
@@ -183,7 +183,7 @@ test("the library writes to the console in its default logger alone", async () =
   assert.deepEqual(found, ["lib/logger.ts"]);
 });
 
-test("mod.ts holds names alone", async () => {
+test("mod.ts contains only exports", async () => {
   const code = codeAlone(await readSource("mod.ts"));
   assert.equal(code.replace(/\bexport (?:type )?(?:\*|\{[^}]*\}) from "";/g, "").trim(), "");
 });

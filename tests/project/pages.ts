@@ -1,4 +1,4 @@
-/** What Markdown pages refer to: files of the project, and headings of pages. */
+/** References of Markdown pages: files of the project, and headings of pages. */
 
 /** A link to a file, or to a heading of one. */
 export interface Link {

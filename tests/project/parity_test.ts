@@ -68,13 +68,13 @@ test("parityProblems() finds a test that did not pass on one of the runtimes", (
   );
 }, { pure: true });
 
-test("docs/python-parity.md names a test for each of its rows, and tests/parity has no other", async () => {
+test("docs/python-parity.md names a test for each row, and tests/parity has no others", async () => {
   const rows = readParityTable(await readSource("docs/python-parity.md"));
   assert.equal(rows.length, PARITY_ROWS);
   const written = new Set<string>();
   for (const path of await sourceFiles("tests/parity")) {
     for (const [, title] of (await readSource(path)).matchAll(/test\(\s*["`](row [^"`]+)["`]/g)) {
-      // Two rows that differ in the name of a type share their code.
+      // Two rows that differ only in the name of a type share their code.
       const shared = title!.includes("${row}")
         ? [[7, "robot-location-secret"], [8, "robot-secret"]]
         : [[0, ""]];

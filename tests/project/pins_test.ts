@@ -17,7 +17,7 @@ interface PackageManifest extends Omit<DenoManifest, "imports"> {
   readonly devDependencies: Record<string, string>;
 }
 
-/** Where packages come from is the reader's own setting: lock files and all else leave it open. */
+/** The registry is the reader's own setting: lock files and all other files leave it open. */
 const REGISTRIES = [
   ["registry", "npmjs", "org"],
   ["registry", "yarnpkg", "com"],
@@ -38,7 +38,7 @@ async function manifests(): Promise<{ deno: DenoManifest; npm: PackageManifest }
   };
 }
 
-/** What is committed, or would be. */
+/** Files that are committed, or would be. */
 async function committedFiles(): Promise<string[]> {
   const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { stdout } = await promisify(execFile)("git", args, { cwd: ROOT, maxBuffer: 1 << 26 });

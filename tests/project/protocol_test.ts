@@ -45,7 +45,7 @@ test("each protocol section that code, tests and pages cite exists in docs/proto
   for (
     const path of [...paths, "mod.ts", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
   ) {
-    // The examples of this very test.
+    // This file contains examples of citations.
     if (path === "tests/project/protocol_test.ts") continue;
     const text = await readSource(path);
     // The page itself cites its sections by their number alone.

@@ -26,7 +26,7 @@ export async function filesIn(folders: readonly string[], pattern: RegExp): Prom
   return paths.flat().filter((path) => pattern.test(path)).toSorted();
 }
 
-// Comments, and what could hold text that looks like one: strings, templates, regular expressions.
+// Comments, and what may contain text that looks like one: strings, templates, regular expressions.
 const LEXEMES = new RegExp(
   [
     String.raw`(?<comment>/\*[\s\S]*?\*/|//[^\n]*)`,
@@ -50,7 +50,10 @@ export function codeAlone(text: string): string {
   );
 }
 
-/** What a file imports or re-exports, statically or by `import()` of a literal, types too; in order. */
+/**
+ * The specifiers of a file's imports and re-exports, in order: static ones, those of types, and `import()` of a
+ * literal.
+ */
 export function importsOf(text: string): string[] {
   const code = withoutComments(text);
   const specifiers = code.matchAll(
@@ -59,7 +62,7 @@ export function importsOf(text: string): string[] {
   return [...specifiers].map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!);
 }
 
-/** What is loaded with a file: its static imports and re-exports, without those of types alone. */
+/** The modules that are loaded with a file: its static imports and re-exports, without those of types only. */
 export function loadedWith(text: string): string[] {
   const specifiers = withoutComments(text).matchAll(
     /(?:^|[;}\s])(?:import|export)\s(?!\s*type\s)[^;"'`]*?\bfrom\s*"([^"]+)"|(?:^|[;}\s])import\s*"([^"]+)"/g,

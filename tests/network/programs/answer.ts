@@ -1,13 +1,13 @@
-/** The other end of `program.ts`: reads commands from the standard input, and answers each by one line. */
+/** The other end of `program.ts`: reads commands from standard input, and answers each with one line. */
 
 import process from "node:process";
 import { createInterface } from "node:readline";
 
-/** What a program can be told to do. */
+/** The commands of a program. */
 // deno-lint-ignore no-explicit-any
 export type Commands = Record<string, (argument: any) => unknown>;
 
-/** What the program was started with. */
+/** The arguments of the program. */
 // deno-lint-ignore no-explicit-any
 export function startedWith(): any {
   return JSON.parse(process.argv[2] ?? "{}");
@@ -17,7 +17,7 @@ function say(message: object): void {
   process.stdout.write(`${JSON.stringify(message)}\n`);
 }
 
-/** Says that the program is there, does what it is told until its input ends, and then runs `end`. */
+/** Reports that the program is ready, carries out commands until its input ends, and then runs `end`. */
 export async function answerCommands(
   commands: Commands,
   greeting: unknown,

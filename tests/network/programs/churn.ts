@@ -4,17 +4,17 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { dial, type DialOptions, type ViamChannel } from "../../../mod.ts";
 import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 
-/** What is done, for how long, and with what chance. */
+/** The settings: what is done, for how long, and how often. */
 export interface ChurnOptions {
   readonly address: string;
   readonly options: DialOptions;
   readonly seed: number;
-  /** Something is done this often, in milliseconds. */
+  /** Interval between actions, in milliseconds. */
   readonly everyMs: number;
   readonly forMs: number;
 }
 
-/** What a process holds. */
+/** The resources of a process. */
 interface Usage {
   readonly threads: number;
   readonly descriptors: number;
@@ -22,12 +22,12 @@ interface Usage {
   readonly peers: number;
 }
 
-/** At most so many channels at a time. */
+/** Most channels at a time. */
 const MOST = 12;
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** The same numbers from 0 up to 1 for the same seed (mulberry32). */
+/** Random numbers from 0 up to 1, the same for the same seed (mulberry32). */
 function chance(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -38,7 +38,10 @@ function chance(seed: number): () => number {
   };
 }
 
-/** Does it all, waits until everything has ended, and says how; and what the process holds before and after. */
+/**
+ * Runs all of it, waits until everything has ended, and returns the endings and the resources of the process before and
+ * after.
+ */
 export async function churn(
   given: ChurnOptions,
   settledUsage: (most?: { threads: number; descriptors: number }) => Promise<Usage>,
@@ -47,7 +50,7 @@ export async function churn(
   const options = { ...given.options, logger: quiet };
   const random = chance(seed);
   const counts: Record<string, number> = {};
-  /** What the first dials that failed say. */
+  /** The messages of the first failed dials. */
   const failures: string[] = [];
   const count = (what: string) => counts[what] = (counts[what] ?? 0) + 1;
   const channels = new Set<ViamChannel>();
@@ -61,7 +64,7 @@ export async function churn(
     const done = run(abort.signal).then(
       () => void count(`${what}: done`),
       (error) => {
-        // The word of a server with fifty callers in wait: offers that were given up hold the machine for ten seconds.
+        // The message of a server with fifty waiting callers: abandoned offers hold the machine for ten seconds.
         if (/too many connection attempts/.test((error as Error).message)) {
           return void count(`${what}: refused`);
         }
@@ -112,7 +115,7 @@ export async function churn(
     if (channel === undefined || (dice < 0.2 && channels.size < MOST)) follow("dial", open);
     else if (dice < 0.65) call(channel);
     else if (dice < 0.8) {
-      // A dial that has just begun, now and then, or a call.
+      // Sometimes a dial that has just begun, or a call.
       const abort = some(random() < 0.1 ? dialing : calling);
       if (abort === undefined) return;
       count("abort");
@@ -133,7 +136,7 @@ export async function churn(
     for (const channel of channels) follow("close", () => channel.close());
     channels.clear();
     while (underWay.size > 0) await Promise.all(underWay);
-    // What was dialed meanwhile.
+    // Channels that were dialed meanwhile.
     await Promise.all(Array.from(channels, (channel) => channel.close()));
     channels.clear();
   }

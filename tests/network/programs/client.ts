@@ -1,4 +1,4 @@
-/** A client of a machine, which does what it is told and says how it went. */
+/** A client of a machine that carries out commands and reports the results. */
 
 import process from "node:process";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -10,12 +10,12 @@ import { answerCommands } from "./answer.ts";
 import { churn, type ChurnOptions } from "./churn.ts";
 import { callFleet, type FleetOptions } from "./fleet.ts";
 
-/** How a call of the steady kind ended. */
+/** The ending of one of the steady calls. */
 interface Outcome {
-  /** When it was made, and when it ended. */
+  /** The times of its start and its end. */
   readonly madeMs: number;
   readonly endedMs: number;
-  /** The code it failed with; undefined when it did not. */
+  /** The code of its failure; undefined if it succeeded. */
   readonly code?: string;
 }
 
@@ -39,7 +39,7 @@ async function* several(count: number, length: number) {
   for (let index = 0; index < count; index++) yield bytes(length);
 }
 
-/** One call of each kind, checked. */
+/** Makes one call of each kind, and checks the results. */
 async function callEveryKind({ size = 1000 }: { size?: number }): Promise<string[]> {
   const client = probe();
   const done: string[] = [];
@@ -73,7 +73,7 @@ async function callOnce(timeoutMs: number): Promise<void> {
   }
 }
 
-/** Calls of every kind that are under way, each stopped at one of its steps; and how each ends. */
+/** Calls of every kind, each stopped at one of its steps, and their endings. */
 function openCalls(): { begun: Promise<unknown>; ended: Promise<Record<string, string>> } {
   const client = probe();
   const forever = new Promise<never>(() => {});
@@ -122,7 +122,7 @@ function openCalls(): { begun: Promise<unknown>; ended: Promise<Record<string, s
   return { begun: Promise.all(begun), ended: Promise.all(all).then(() => ended) };
 }
 
-/** How many of the process's sockets are TCP connections. */
+/** The number of the process's sockets that are TCP connections. */
 function tcpSockets(): number {
   const inodes = new Set(
     ["tcp", "tcp6"].flatMap((protocol) =>
@@ -140,13 +140,13 @@ function tcpSockets(): number {
   }).length;
 }
 
-/** Bytes that the program itself has in use, of what the runtime has taken from the system. */
+/** Bytes that the program itself uses, of those that the runtime has taken from the system. */
 function usedMemory(): number {
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
-/** What the process holds: threads, descriptors other than its standard ones, and memory. */
+/** The resources of the process: threads, descriptors other than its standard ones, and memory. */
 function usage() {
   const status = readFileSync("/proc/self/status", "utf8");
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
@@ -168,7 +168,7 @@ function usage() {
   };
 }
 
-/** The same without TCP connections, which Bun's `fetch` keeps idle, one for each request that ran beside others. */
+/** The same without TCP connections: Bun's `fetch` keeps one idle for each of several concurrent requests. */
 function usageBesideTcp() {
   const { tcp, descriptors, ...others } = usage();
   return { ...others, tcp, descriptors: descriptors - tcp };
@@ -181,14 +181,14 @@ interface Soak {
   readonly rounds: number;
 }
 
-/** Collects garbage, where the runtime lets it. */
+/** Collects garbage where the runtime allows it. */
 function collect(): void {
   const { Bun, gc } = globalThis as unknown as { Bun?: { gc(synchronous: boolean): void }; gc?(): void };
   Bun?.gc(true);
   gc?.();
 }
 
-/** What the process holds once what it has closed is gone. */
+/** The resources of the process once everything closed is released. */
 async function settledUsage(most = { threads: Infinity, descriptors: Infinity }, look = usage) {
   let least = look();
   // Runtimes keep idle threads for ten seconds.
@@ -229,7 +229,7 @@ await answerCommands(
         timeline: channel.timeline,
       };
     },
-    /** Dials, expects that to fail, and says how. */
+    /** Dials, expects a failure, and returns it. */
     async dialInVain({ address, options }: { address: string; options: DialOptions }) {
       const began = performance.now();
       try {
@@ -249,7 +249,7 @@ await answerCommands(
     path: () => channel?.path,
     state: () => channel?.state,
     echo: ({ timeoutMs = 20_000 }) => probe().echo(bytes(64), { timeoutMs }).then(() => true),
-    /** Makes a call every so often, whatever became of the others. */
+    /** Makes calls at an interval, whatever happens to the others. */
     steady({ everyMs, timeoutMs }: { everyMs: number; timeoutMs: number }) {
       outcomes = [];
       const open = new Set<Promise<void>>();
@@ -265,14 +265,14 @@ await answerCommands(
       };
     },
     now: () => performance.now(),
-    /** Opens calls of every kind, and resolves when each has come to its step. */
+    /** Opens calls of every kind, and resolves when each has reached its step. */
     async inFlight() {
       inFlight = openCalls();
       await inFlight.begun;
     },
-    /** Resolves when all of them have ended. */
+    /** Waits until all of them have ended. */
     inFlightEnded: () => inFlight?.ended,
-    /** Begins a transfer that takes all there is. */
+    /** Begins a transfer that uses the whole bandwidth. */
     bulk({ direction }: { direction: "up" | "down" }) {
       const stop = new AbortController();
       let received = 0;
@@ -295,14 +295,14 @@ await answerCommands(
       };
     },
     bulkEnd: () => bulk?.stop(),
-    /** Ends the steady calls and says how each went, and what events there were. */
+    /** Ends the steady calls, and returns the ending of each and the events meanwhile. */
     async outcomes() {
       await steady?.stop();
       steady = undefined;
       return { outcomes, events };
     },
     events: () => events,
-    /** Resolves when a call has succeeded, and says how long that took. */
+    /** Waits until a call has succeeded, and returns the time it took. */
     async recover({ timeoutMs }: { timeoutMs: number }) {
       const began = performance.now();
       for (;;) {
@@ -317,7 +317,7 @@ await answerCommands(
       }
     },
     usage,
-    /** Dials, calls and closes again and again, and says what the process holds before and after. */
+    /** Dials, calls and closes repeatedly, and returns the resources of the process before and after. */
     async soak({ address, options, warmUp, rounds }: Soak) {
       const round = async () => {
         await using one = await dial(address, { ...options, logger: quiet });

@@ -4,21 +4,21 @@ import { createClient } from "@connectrpc/connect";
 import { dial, type DialOptions, type ViamChannel } from "../../../mod.ts";
 import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 
-/** Whom to call, and how often. */
+/** The machines to call, and the number of calls. */
 export interface FleetOptions {
   readonly addresses: readonly string[];
   readonly options: DialOptions;
-  /** Between two calls on a channel, in milliseconds. */
+  /** Pause between two calls on a channel, in milliseconds. */
   readonly everyMs: number;
   readonly forMs: number;
 }
 
-/** Dials at a time. */
+/** Most dials at a time. */
 const AT_ONCE = 8;
 
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Dials every machine, calls each as often as that, and says how it went. */
+/** Dials every machine, makes that many calls to each, and returns the results. */
 export async function callFleet<T>({ addresses, options, everyMs, forMs }: FleetOptions, usage: () => T) {
   const before = usage();
   const channels: ViamChannel[] = [];

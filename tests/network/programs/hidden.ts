@@ -1,5 +1,5 @@
 /**
- * A machine behind a signaling server that hides its addresses, as browsers do: its candidates have names, for which
+ * A machine behind a signaling server that hides its addresses, as browsers do: its candidates contain names, for which
  * it answers by multicast DNS (draft-ietf-mmusic-mdns-ice-candidates).
  */
 
@@ -13,7 +13,7 @@ import { recordRoutes } from "../../../lib/server/routes.ts";
 import { createWitness } from "../../../lib/testing/witness.ts";
 import { answerCommands, startedWith } from "./answer.ts";
 
-/** By address, and the other way round. */
+/** Names by address, and addresses by name. */
 const names = new Map<string, string>(), addresses = new Map<string, string>();
 
 function hidden(candidate: string): string {

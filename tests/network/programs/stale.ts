@@ -1,4 +1,4 @@
-/** Answers for a machine that is gone: with an address that nobody has. */
+/** Answers for a machine that is gone, with an address that nobody has. */
 
 import { advertisedRecords, answersTo } from "../../../lib/core/net/mdns_records.ts";
 import { openMdns } from "../../../lib/mdns/mdns.ts";

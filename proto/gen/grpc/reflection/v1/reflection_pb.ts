@@ -58,7 +58,7 @@ export type ServerReflectionRequest = Message<"grpc.reflection.v1.ServerReflecti
     case: "allExtensionNumbersOfType";
   } | {
     /**
-     * Every service; the text means nothing.
+     * Every service; the text is ignored.
      *
      * @generated from field: string list_services = 7;
      */
@@ -250,7 +250,7 @@ export const ErrorResponseSchema: GenMessage<ErrorResponse> = /*@__PURE__*/
   messageDesc(file_grpc_reflection_v1_reflection, 7);
 
 /**
- * Tells a client which services a server has, and how their messages are made.
+ * Tells a client the services of a server and the structure of their messages.
  *
  * @generated from service grpc.reflection.v1.ServerReflection
  */

@@ -43,7 +43,7 @@ export const CredentialsSchema: GenMessage<Credentials> = /*@__PURE__*/
  */
 export type AuthenticateRequest = Message<"proto.rpc.v1.AuthenticateRequest"> & {
   /**
-   * Who the caller claims to be; for an API key, the id of the key.
+   * The claimed identity of the caller; for an API key, the id of the key.
    *
    * @generated from field: string entity = 1;
    */
@@ -86,7 +86,7 @@ export const AuthenticateResponseSchema: GenMessage<AuthenticateResponse> = /*@_
  */
 export type AuthenticateToRequest = Message<"proto.rpc.v1.AuthenticateToRequest"> & {
   /**
-   * Whom the token is for.
+   * The identity that the token is for.
    *
    * @generated from field: string entity = 1;
    */

@@ -495,7 +495,7 @@ export const PeerConnectionTypeSchema: GenEnum<PeerConnectionType> = /*@__PURE__
   enumDesc(file_viam_robot_v1_robot, 0);
 
 /**
- * What every machine answers: its resources, version, status, sessions and operations (the part that is used here).
+ * Serves the resources, version, status, sessions and operations of every machine (the part that is used here).
  *
  * @generated from service viam.robot.v1.RobotService
  */

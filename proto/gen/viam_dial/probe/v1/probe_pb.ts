@@ -2,7 +2,7 @@
 // @generated from file viam_dial/probe/v1/probe.proto (package viam_dial.probe.v1, syntax proto3)
 /* eslint-disable */
 
-// What an embedded machine offers for trying a connection: every kind of call, at any size, with any ending.
+// The test service of an embedded machine.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -85,7 +85,7 @@ export const UploadSummarySchema: GenMessage<UploadSummary> = /*@__PURE__*/
  */
 export type FailRequest = Message<"viam_dial.probe.v1.FailRequest"> & {
   /**
-   * A gRPC status code; 0 ends the call well.
+   * A gRPC status code; 0 ends the call with OK.
    *
    * @generated from field: uint32 code = 1;
    */
@@ -285,7 +285,7 @@ export const ProbeService: GenService<{
     output: typeof PayloadSchema;
   },
   /**
-   * Counts what it is sent.
+   * Counts the payloads and bytes that it receives.
    *
    * @generated from rpc viam_dial.probe.v1.ProbeService.Upload
    */
@@ -326,7 +326,7 @@ export const ProbeService: GenService<{
     output: typeof PayloadSchema;
   },
   /**
-   * Says how the call arrived.
+   * Returns how the call arrived.
    *
    * @generated from rpc viam_dial.probe.v1.ProbeService.Inspect
    */
@@ -346,7 +346,7 @@ export const ProbeService: GenService<{
     output: typeof PayloadSchema;
   },
   /**
-   * Answers never: waits until the call is cancelled.
+   * Never answers: waits until the call is cancelled.
    *
    * @generated from rpc viam_dial.probe.v1.ProbeService.HangUnary
    */
@@ -356,7 +356,7 @@ export const ProbeService: GenService<{
     output: typeof PayloadSchema;
   },
   /**
-   * What became of the call that carried metadata "x-witness: <token>", whichever method it was to.
+   * Returns what happened to the call with the metadata "x-witness: <token>", whichever method it was to.
    *
    * @generated from rpc viam_dial.probe.v1.ProbeService.Witness
    */

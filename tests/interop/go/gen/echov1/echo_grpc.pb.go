@@ -32,7 +32,7 @@ type EchoServiceClient interface {
 	Echo(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
 	// Streams the text, one character a response.
 	EchoMultiple(ctx context.Context, in *EchoMultipleRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[EchoMultipleResponse], error)
-	// Does the same for every request, until half-close.
+	// Streams the text of every request in this way, until half-close.
 	EchoBiDi(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EchoBiDiRequest, EchoBiDiResponse], error)
 }
 
@@ -94,7 +94,7 @@ type EchoServiceServer interface {
 	Echo(context.Context, *EchoRequest) (*EchoResponse, error)
 	// Streams the text, one character a response.
 	EchoMultiple(*EchoMultipleRequest, grpc.ServerStreamingServer[EchoMultipleResponse]) error
-	// Does the same for every request, until half-close.
+	// Streams the text of every request in this way, until half-close.
 	EchoBiDi(grpc.BidiStreamingServer[EchoBiDiRequest, EchoBiDiResponse]) error
 	mustEmbedUnimplementedEchoServiceServer()
 }

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: viam_dial/probe/v1/probe.proto
 
-// What an embedded machine offers for trying a connection: every kind of call, at any size, with any ending.
+// The test service of an embedded machine.
 
 package probev1
 
@@ -181,7 +181,7 @@ func (x *UploadSummary) GetCount() uint32 {
 
 type FailRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A gRPC status code; 0 ends the call well.
+	// A gRPC status code; 0 ends the call with OK.
 	Code    uint32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	After   uint32 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: viam_dial/probe/v1/probe.proto
 
-// What an embedded machine offers for trying a connection: every kind of call, at any size, with any ending.
+// The test service of an embedded machine.
 
 package probev1
 
@@ -41,7 +41,7 @@ type ProbeServiceClient interface {
 	Echo(ctx context.Context, in *Payload, opts ...grpc.CallOption) (*Payload, error)
 	// Streams `count` payloads of `size` bytes, `interval_ms` apart.
 	Download(ctx context.Context, in *DownloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Payload], error)
-	// Counts what it is sent.
+	// Counts the payloads and bytes that it receives.
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[Payload, UploadSummary], error)
 	// Returns each payload as it comes, until half-close.
 	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Payload, Payload], error)
@@ -50,13 +50,13 @@ type ProbeServiceClient interface {
 	Fail(ctx context.Context, in *FailRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Payload], error)
 	// The same ending for a unary call.
 	FailUnary(ctx context.Context, in *FailRequest, opts ...grpc.CallOption) (*Payload, error)
-	// Says how the call arrived.
+	// Returns how the call arrived.
 	Inspect(ctx context.Context, in *InspectRequest, opts ...grpc.CallOption) (*InspectResponse, error)
 	// Sends one empty payload, then nothing until the call is cancelled.
 	Hang(ctx context.Context, in *HangRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Payload], error)
-	// Answers never: waits until the call is cancelled.
+	// Never answers: waits until the call is cancelled.
 	HangUnary(ctx context.Context, in *HangRequest, opts ...grpc.CallOption) (*Payload, error)
-	// What became of the call that carried metadata "x-witness: <token>", whichever method it was to.
+	// Returns what happened to the call with the metadata "x-witness: <token>", whichever method it was to.
 	Witness(ctx context.Context, in *WitnessRequest, opts ...grpc.CallOption) (*WitnessResponse, error)
 }
 
@@ -209,7 +209,7 @@ type ProbeServiceServer interface {
 	Echo(context.Context, *Payload) (*Payload, error)
 	// Streams `count` payloads of `size` bytes, `interval_ms` apart.
 	Download(*DownloadRequest, grpc.ServerStreamingServer[Payload]) error
-	// Counts what it is sent.
+	// Counts the payloads and bytes that it receives.
 	Upload(grpc.ClientStreamingServer[Payload, UploadSummary]) error
 	// Returns each payload as it comes, until half-close.
 	Exchange(grpc.BidiStreamingServer[Payload, Payload]) error
@@ -218,13 +218,13 @@ type ProbeServiceServer interface {
 	Fail(*FailRequest, grpc.ServerStreamingServer[Payload]) error
 	// The same ending for a unary call.
 	FailUnary(context.Context, *FailRequest) (*Payload, error)
-	// Says how the call arrived.
+	// Returns how the call arrived.
 	Inspect(context.Context, *InspectRequest) (*InspectResponse, error)
 	// Sends one empty payload, then nothing until the call is cancelled.
 	Hang(*HangRequest, grpc.ServerStreamingServer[Payload]) error
-	// Answers never: waits until the call is cancelled.
+	// Never answers: waits until the call is cancelled.
 	HangUnary(context.Context, *HangRequest) (*Payload, error)
-	// What became of the call that carried metadata "x-witness: <token>", whichever method it was to.
+	// Returns what happened to the call with the metadata "x-witness: <token>", whichever method it was to.
 	Witness(context.Context, *WitnessRequest) (*WitnessResponse, error)
 	mustEmbedUnimplementedProbeServiceServer()
 }

@@ -77,7 +77,7 @@ func (x *Credentials) GetPayload() string {
 
 type AuthenticateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who the caller claims to be; for an API key, the id of the key.
+	// The claimed identity of the caller; for an API key, the id of the key.
 	Entity        string       `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
 	Credentials   *Credentials `protobuf:"bytes,2,opt,name=credentials,proto3" json:"credentials,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -175,7 +175,7 @@ func (x *AuthenticateResponse) GetAccessToken() string {
 
 type AuthenticateToRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whom the token is for.
+	// The identity that the token is for.
 	Entity        string `protobuf:"bytes,1,opt,name=entity,proto3" json:"entity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

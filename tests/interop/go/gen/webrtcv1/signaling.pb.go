@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: proto/rpc/webrtc/v1/signaling.proto
 
-// How a caller and a machine (the answerer) exchange session descriptions and ICE candidates.
+// The exchange of session descriptions and ICE candidates between a caller and a machine, the answerer.
 
 package webrtcv1
 

@@ -4,7 +4,7 @@
 // - protoc             (unknown)
 // source: proto/rpc/webrtc/v1/signaling.proto
 
-// How a caller and a machine (the answerer) exchange session descriptions and ICE candidates.
+// The exchange of session descriptions and ICE candidates between a caller and a machine, the answerer.
 
 package webrtcv1
 
@@ -34,13 +34,13 @@ const (
 type SignalingServiceClient interface {
 	// The caller offers; the server streams the answer and the answerer's candidates.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CallResponse], error)
-	// The caller's candidates, and that it is done or has failed.
+	// The caller's candidates, and its report that it is done or has failed.
 	CallUpdate(ctx context.Context, in *CallUpdateRequest, opts ...grpc.CallOption) (*CallUpdateResponse, error)
 	// The answerer's side: it sends AnswerResponse and receives AnswerRequest.
 	Answer(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AnswerResponse, AnswerRequest], error)
 	// ICE servers to use, asked before Call.
 	OptionalWebRTCConfig(ctx context.Context, in *OptionalWebRTCConfigRequest, opts ...grpc.CallOption) (*OptionalWebRTCConfigResponse, error)
-	// What became of a dial.
+	// The result of a dial.
 	ReportConnectionMetadata(ctx context.Context, in *ReportConnectionMetadataRequest, opts ...grpc.CallOption) (*ReportConnectionMetadataResponse, error)
 }
 
@@ -120,13 +120,13 @@ func (c *signalingServiceClient) ReportConnectionMetadata(ctx context.Context, i
 type SignalingServiceServer interface {
 	// The caller offers; the server streams the answer and the answerer's candidates.
 	Call(*CallRequest, grpc.ServerStreamingServer[CallResponse]) error
-	// The caller's candidates, and that it is done or has failed.
+	// The caller's candidates, and its report that it is done or has failed.
 	CallUpdate(context.Context, *CallUpdateRequest) (*CallUpdateResponse, error)
 	// The answerer's side: it sends AnswerResponse and receives AnswerRequest.
 	Answer(grpc.BidiStreamingServer[AnswerResponse, AnswerRequest]) error
 	// ICE servers to use, asked before Call.
 	OptionalWebRTCConfig(context.Context, *OptionalWebRTCConfigRequest) (*OptionalWebRTCConfigResponse, error)
-	// What became of a dial.
+	// The result of a dial.
 	ReportConnectionMetadata(context.Context, *ReportConnectionMetadataRequest) (*ReportConnectionMetadataResponse, error)
 	mustEmbedUnimplementedSignalingServiceServer()
 }

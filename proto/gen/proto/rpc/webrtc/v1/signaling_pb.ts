@@ -2,7 +2,7 @@
 // @generated from file proto/rpc/webrtc/v1/signaling.proto (package proto.rpc.webrtc.v1, syntax proto3)
 /* eslint-disable */
 
-// How a caller and a machine (the answerer) exchange session descriptions and ICE candidates.
+// The exchange of session descriptions and ICE candidates between a caller and a machine, the answerer.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -745,7 +745,7 @@ export const SignalingService: GenService<{
     output: typeof CallResponseSchema;
   },
   /**
-   * The caller's candidates, and that it is done or has failed.
+   * The caller's candidates, and its report that it is done or has failed.
    *
    * @generated from rpc proto.rpc.webrtc.v1.SignalingService.CallUpdate
    */
@@ -775,7 +775,7 @@ export const SignalingService: GenService<{
     output: typeof OptionalWebRTCConfigResponseSchema;
   },
   /**
-   * What became of a dial.
+   * The result of a dial.
    *
    * @generated from rpc proto.rpc.webrtc.v1.SignalingService.ReportConnectionMetadata
    */

@@ -141,7 +141,7 @@ export const EchoService: GenService<{
     output: typeof EchoMultipleResponseSchema;
   },
   /**
-   * Does the same for every request, until half-close.
+   * Streams the text of every request in this way, until half-close.
    *
    * @generated from rpc proto.rpc.examples.echo.v1.EchoService.EchoBiDi
    */
