@@ -81,6 +81,7 @@ export async function connectByWebrtc(
           connectWebrtc({
             engine,
             signaling,
+            signalingHost: plan.signaling.hostname,
             host: plan.host,
             iceServers,
             relayOnly,

@@ -45,6 +45,8 @@ export interface PeerListener {
   gatheringComplete(): void;
   /** "connecting", "connected", "disconnected", "failed" or "closed". */
   state(state: string): void;
+  /** "checking", "connected" (a pair works), "completed" (a pair is nominated), "disconnected", "failed" or "closed". */
+  iceState?(state: string): void;
   /** Channel 0 is open. */
   open(): void;
   /** Channel 0 is closed. */
@@ -194,6 +196,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     if (state === "closed") connectionClosed.resolve();
     guarded(() => listener.state(state))();
   });
+  connection.onIceStateChange(guarded((state) => listener.iceState?.(state)));
   connection.onLocalDescription(guarded((sdp, type) => listener.localDescription(sdp, type)));
   connection.onLocalCandidate(
     guarded((candidate, mid) => listener.localCandidate(candidate.replace(/^a=/, ""), mid)),

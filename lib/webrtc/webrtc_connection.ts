@@ -1,11 +1,12 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
-import { type Candidate, hiddenName, parseCandidate, withAddress } from "../core/ice/candidate.ts";
-import { candidatesOf, firstMediaId } from "../core/ice/session_description.ts";
+import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
+import { candidatesOf } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { Engine, EngineIceServer, Peer } from "./peer.ts";
+import { createRemoteCandidates } from "./remote_candidates.ts";
 import { startExchange } from "./signaling_client.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
@@ -26,6 +27,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly engine: Engine;
   /** To the signaling server, with its token. */
   readonly signaling: Transport;
+  /** The signaling server's host as dialed. */
+  readonly signalingHost: string;
   /** The machine's name there. */
   readonly host: string;
   readonly iceServers: readonly EngineIceServer[];
@@ -71,6 +74,8 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
   /** Candidates that the offer has along. */
   const known = new Set<string>();
   const found: { candidate: string; mid: string }[] = [];
+  /** Addresses of this computer. */
+  const addresses = new Set<string>();
 
   function sendOffer(): void {
     if (offered || offer === undefined) return;
@@ -104,6 +109,8 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
       },
       localCandidate(candidate, mid) {
         note("local", candidate);
+        const { type, address } = parseCandidate(candidate) ?? {};
+        if (type === "host" && address !== undefined) addresses.add(address);
         if (offered) trickle({ candidate, mid });
         else found.push({ candidate, mid });
       },
@@ -116,6 +123,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
           lose(`the peer connection is ${state}`);
         }
       },
+      iceState: (state) => remote.iceState(state),
       open() {
         carrier ??= createChannelCarrier(peer, options, () => lose("the data channel takes no more frames"));
         exchange.handle({ kind: "channelOpen" });
@@ -132,37 +140,21 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     },
   );
 
+  const remote = createRemoteCandidates({
+    peer,
+    signalingHost: options.signalingHost,
+    relayOnly: options.relayOnly,
+    gathered: addresses,
+    findAddress: options.findAddress,
+    onCandidate: (line) => note("remote", line),
+  });
+
   const exchange = startExchange(
     options.signaling,
     options.host,
-    {
-      accept(answer) {
-        for (const candidate of candidatesOf(answer)) note("remote", candidate);
-        peer.accept(answer);
-        for (const candidate of candidatesOf(answer)) void uncover(candidate, firstMediaId(answer));
-      },
-      addCandidate(candidate, mid) {
-        note("remote", candidate);
-        if (hiddenName(candidate) === undefined) peer.addCandidate(candidate, mid);
-        else void uncover(candidate, mid);
-      },
-    },
+    remote,
     () => options.onProgress("answered"),
   );
-
-  /** Names are looked up until it is known how the exchange ends. */
-  const looking = new AbortController();
-
-  /** The engine knows no multicast DNS: it is given the address that a name stands for. */
-  async function uncover(candidate: string, mid: string): Promise<void> {
-    const name = hiddenName(candidate);
-    if (name === undefined) return;
-    const address = await options.findAddress?.(name, looking.signal).catch(() => undefined);
-    if (address === undefined || looking.signal.aborted) return;
-    const uncovered = withAddress(candidate, name, address);
-    note("remote", uncovered);
-    peer.addCandidate(uncovered, mid);
-  }
 
   let question: Call | undefined;
   const liveness = watchLiveness(
@@ -218,7 +210,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     await Promise.all([peer.close(), told]);
     throw signal.aborted ? signal.reason : error;
   } finally {
-    looking.abort(new DOMException("the connection is open, or given up", "AbortError"));
+    remote.stop();
     signal.removeEventListener("abort", abort);
   }
 

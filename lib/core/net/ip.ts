@@ -1,0 +1,67 @@
+/** An address of a network interface. */
+export interface InterfaceAddress {
+  readonly address: string;
+  /** Length of its subnet's prefix, in bits; undefined where only the address is known. */
+  readonly prefix: number | undefined;
+}
+
+/** Prefix that is assumed where it is not known, in bits. */
+const USUAL_PREFIX = { 4: 24, 6: 64 } as const;
+
+/** An IP address as a number. */
+export interface IpAddress {
+  readonly version: 4 | 6;
+  readonly value: bigint;
+}
+
+/** Reads an IPv4 address, or an IPv6 address without brackets; its zone is left out. Undefined for anything else. */
+export function parseIp(text: string): IpAddress | undefined {
+  const value = text.includes(":") ? parseV6(text.replace(/%.*$/, "")) : parseV4(text);
+  return value === undefined ? undefined : { version: text.includes(":") ? 6 : 4, value };
+}
+
+function parseV4(text: string): bigint | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^\d{1,3}$/.test(part) && Number(part) <= 255)) {
+    return undefined;
+  }
+  return parts.reduce((value, part) => value << 8n | BigInt(part), 0n);
+}
+
+function parseV6(text: string): bigint | undefined {
+  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
+  if (dotted !== null) {
+    const value = parseV4(dotted[2]!);
+    if (value === undefined) return undefined;
+    text = `${dotted[1]}${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
+  }
+  const halves = text.split("::");
+  if (halves.length > 2) return undefined;
+  const [head, tail] = halves.map((half) => half === "" ? [] : half.split(":"));
+  const missing = 8 - head!.length - (tail?.length ?? 0);
+  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
+  const groups = [...head!, ...Array<string>(missing).fill("0"), ...tail ?? []];
+  if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
+  return groups.reduce((value, group) => value << 16n | BigInt(`0x${group}`), 0n);
+}
+
+/** Whether two addresses have the first `bits` bits in common. */
+export function sharePrefix(one: IpAddress, other: IpAddress, bits: number): boolean {
+  if (one.version !== other.version) return false;
+  const rest = BigInt((one.version === 4 ? 32 : 128) - bits);
+  return one.value >> rest === other.value >> rest;
+}
+
+/** Whether an address is in the subnet of an interface, or so close to it that a router between them is unlikely. */
+export function isNear(address: IpAddress, { address: own, prefix }: InterfaceAddress): boolean {
+  const base = parseIp(own);
+  if (base === undefined) return false;
+  const usual = USUAL_PREFIX[base.version];
+  return sharePrefix(address, base, Math.min(prefix ?? usual, usual));
+}
+
+/** Reads `192.0.2.0/24`. */
+export function inNetwork(address: IpAddress, network: string): boolean {
+  const [base, bits] = network.split("/");
+  return sharePrefix(address, parseIp(base!)!, Number(bits));
+}

@@ -1,0 +1,115 @@
+import { hiddenName, withAddress } from "../core/ice/candidate.ts";
+import { CandidateSchedule } from "../core/ice/candidate_schedule.ts";
+import { promotedCandidate } from "../core/ice/promotion.ts";
+import {
+  candidatesOf,
+  firstMediaId,
+  isLibdatachannel,
+  withoutCandidates,
+} from "../core/ice/session_description.ts";
+import { localAddresses } from "../runtime/interfaces.ts";
+import type { Peer } from "./peer.ts";
+
+/** How soon the pair that works is promoted, in milliseconds: the engine may be about to nominate it. */
+const PROMOTE_MS = 1;
+
+/** How often to look for a better pair after one that is not promoted, in milliseconds. */
+const LOOK_AGAIN_MS = 50;
+
+/** Tells the engine of the machine's candidates: which, when, and with which priority. */
+export interface RemoteCandidates {
+  /** Takes the answer: its description at once, its candidates as if they had come by themselves. */
+  accept(answer: string): void;
+  addCandidate(line: string, mid: string): void;
+  /** Takes a change of the engine's ICE state. */
+  iceState(state: string): void;
+  /** Tells nothing any more. */
+  stop(): void;
+}
+
+/** How a machine's candidates are told. */
+export interface RemoteCandidatesOptions {
+  readonly peer: Peer;
+  /** The signaling server's host as dialed. */
+  readonly signalingHost: string;
+  /** Only relays of ours are used: what can be reached from here does not matter. */
+  readonly relayOnly: boolean;
+  /** Addresses of this computer that the engine has found. */
+  readonly gathered: Iterable<string>;
+  /** Finds the address that a `.local` name stands for; undefined where there is none. */
+  readonly findAddress: ((name: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  /** Called with each candidate, and again with the address of its name. */
+  readonly onCandidate: (line: string) => void;
+}
+
+/** Starts with nothing told. */
+export function createRemoteCandidates(options: RemoteCandidatesOptions): RemoteCandidates {
+  const { peer } = options;
+  /** Names are looked up until it is known how the exchange ends. */
+  const looking = new AbortController();
+  let schedule: CandidateSchedule | undefined;
+  let mid = "0";
+  let next: ReturnType<typeof setTimeout> | undefined;
+  let promotes = false;
+  let promotion: ReturnType<typeof setTimeout> | undefined;
+
+  function add(line: string, lineMid: string): void {
+    options.onCandidate(line);
+    if (looking.signal.aborted) return;
+    const name = hiddenName(line);
+    if (name !== undefined) return void uncover(line, name, lineMid);
+    const now = schedule === undefined ? line : schedule.add(line, performance.now());
+    if (now !== undefined) peer.addCandidate(now, lineMid);
+    else takeLater();
+  }
+
+  /** The engine knows no multicast DNS: it is given the address that a name stands for. */
+  async function uncover(line: string, name: string, lineMid: string): Promise<void> {
+    const address = await options.findAddress?.(name, looking.signal).catch(() => undefined);
+    if (address !== undefined) add(withAddress(line, name, address), lineMid);
+  }
+
+  function takeLater(): void {
+    clearTimeout(next);
+    const at = schedule?.nextAt;
+    if (at === undefined || looking.signal.aborted) return;
+    next = setTimeout(() => {
+      for (const line of schedule?.take(performance.now()) ?? []) peer.addCandidate(line, mid);
+      takeLater();
+    }, Math.max(0, at - performance.now()));
+  }
+
+  function promote(): void {
+    const pair = peer.selectedPair();
+    const candidate = pair === undefined ? undefined : promotedCandidate(pair);
+    if (candidate !== undefined) peer.addCandidate(candidate, mid);
+    else promotion = setTimeout(promote, LOOK_AGAIN_MS);
+  }
+
+  return {
+    accept(answer) {
+      mid = firstMediaId(answer);
+      // An answerer on our engine opens DTLS before a pair is nominated, and keeps to a better pair that is found.
+      promotes = !isLibdatachannel(answer);
+      if (!options.relayOnly) {
+        const gathered = Array.from(options.gathered, (address) => ({ address, prefix: undefined }));
+        schedule = new CandidateSchedule({
+          own: [...localAddresses(), ...gathered],
+          signalingHost: options.signalingHost,
+        });
+      }
+      peer.accept(withoutCandidates(answer));
+      for (const line of candidatesOf(answer)) add(line, mid);
+    },
+    addCandidate: add,
+    iceState(state) {
+      clearTimeout(promotion);
+      if (state === "connected" && promotes) promotion = setTimeout(promote, PROMOTE_MS);
+    },
+    stop() {
+      looking.abort(new DOMException("the connection is open, or given up", "AbortError"));
+      clearTimeout(next);
+      clearTimeout(promotion);
+    },
+  };
+}
