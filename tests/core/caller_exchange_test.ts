@@ -54,7 +54,7 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
     "connected",
   ]],
   ["is done at once without candidates", [offer, gathered, init()], ["call", "accept", "sendDone"]],
-  ["takes the answerer's candidates, whatever their spelling", [
+  ["accepts the answerer's candidates in any spelling", [
     offer,
     init(),
     update("candidate:9", ""),
@@ -87,7 +87,7 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
     "call",
     "failed signaling Internal",
   ]],
-  ["fails on an answer that is none", [offer, init("u", "e30=")], [
+  ["fails on an invalid answer", [offer, init("u", "e30=")], [
     "call",
     "sendError",
     "failed signaling InvalidArgument",
@@ -116,18 +116,18 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
     init(),
     { kind: "giveUp", error: new ConnectError("late", Code.DeadlineExceeded) },
   ], ["call", "accept", "sendError", "failed connection DeadlineExceeded"]],
-  ["says nothing without a uuid", [
+  ["reports nothing without a uuid", [
     offer,
     { kind: "giveUp", error: new ConnectError("late", Code.DeadlineExceeded) },
   ], ["call", "failed connection DeadlineExceeded"]],
-  ["says one of done and error, once", [
+  ["reports either done or error, once", [
     offer,
     gathered,
     init(),
     { kind: "giveUp", error: new ConnectError("late", Code.Unavailable) },
     open,
   ], ["call", "accept", "sendDone", "failed connection Unavailable"]],
-  ["survives the server after the channel has opened", [
+  ["ignores the server after the channel has opened", [
     offer,
     init(),
     open,

@@ -23,16 +23,20 @@ const ends: readonly [title: string, trailers: Record<string, string>, expected:
   ["a code and text", { "grpc-status": "5", "grpc-message": "gone" }, [Code.NotFound, "gone"]],
   ["a code alone", { "grpc-status": "16" }, [Code.Unauthenticated, ""]],
   ["encoded text", { "grpc-status": "5", "grpc-message": "n%C3%B6%0A%20%25" }, [Code.NotFound, "nö\n %"]],
-  ["a percent sign of its own", { "grpc-status": "5", "grpc-message": "100% of 5%" }, [
+  ["a percent sign that encodes nothing", { "grpc-status": "5", "grpc-message": "100% of 5%" }, [
     Code.NotFound,
     "100% of 5%",
   ]],
-  ["bytes that are no UTF-8", { "grpc-status": "5", "grpc-message": "a%FFb%41" }, [Code.NotFound, "a%FFbA"]],
+  ["bytes that are not UTF-8", { "grpc-status": "5", "grpc-message": "a%FFb%41" }, [Code.NotFound, "a%FFbA"]],
   ["details", { "grpc-status": "5", "grpc-message": "x", "grpc-status-details-bin": details }, [
     Code.NotFound,
     "no such ärm",
   ]],
-  ["details that are none", { "grpc-status": "5", "grpc-message": "x", "grpc-status-details-bin": "%%%" }, [
+  ["details that are not base64", {
+    "grpc-status": "5",
+    "grpc-message": "x",
+    "grpc-status-details-bin": "%%%",
+  }, [
     Code.NotFound,
     "x",
   ]],
@@ -40,9 +44,15 @@ const ends: readonly [title: string, trailers: Record<string, string>, expected:
     Code.NotFound,
     "",
   ]],
-  ["a code past the last", { "grpc-status": "17", "grpc-message": "x" }, [Code.Unknown, "x"]],
-  ["zeros that are no OK", { "grpc-status": "00" }, [Code.Internal, "the server sent 00 as grpc-status"]],
-  ["no number", { "grpc-status": "5x" }, [Code.Internal, 'the server sent "5x" as grpc-status']],
+  ["a code after the last one", { "grpc-status": "17", "grpc-message": "x" }, [Code.Unknown, "x"]],
+  ["zeros that do not mean OK", { "grpc-status": "00" }, [
+    Code.Internal,
+    "the server sent 00 as grpc-status",
+  ]],
+  ["a code that is not a number", { "grpc-status": "5x" }, [
+    Code.Internal,
+    'the server sent "5x" as grpc-status',
+  ]],
   ["a negative number", { "grpc-status": "-1" }, [Code.Internal, 'the server sent "-1" as grpc-status']],
   ["no text at all", { "grpc-status": "" }, [Code.Internal, 'the server sent "" as grpc-status']],
 ];

@@ -39,13 +39,19 @@ for (
       SETTINGS,
       DATA,
     ], [0]],
-    ["those between frames are left out", "client", [PREFACE, goaway(5), EMPTY, goaway(3, 20), DATA], [
+    ["a client's GOAWAYs between frames are left out", "client", [
+      PREFACE,
+      goaway(5),
+      EMPTY,
+      goaway(3, 20),
+      DATA,
+    ], [
       PREFACE,
       EMPTY,
       DATA,
     ], [5, 3]],
     [
-      "a server's are left out, both of a graceful shutdown",
+      "both GOAWAYs of a server's graceful shutdown are left out",
       "server",
       [
         SETTINGS,
@@ -104,7 +110,7 @@ for (
       0,
     ],
     [
-      "wider windows are told stream by stream, the other settings as they are",
+      "a wider window becomes window updates of each stream; other settings pass",
       [
         settings([INITIAL_WINDOW_SIZE, 100]),
         ACKNOWLEDGED,
@@ -120,7 +126,7 @@ for (
       50,
     ],
     [
-      "windows count from 65,535 where the first settings do not say",
+      "windows start at 65,535 if the first settings do not set them",
       [settings(), settings([INITIAL_WINDOW_SIZE, 65_536]), settings([INITIAL_WINDOW_SIZE, 65_540])],
       [
         settings(),

@@ -91,7 +91,7 @@ const rows: readonly Row[] = [
     expected: ["stun a.example 3478 udp", "turn a.example 3478 udp"],
   },
   {
-    title: "a list with nothing but UDP: the first server is asked over TCP, too, as by the TypeScript SDK",
+    title: "a list with UDP only: the first server is also asked over TCP, as in the TypeScript SDK",
     additional: [UDP, "turn:b.example:443?transport=udp"],
     expected: ["turn a.example 3478 udp", "turn a.example 3478 tcp"],
     remark: /left out 1 of 3/,
@@ -145,7 +145,7 @@ const rows: readonly Row[] = [
     expected: ["turns a.example 5349 tcp"],
   },
   {
-    title: "turnUri that no server has",
+    title: "turnUri of no server in the list",
     additional: [UDP],
     choice: { turnUri: "turn:c.example" },
     expected: [],
@@ -177,7 +177,7 @@ const rows: readonly Row[] = [
     expected: ["turns a.example 3478 tcp"],
   },
   {
-    title: "turnTransport of TURN servers that it makes the same",
+    title: "turnTransport that makes two TURN servers equal",
     additional: [UDP, TCP],
     choice: { turnTransport: "tcp" },
     expected: ["turn a.example 3478 tcp"],

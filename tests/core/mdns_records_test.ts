@@ -94,23 +94,23 @@ const lookups: readonly [
     "10.0.0.9",
   ],
   [
-    "puts together what comes in several answers",
+    "combines several answers",
     [[a("pi.local", "10.0.0.2")], [txt("a.b", "grpc")], [srv("a.b")]],
     found("10.0.0.2", false),
   ],
   [
-    "asks for the address that is lacking",
+    "asks for a missing address",
     [[srv("a.b"), txt("a.b", "grpc")]],
     { kind: "ask", questions: [{ type: "A", name: "pi.local" }] },
   ],
   [
-    "asks for the TXT record that is lacking",
+    "asks for a missing TXT record",
     [[srv("a.b"), a("pi.local", "10.0.0.2")]],
     { kind: "ask", questions: [{ type: "TXT", name: `a.b.${SERVICE}` }] },
   ],
   ["asks once", [[srv("a.b"), txt("a.b", "grpc")], [ptr("a.b")]], NOTHING],
   [
-    "knows no other machine, be its name longer, shorter or in between",
+    "ignores other machines, whether their names are longer, shorter or similar",
     ["b", "x.a.b", "a.b.c", "a.bc", "xa.b", "a", "a--b"].map((name) => [
       ptr(name),
       srv(name),
@@ -120,7 +120,7 @@ const lookups: readonly [
     NOTHING,
   ],
   [
-    "knows no other service",
+    "ignores other services",
     [[{ ...srv("a.b"), name: "a.b._http._tcp.local" }, {
       ...txt("a.b", "grpc"),
       name: "a.b._http._tcp.local",
@@ -128,12 +128,12 @@ const lookups: readonly [
     NOTHING,
   ],
   [
-    "leaves out what says neither grpc nor webrtc",
+    "ignores an instance with neither grpc nor webrtc",
     [[srv("a.b"), txt("a.b", "printer"), a("pi.local", "10.0.0.2")]],
     NOTHING,
   ],
   [
-    "leaves out who says goodbye",
+    "ignores a machine that said goodbye",
     [[srv("a.b", "pi.local", 8080, 0), txt("a.b", "grpc"), a("pi.local", "10.0.0.2", 0)]],
     { kind: "ask", questions: [{ type: "SRV", name: `a.b.${SERVICE}` }] },
   ],
@@ -143,7 +143,7 @@ const lookups: readonly [
     found("10.0.0.2", false, 2),
   ],
   [
-    "leaves out records that are no such",
+    "ignores malformed records",
     [[
       { type: "SRV", name: `a.b.${SERVICE}`, data: "nonsense" },
       { type: "SRV", name: `a.b.${SERVICE}` },

@@ -129,7 +129,7 @@ const broken: readonly [title: string, frames: (id: number) => Uint8Array[], cod
     (id) => [encodeResponseHeaders(id, none), Uint8Array.of(0x0a, 2, 8, id, 0x1a, 0)],
     Code.Internal,
   ],
-  ["a frame of no known type", (id) => [Uint8Array.of(0x0a, 2, 8, id)], Code.Internal],
+  ["a frame of an unknown type", (id) => [Uint8Array.of(0x0a, 2, 8, id)], Code.Internal],
   [
     "a message over the limit",
     (id) => [encodeResponseHeaders(id, none), encodeResponsePacket(id, new Uint8Array(101), true)],

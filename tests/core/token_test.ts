@@ -14,12 +14,12 @@ function jwt(claims: unknown): string {
 const ENDLESS = { renewAt: Infinity, endsAt: Infinity };
 
 const CASES: readonly [title: string, token: string, life: { renewAt: number; endsAt: number }][] = [
-  ["no JSON Web Token", "opaque", ENDLESS],
+  ["an opaque token", "opaque", ENDLESS],
   ["three parts of something else", "a.b.c", ENDLESS],
   ["no claims", jwt(null), ENDLESS],
   ["claims that are a list", jwt([1]), ENDLESS],
   ["no exp, as Viam's own", jwt({ iat: NOW / 1000, sub: "x" }), ENDLESS],
-  ["an exp that is no number", jwt({ exp: "tomorrow" }), ENDLESS],
+  ["an exp that is not a number", jwt({ exp: "tomorrow" }), ENDLESS],
   ["exp alone", jwt({ exp: NOW / 1000 + 3600 }), { endsAt: NOW + 3_600_000, renewAt: NOW + 3_590_000 }],
   ["exp and iat", jwt({ iat: NOW / 1000, exp: NOW / 1000 + 3600 }), {
     endsAt: NOW + 3_600_000,
@@ -42,11 +42,11 @@ const CASES: readonly [title: string, token: string, life: { renewAt: number; en
     endsAt: NOW + 8_000,
     renewAt: NOW + 6_000,
   }],
-  ["an exp of eight seconds hence, alone", jwt({ exp: NOW / 1000 + 8 }), {
+  ["an exp in eight seconds, alone", jwt({ exp: NOW / 1000 + 8 }), {
     endsAt: NOW + 8_000,
     renewAt: NOW + 6_000,
   }],
-  ["an exp that is over", jwt({ exp: NOW / 1000 - 5 }), { endsAt: NOW - 5_000, renewAt: NOW - 5_000 }],
+  ["an exp in the past", jwt({ exp: NOW / 1000 - 5 }), { endsAt: NOW - 5_000, renewAt: NOW - 5_000 }],
   ["an iat after its exp", jwt({ iat: NOW / 1000 + 9, exp: NOW / 1000 + 8 }), {
     endsAt: NOW + 8_000,
     renewAt: NOW + 6_000,

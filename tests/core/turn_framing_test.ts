@@ -47,7 +47,7 @@ const messages: readonly [title: string, message: Uint8Array, expected: object |
   ["STUN cut short", BINDING.subarray(0, 19), undefined],
   ["ChannelData cut short", CHANNEL_5.subarray(0, 8), undefined],
   [
-    "STUN with a length that is no multiple of four",
+    "STUN with a length that is not a multiple of four",
     bytes(`0001 0002 ${COOKIE} ${TRANSACTION} 0000`),
     undefined,
   ],
@@ -69,7 +69,7 @@ const framed: readonly [title: string, datagram: Uint8Array, expected: string | 
     "40010005" + "0102030405ffffff",
   ],
   ["more after the message", bytes(`0001 0000 ${COOKIE} ${TRANSACTION} ffff`), hex(BINDING)],
-  ["no TURN", bytes("16fefd0000"), undefined],
+  ["bytes that are not TURN", bytes("16fefd0000"), undefined],
   ["nothing", new Uint8Array(0), undefined],
   ["cut short", CHANNEL_5.subarray(0, 8), undefined],
 ];

@@ -26,9 +26,9 @@ test("readParityTable() keeps bars that are escaped", () => {
 }, { pure: true });
 
 const broken: readonly [title: string, markdown: string, problem: RegExp][] = [
-  ["a row that is missing", table((row) => row === 7 ? "" : undefined), /^row 7 is there 0 times$/],
+  ["a missing row", table((row) => row === 7 ? "" : undefined), /^row 7 is there 0 times$/],
   [
-    "a row that is there twice",
+    "a duplicate row",
     table((row) => row === 7 ? "| 6 | n | `row 6: it holds` | |" : undefined),
     /^row 6 is/,
   ],
@@ -43,7 +43,7 @@ const broken: readonly [title: string, markdown: string, problem: RegExp][] = [
     /^row 7 names/,
   ],
   [
-    "a test that there is not",
+    "a nonexistent test",
     table((row) => row === 7 ? "| 7 | n | `row 7: else` | |" : undefined),
     /row 7: on Deno/,
   ],
