@@ -98,6 +98,13 @@ export function readArguments(typed: readonly string[], options: Options): Argum
   };
 }
 
+/** The address of a command that takes nothing else; undefined if it was left out. */
+export function oneAddress(command: string, { positionals }: Arguments): string | undefined {
+  const [address, extra] = positionals;
+  if (extra === undefined) return address;
+  throw new UsageError(`${command} takes one address, not ${JSON.stringify(extra)} as well`);
+}
+
 function listOf(value: unknown): readonly string[] {
   if (Array.isArray(value)) return value;
   return typeof value === "string" ? [value] : [];

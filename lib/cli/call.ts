@@ -16,7 +16,8 @@ import { abortable } from "../runtime/abortable.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
-import { describeError, EXIT } from "./exit_code.ts";
+import { describeError, messageOf } from "./error_text.ts";
+import { EXIT } from "./exit_code.ts";
 import { parseRequests, readJsonLines } from "./json_lines.ts";
 import { NO_PROGRESS, showProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
@@ -136,7 +137,7 @@ async function* decoded(
     try {
       message = fromJson(input, value as JsonValue, { registry });
     } catch (error) {
-      throw new UsageError(`Message ${number} is no ${input.typeName}: ${describeError(error)}`, {
+      throw new UsageError(`Message ${number} is no ${input.typeName}: ${messageOf(error)}`, {
         cause: error,
       });
     }

@@ -5,6 +5,7 @@ import { dial } from "../dial/dial.ts";
 import type { ViamChannel } from "../channel/channel.ts";
 import type { DialEvent } from "../events.ts";
 import { type Arguments, type Options, UsageError } from "./arguments.ts";
+import { messageOf } from "./error_text.ts";
 import { showProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -195,7 +196,6 @@ export async function readText(file: string, option: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`--${option} cannot be read: ${reason}`, { cause: error });
+    throw new UsageError(`--${option} cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }

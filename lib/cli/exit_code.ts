@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { AuthenticationError, DialError, DialPermissionError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { UsageError } from "./arguments.ts";
@@ -31,10 +31,4 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof DialError) return EXIT.unreachable;
   if (error instanceof ConnectError) return EXIT.callFailed;
   return EXIT.failed;
-}
-
-/** What is said of an error, in one line. */
-export function describeError(error: unknown): string {
-  if (error instanceof ConnectError) return `${Code[error.code]}: ${error.rawMessage}`;
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import { UsageError } from "./arguments.ts";
+import { messageOf } from "./error_text.ts";
 
 /** Largest line, in characters: the largest message as base64, and as much again. */
 const MAX_LINE_LENGTH = 96 * 1024 * 1024;
@@ -51,8 +52,4 @@ function parseJson(text: string, where: string): unknown {
   } catch (error) {
     throw new UsageError(`The request's ${where} is no JSON: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

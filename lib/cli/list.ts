@@ -1,16 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
-import { UsageError } from "./arguments.ts";
+import { oneAddress } from "./arguments.ts";
 import { EXIT } from "./exit_code.ts";
 
 /** Lists services. */
 export const list: Run = async (args, terminal) => {
-  const [typed, extra] = args.positionals;
-  if (extra !== undefined) {
-    throw new UsageError(`list takes one address, not ${JSON.stringify(extra)} as well`);
-  }
-  await using channel = await dialMachine(addressOf(typed, terminal), args, terminal);
+  await using channel = await dialMachine(addressOf(oneAddress("list", args), terminal), args, terminal);
   const { services, undescribed } = await channel.reflect({ signal: terminal.signal });
   if (args.has("json")) {
     const described = services.map(({ typeName, methods }) => ({

@@ -3,23 +3,20 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelPath } from "../channel/link.ts";
-import { UsageError } from "./arguments.ts";
+import { oneAddress } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
-import { describeError, EXIT } from "./exit_code.ts";
+import { describeError } from "./error_text.ts";
+import { EXIT } from "./exit_code.ts";
 import { rawMethod } from "../rpc/raw_method.ts";
 import { summarize } from "./round_trips.ts";
 
 /** Measures round trips. */
 export const ping: Run = async (args, terminal) => {
-  const [typed, extra] = args.positionals;
-  if (extra !== undefined) {
-    throw new UsageError(`ping takes one address, not ${JSON.stringify(extra)} as well`);
-  }
   const count = args.integer("count", 1, Infinity) ?? Infinity;
   const interval = args.integer("interval", 0, Infinity) ?? 1_000;
   const deadline = args.integer("deadline", 1, Infinity) ?? 5_000;
-  const address = addressOf(typed, terminal);
+  const address = addressOf(oneAddress("ping", args), terminal);
   const tell = (text: string, record: object) =>
     terminal.write(args.has("json") ? `${JSON.stringify(record)}\n` : `${text}\n`);
 

@@ -1,6 +1,6 @@
 import { Code } from "@connectrpc/connect";
 import { joinHostPort, parseAddress } from "../core/net/address.ts";
-import { UsageError } from "./arguments.ts";
+import { oneAddress, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
@@ -11,12 +11,8 @@ import { untilInterrupted } from "./until_interrupted.ts";
 
 /** Makes a machine a local port. */
 export const proxy: Run = async (args, terminal) => {
-  const [typed, extra] = args.positionals;
-  if (extra !== undefined) {
-    throw new UsageError(`proxy takes one address, not ${JSON.stringify(extra)} as well`);
-  }
   const { hostname, port } = listenOn(args.text("listen") ?? "0");
-  const address = addressOf(typed, terminal);
+  const address = addressOf(oneAddress("proxy", args), terminal);
   await using channel = await dialMachine(address, args, terminal);
   const served = await listening(
     joinHostPort(hostname, port),

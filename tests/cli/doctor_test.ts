@@ -83,15 +83,18 @@ test("doctor writes a line for each step, what to do, and one sentence at the en
   const { code, stdout } = await runCommand(["doctor", machine.address]);
   assert.equal(code, 3);
   assert.match(stdout, /^ok +TCP +[\d.]+ ms {2}127\.0\.0\.1:\d+ accepts connections$/m);
-  assert.match(stdout, /^FAILED +TLS +[\d.]+ ms {2}the server speaks no TLS\n +if the network is trusted, /m);
-  assert.match(stdout, /\n\n127\.0\.0\.1:\d+ speaks no TLS; [^\n]+\.\n$/);
+  assert.match(
+    stdout,
+    /^FAILED +TLS +[\d.]+ ms {2}the server does not speak TLS\n +if the network is trusted, /m,
+  );
+  assert.match(stdout, /\n\n127\.0\.0\.1:\d+ does not speak TLS; [^\n]+\.\n$/);
 }, LIMIT);
 
 test("doctor: a name that nobody knows", async () => {
   assertIll(
     await examine(["no-such-machine.invalid", "--no-mdns"]),
     "name",
-    "The name no-such-machine.invalid cannot be resolved; check its spelling, and this computer's network.",
+    "The name no-such-machine.invalid cannot be resolved; check its spelling, and that this computer has a network and a name server.",
   );
 }, LIMIT);
 
@@ -104,14 +107,14 @@ test("doctor: a dead port", async () => {
   assertIll(
     await examine([dead]),
     "TCP",
-    `Nothing listens on ${dead}; check the port, and that the machine runs.`,
+    `Nothing listens on ${dead}; check the port, and that the machine is running.`,
   );
 }, LIMIT);
 
 test("doctor: a port that says nothing, with TLS and without", async () => {
   await using machine = await startMachine({ auth: "none", faults: { silent: true } });
-  const sentence = `${machine.address} accepts connections and says nothing; ` +
-    "check the port, and if it is right, start the machine anew.";
+  const sentence = `${machine.address} accepts connections but sends nothing; ` +
+    "check the port, and if it is right, restart the machine.";
   assertIll(await examine([machine.address, "--timeout", "2000"]), "TLS", sentence);
   assertIll(
     await examine([machine.address, "--insecure", "--direct", "--timeout", "2000"]),
@@ -131,7 +134,7 @@ test("doctor: a port that is not gRPC: a web server, and a mail server", async (
       assertIll(
         await examine([address, "--insecure"]),
         "protocol",
-        `${address} speaks no gRPC; check the port, since something else answers there.`,
+        `${address} does not speak gRPC; check the port: another program answers there.`,
       );
     });
   }
@@ -154,17 +157,17 @@ test("doctor: certificates that are not trusted, expired, and for another name",
       untrusted.report,
       "TLS",
       `The certificate of ${untrusted.address} is signed by viam-dial test authority, which this computer does not ` +
-        "trust; if you know it, give its certificate as --ca.",
+        "trust; if you know that authority, pass its certificate as --ca.",
     );
-    const yesterday = /has expired on \d{4}-\d\d-\d\d; renew it, or set this computer's clock right\.$/;
+    const yesterday = / expired on \d{4}-\d\d-\d\d; renew it, or set this computer's clock right\.$/;
     assertIll((await against(expired, ca)).report, "TLS", yesterday);
     assertIll((await against(expired, [])).report, "TLS", yesterday);
     const other = await against(wrong, ca);
     assertIll(
       other.report,
       "TLS",
-      `The certificate of ${other.address} is for other.example and not for 127.0.0.1; dial it by that name, or give ` +
-        "--server-name.",
+      `The certificate of ${other.address} is for other.example, not for 127.0.0.1; dial it by that name, or pass that ` +
+        "as --server-name.",
     );
   } finally {
     await certificates.remove();
@@ -180,7 +183,7 @@ test("doctor: a server that wants a client's certificate", async () => {
     });
     const report = await examine([machine.address, "--ca", join(certificates.folder, "ca.pem")]);
     const sentence =
-      `${machine.address} wants a client's certificate; give one as --client-cert and --client-key.`;
+      `${machine.address} requires a client certificate; pass one as --client-cert and --client-key.`;
     assertIll(report, "protocol", sentence);
   } finally {
     await certificates.remove();
@@ -202,17 +205,17 @@ test("doctor: a server without TLS, and one that has it unexpected", async () =>
   assertIll(
     await examine([plain.address], { env: environmentOf(plain) }),
     "TLS",
-    `${plain.address} speaks no TLS; if the network is trusted, dial it with --insecure.`,
+    `${plain.address} does not speak TLS; if the network is trusted, pass --insecure.`,
   );
   const allowed = await examine(["--allow-insecure-with-creds-downgrade"], { env: environmentOf(plain) });
-  assert.match(allowed.sentence, /can be reached over WebRTC, and answers in [\d.]+ ms; look at TLS\.$/);
+  assert.match(allowed.sentence, /can be reached over WebRTC, and answers in [\d.]+ ms; see TLS\.$/);
   const certificates = await makeCertificates();
   try {
     await using secure = await startMachine({ auth: "none", tls: certificates });
     assertIll(
       await examine([secure.address, "--insecure"]),
       "TLS",
-      `${secure.address} speaks TLS; leave out --insecure, or http:// in the address.`,
+      `${secure.address} speaks TLS; remove --insecure, or http:// from the address.`,
     );
   } finally {
     await certificates.remove();
@@ -233,7 +236,7 @@ test("doctor: a wrong key, and none", async () => {
     );
     assert.ok(!JSON.stringify(report).includes("wr0ng-key"));
   }
-  const wanted = `${machine.address} wants credentials; set VIAM_API_KEY and VIAM_API_KEY_ID.`;
+  const wanted = `${machine.address} requires credentials; set VIAM_API_KEY and VIAM_API_KEY_ID.`;
   assertIll(await examine([machine.address, "--insecure"]), "signaling", wanted, 4);
   assertIll(await examine([machine.address, "--insecure", "--direct"]), "first call", wanted, 4);
 }, LIMIT);
@@ -243,7 +246,7 @@ test("doctor: a machine that is offline", async () => {
   assertIll(
     await examine([machine.address, "--insecure"]),
     "machine",
-    `${machine.address} is offline: the signaling server knows it, and it is not connected; check that viam-server runs ` +
+    `${machine.address} is offline: the signaling server knows it, but it is not connected; check that viam-server is running ` +
       "there and has a network.",
   );
 }, LIMIT);
@@ -253,15 +256,15 @@ test("doctor: a machine that refuses the offer, and peers that do not find each 
   assertIll(
     await examine([machine.address, "--insecure"]),
     "machine",
-    /does not answer the offer \(.*error from answerer: no\); check that viam-server runs there\.$/,
+    /does not answer the offer \(.*error from answerer: no\); check that viam-server is running there, and restart it if it is\.$/,
   );
   machine.faults = { signaling: { noCandidates: true } };
   const lost = await examine([machine.address, "--insecure", "--timeout", "6000"]);
   assertIll(
     lost,
     "data channel",
-    `No way was found between this computer and ${machine.address}; let UDP pass between them, use a TURN server, or ` +
-      "dial with --direct.",
+    `No network path was found between this computer and ${machine.address}; allow UDP between them, use a TURN ` +
+      "server, or use --direct.",
   );
   assert.match(lost.rungs.find(({ name }) => name === "data channel")!.detail, /candidates here: host udp/);
 }, LIMIT);
@@ -293,7 +296,7 @@ test("doctor: UDP is blocked", async () => {
   assertIll(
     blocked,
     "data channel",
-    "UDP is blocked on this computer, and WebRTC needs it; open it in the firewall, or dial with --direct.",
+    "UDP is blocked on this computer, and WebRTC needs it; allow it in the firewall, or use --direct.",
   );
   assert.equal(blocked.rungs.find(({ name }) => name === "UDP")?.verdict, "note");
 }, { ...LIMIT, skip: withoutNamespaces() });
@@ -307,7 +310,7 @@ test("doctor: a machine that nobody but the local network knows is well", async 
   assert.match(found!.detail, /^the machine is at 10\.77\.0\.1:\d+, and is dialed there first$/);
   assert.match(
     sentence,
-    /^robot\.example can be reached over WebRTC, and answers in [\d.]+ ms; look at name\.$/,
+    /^robot\.example can be reached over WebRTC, and answers in [\d.]+ ms; see name\.$/,
   );
 }, { ...LIMIT, skip: withoutNamespaces() });
 
@@ -328,7 +331,7 @@ test("doctor: a permission that Deno has not been given", async () => {
     await run("--allow-net", env),
     "permissions",
     "Deno does not permit ffi to load the WebRTC engine, read to find the WebRTC engine; run it with --allow-ffi " +
-      "--allow-read, or dial with --direct.",
+      "--allow-read, or use --direct.",
     5,
   );
   assertIll(

@@ -2,8 +2,10 @@ import type { Finding } from "./ladder.ts";
 
 /** What a TLS handshake shows of the server's certificate. */
 export interface SeenCertificate {
-  /** Undefined when it is trusted, and for the name. */
+  /** Why it is not accepted; undefined when it is. */
   readonly error: string | undefined;
+  /** Whether it is for the name that was asked for. */
+  readonly isForName: boolean;
   /** As `tls` writes it. */
   readonly validFrom: string;
   readonly validTo: string;
@@ -13,8 +15,7 @@ export interface SeenCertificate {
 }
 
 /**
- * Judges a certificate. Its dates come first: a runtime that finds one expired may only say that it cannot be
- * verified.
+ * Judges a certificate. Its dates come first: a runtime may say of an expired one only that it cannot be verified.
  *
  * @param target `host:port`.
  * @param name The name that it has to be for.
@@ -24,44 +25,26 @@ export function judgeCertificate(seen: SeenCertificate, target: string, name: st
   const from = Date.parse(seen.validFrom);
   const to = Date.parse(seen.validTo);
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
-  if (seen.error === undefined) {
-    return { verdict: "ok", detail: `certificate by ${seen.issuer}, good until ${day(to)}` };
-  }
-  if (now > to) {
-    return {
-      verdict: "failed",
-      detail: `the certificate has expired on ${day(to)}`,
-      advice: "renew it on the server, or set this computer's clock right",
-      sentence: `The certificate of ${target} has expired on ${
-        day(to)
-      }; renew it, or set this computer's clock right.`,
-    };
-  }
-  if (now < from) {
-    return {
-      verdict: "failed",
-      detail: `the certificate is not valid before ${day(from)}`,
-      advice: "set this computer's clock right, or the server's",
-      sentence: `The certificate of ${target} is not valid before ${
-        day(from)
-      }; set this computer's clock right.`,
-    };
-  }
-  if (/ALTNAME|Hostname/.test(seen.error)) {
-    const names = seen.names.replace(/(?:DNS|IP Address):/g, "");
-    return {
-      verdict: "failed",
-      detail: `the certificate is for ${names}`,
-      advice: "dial it by such a name, or give that as --server-name",
-      sentence:
-        `The certificate of ${target} is for ${names} and not for ${name}; dial it by that name, or give --server-name.`,
-    };
-  }
-  return {
+  const failed = (fault: string, advice: string): Finding => ({
     verdict: "failed",
-    detail: `the certificate is not trusted: signed by ${seen.issuer} (${seen.error})`,
-    advice: "if you know that authority, give its certificate as --ca",
-    sentence:
-      `The certificate of ${target} is signed by ${seen.issuer}, which this computer does not trust; if you know it, give its certificate as --ca.`,
-  };
+    detail: `the certificate ${fault}`,
+    problem: `The certificate of ${target} ${fault}`,
+    advice,
+  });
+  if (seen.error === undefined) {
+    return { verdict: "ok", detail: `certificate by ${seen.issuer}, valid until ${day(to)}` };
+  }
+  if (now > to) return failed(`expired on ${day(to)}`, "renew it, or set this computer's clock right");
+  if (now < from) {
+    return failed(`is not valid before ${day(from)}`, "set this computer's clock right, or the server's");
+  }
+  if (!seen.isForName) {
+    const names = seen.names.replace(/(?:DNS|IP Address):/g, "");
+    return failed(`is for ${names}, not for ${name}`, "dial it by that name, or pass that as --server-name");
+  }
+  const untrusted = failed(
+    `is signed by ${seen.issuer}, which this computer does not trust`,
+    "if you know that authority, pass its certificate as --ca",
+  );
+  return { ...untrusted, detail: `${untrusted.detail} (${seen.error})` };
 }

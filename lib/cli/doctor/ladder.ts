@@ -1,45 +1,50 @@
-/** How a step went. */
+import { messageOf } from "../error_text.ts";
+
+/** The result of a step. */
 export type Verdict =
   | "ok"
-  /** It works, and there is something to know. */
+  /** It works, with something to know. */
   | "note"
   | "failed"
-  /** It does not apply, or cannot be tried after what failed before. */
+  /** It does not apply, or was not tried because an earlier step failed. */
   | "skipped";
 
-/** What was found out at a step. */
+/** What a step found. */
 export interface Finding {
   readonly verdict: Verdict;
-  /** In a few words. */
+  /** A few words. */
   readonly detail: string;
-  /** What to do about it. */
+  /** What to do about it, as an imperative. */
   readonly advice?: string;
-  /** The whole trouble in one plain sentence, of what failed. */
-  readonly sentence?: string;
-  /** The exit code that it stands for. */
+  /** The failure as the beginning of a sentence; the detail by default. The advice completes it. */
+  readonly problem?: string;
+  /** The exit code of a failure; "cannot be reached" by default. */
   readonly exitCode?: number;
-  /** How long it took, in milliseconds, when that was measured elsewhere. */
+  /** The time it took, in milliseconds, if that was measured elsewhere. */
   readonly ms?: number;
 }
 
-/** A step of the ladder. */
+/** A finding, and what later steps need of it. */
+export interface Step<T> extends Finding {
+  readonly result?: T;
+}
+
+/** A step that was taken. */
 export interface Rung extends Finding {
   readonly name: string;
   readonly ms: number;
 }
 
-/** Step by step, with a bound to each. */
+/** Takes steps one after the other until one fails. */
 export interface Ladder {
-  readonly rungs: readonly Rung[];
   /** The first step that failed. */
   readonly broken: Rung | undefined;
-  /** Takes a step, unless one before it has failed. What it throws is a failure. Undefined when it does not hold. */
+  /**
+   * Takes a step, unless an earlier one failed. An error it throws is a failure.
+   *
+   * @returns The step's result, if it has one.
+   */
   climb<T>(name: string, step: (signal: AbortSignal) => Promise<Step<T>>): Promise<T | undefined>;
-}
-
-/** What a step leads to: what it found out, and what later steps need of it. */
-export interface Step<T> extends Finding {
-  readonly result?: T;
 }
 
 /**
@@ -47,30 +52,27 @@ export interface Step<T> extends Finding {
  *
  * @param timeoutMs Bounds each step.
  * @param stop Ends it all.
- * @param tell Told of every step when it is over.
+ * @param tell Called with each step when it is over.
  */
 export function createLadder(
   timeoutMs: number,
   stop: AbortSignal,
   tell: (rung: Rung) => Promise<void>,
 ): Ladder {
-  const rungs: Rung[] = [];
-  const broken = () => rungs.find(({ verdict }) => verdict === "failed");
+  let broken: Rung | undefined;
   return {
-    rungs,
     get broken() {
-      return broken();
+      return broken;
     },
     async climb(name, step) {
       stop.throwIfAborted();
-      const failed = broken();
       const began = performance.now();
-      const { result, ...finding } = failed === undefined
+      const { result, ...finding }: Awaited<ReturnType<typeof step>> = broken === undefined
         ? await bounded(step, timeoutMs, stop)
-        : { verdict: "skipped" as const, detail: `after ${failed.name} has failed` };
+        : { verdict: "skipped", detail: `not tried, since ${broken.name} failed` };
       stop.throwIfAborted();
       const rung = { name, ...finding, ms: finding.ms ?? performance.now() - began };
-      rungs.push(rung);
+      if (rung.verdict === "failed") broken ??= rung;
       await tell(rung);
       return result;
     },
@@ -90,11 +92,10 @@ async function bounded<T>(
   try {
     return await step(AbortSignal.any([bound.signal, stop]));
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
     return {
       verdict: "failed",
-      detail: text,
-      sentence: `Something failed that the doctor does not know: ${text}.`,
+      detail: messageOf(error),
+      problem: `Unexpected failure: ${messageOf(error)}`,
     };
   } finally {
     clearTimeout(timer);

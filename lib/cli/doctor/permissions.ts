@@ -27,12 +27,11 @@ export function checkPermissions(webrtc: boolean): Step<true> {
   }
   const flags = missing.map(([name]) => `--allow-${name}`).join(" ");
   const what = missing.map(([name, purpose]) => `${name} ${purpose}`).join(", ");
-  const direct = missing.every(([name]) => name !== "net") ? ", or dial with --direct" : "";
+  const direct = missing.every(([name]) => name !== "net") ? ", or use --direct" : "";
   return {
     verdict: "failed",
     detail: `Deno does not permit ${what}`,
     advice: `run it with ${flags}${direct}`,
-    sentence: `Deno does not permit ${what}; run it with ${flags}${direct}.`,
     exitCode: EXIT.forbidden,
   };
 }

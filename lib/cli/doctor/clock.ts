@@ -1,0 +1,58 @@
+import http from "node:http";
+import https from "node:https";
+import type { Target } from "../../core/dial/plan.ts";
+import { nodeTlsOptions, type TlsSettings } from "../../direct/endpoint.ts";
+import type { Step } from "./ladder.ts";
+
+/** The difference of two clocks, in seconds, from which it is reported: tokens and certificates allow for minutes. */
+const MAX_SKEW_S = 60;
+
+/** Compares clocks by the server's Date header, which has whole seconds. */
+export function judgeClock(dateHeader: string | undefined, sent: number, received: number): Step<true> {
+  const theirs = Date.parse(dateHeader ?? "");
+  if (Number.isNaN(theirs)) {
+    return { verdict: "skipped", detail: "the server does not tell its time", result: true };
+  }
+  const skew = Math.round((theirs + 500 - (sent + received) / 2) / 1000);
+  if (Math.abs(skew) <= MAX_SKEW_S) {
+    return { verdict: "ok", detail: "this computer's clock and the server's agree", result: true };
+  }
+  return {
+    verdict: "note",
+    detail: `the server's clock is ${Math.abs(skew)} s ${skew > 0 ? "ahead of" : "behind"} this computer's`,
+    advice: "set them right: tokens and certificates depend on it",
+    result: true,
+  };
+}
+
+/** Asks the server for its time. */
+export async function checkClock(
+  target: Target,
+  settings: TlsSettings,
+  signal: AbortSignal,
+): Promise<Step<true>> {
+  if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket", result: true };
+  const sent = Date.now();
+  const date = await new Promise<string | undefined>((resolve) => {
+    const options = {
+      host: target.hostname,
+      port: target.port,
+      path: "/",
+      agent: false as const,
+      ...nodeTlsOptions(settings),
+    };
+    const request = target.secure ? https.request(options) : http.request(options);
+    const finish = (value: string | undefined) => {
+      signal.removeEventListener("abort", abort);
+      request.destroy();
+      resolve(value);
+    };
+    const abort = () => finish(undefined);
+    signal.addEventListener("abort", abort, { once: true });
+    // A server that speaks HTTP/2 only closes the connection.
+    request.on("error", () => finish(undefined));
+    request.on("response", ({ headers }) => finish(headers.date));
+    request.end();
+  });
+  return judgeClock(date, sent, Date.now());
+}
