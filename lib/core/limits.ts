@@ -16,5 +16,8 @@ export const MAX_FRAME_BYTES = 65_535;
  */
 export const MAX_PACKET_BYTES = 65_509;
 
-/** The longest time that a timer can be set to, in milliseconds: some 24 days. A longer one would be over at once. */
-export const MAX_TIMER_MS = 2_147_483_647;
+/**
+ * Longest time that a timer can be set to, in milliseconds: some 24 days, in whole seconds, which timeouts of that length
+ * are sent in. A longer one would be over at once, here and on servers in JavaScript.
+ */
+export const MAX_TIMER_MS = 2_147_483_000;

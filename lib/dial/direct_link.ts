@@ -13,6 +13,7 @@ export async function connectDirectly(
   const server = await reachServer(target, tlsOfMachine(target, options), dial, signal, options.compression);
   try {
     const authorization = await authorize(server, dial, signal);
+    server.carrier.onConnectionLost(() => authorization?.connectionLost());
     return {
       kind: "direct",
       carrier: server.carrier,

@@ -12,7 +12,7 @@ import {
   authenticate,
   authenticateTo,
   fixedAuthorization,
-  refreshedAuthorization,
+  renewedAuthorization,
 } from "../rpc/authentication.ts";
 import type { Authorization } from "../rpc/authorization.ts";
 import { hideInErrors } from "../rpc/hide_in_errors.ts";
@@ -158,16 +158,15 @@ export async function authorize(
   };
   const before = tokens.get(key);
   if (before !== undefined) {
-    // If the server no longer knows it, the first call fetches another.
     timeline.remark("authenticate", `with the token from before, as ${entity}`);
-    return refreshedAuthorization(fetchToken, closed, before);
+    return renewedAuthorization(fetchToken, closed, before);
   }
   const first = await timeline.step(
     "authenticate",
     () => `as ${entity} with ${credentials.type}`,
     () => fetchToken(AbortSignal.any([signal, closed])),
   );
-  return refreshedAuthorization(fetchToken, closed, first);
+  return renewedAuthorization(fetchToken, closed, first);
 }
 
 /**

@@ -37,6 +37,7 @@ export async function connectByWebrtc(
   const server = await reachServer(plan.signaling, tls, dial, signal);
   let kept = false;
   try {
+    const isWarm = dial.tokens.size > 0;
     const authorization = await authorize(server, dial, signal);
     const signaling = transportTo(server, options, authorization);
     let config;
@@ -44,7 +45,12 @@ export async function connectByWebrtc(
       config = await timeline.step(
         "config",
         ({ iceServers }) => `${iceServers.length} additional ICE servers`,
-        () => fetchSignalingConfig(signaling, plan.host, signal),
+        () =>
+          fetchSignalingConfig(signaling, plan.host, signal).catch((error) => {
+            // The server may not know the token from before any more. Asking for its configuration changes nothing.
+            if (!isWarm || ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+            return fetchSignalingConfig(signaling, plan.host, signal);
+          }),
       );
     } catch (error) {
       if (error instanceof NoSignalerError) return undefined;

@@ -27,6 +27,8 @@ export interface DirectCarrierOptions {
 export interface DirectCarrier extends Carrier {
   /** How unary calls go. */
   readonly description: { readonly protocol: "grpc" | "grpc-web"; readonly httpVersion: string };
+  /** Sets who is told when a connection is found lost. */
+  onConnectionLost(listener: () => void): void;
 }
 
 /** A method that no server has: whoever answers to it shows what it speaks, and does nothing. */
@@ -43,11 +45,13 @@ export async function openDirectCarrier(
   options: DirectCarrierOptions,
 ): Promise<DirectCarrier> {
   const { runtime, protocol } = options;
+  let onConnectionLost = () => {};
   const shared = {
     runtime,
     maxMessageBytes: options.maxMessageBytes,
     keepAliveMs: options.keepAliveMs,
     compressor: options.compression === "gzip" ? await loadGzip() : undefined,
+    onConnectionLost: () => onConnectionLost(),
   };
   const tls = endpoint.tls ?? {};
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
@@ -153,6 +157,9 @@ export async function openDirectCarrier(
 
   return {
     open,
+    onConnectionLost(listener) {
+      onConnectionLost = listener;
+    },
     unary: (request, message, signal) => unaryCall(unaryCarrier, request, message, signal),
     close,
     get description() {

@@ -6,7 +6,7 @@ import type { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { deadlineOf, ending, type EndingListener, lossOf } from "./call_ending.ts";
+import { ending, type EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import { type Endpoint, isSendable, originOf, targetOf } from "./endpoint.ts";
 import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
@@ -17,6 +17,8 @@ import { createRuntimeFetch, type FetchVersion, isUnsent } from "./runtime_fetch
 export interface FetchCarrierOptions extends MessageOptions {
   readonly runtime: Runtime;
   readonly version: FetchVersion;
+  /** Told when a call finds its connection lost. */
+  readonly onConnectionLost?: () => void;
 }
 
 /** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
@@ -84,22 +86,26 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     }
   }
 
+  function connectionLost(error: unknown): ConnectError {
+    options.onConnectionLost?.();
+    return connectionError(target, error);
+  }
+
   async function unary(
     request: CallRequest,
     message: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<UnaryAnswer> {
     if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
-    const deadline = deadlineOf(request.timeoutMs);
     // One signal serves all calls that nothing but closing can end.
-    const call = signal === undefined ? undefined : linkAbort([signal, closing.signal], OVER);
+    const call = signal === undefined ? undefined : linkAbort([signal, closing.signal], { reason: OVER });
     try {
       const response = await post(request, frameOf(message, compressor), call?.signal ?? closing.signal);
-      return await readUnaryResponse(response, options, deadline);
+      return await readUnaryResponse(response, options);
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
       if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
-      throw error instanceof ConnectError ? error : lossOf(connectionError(target, error), deadline);
+      throw error instanceof ConnectError ? error : connectionLost(error);
     } finally {
       call?.release();
     }
@@ -117,7 +123,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       const response = await post(request, body, abort.signal);
       whole = await readResponse(response, listener, reading, options);
     } catch (error) {
-      if (!listener.over) listener.lose(connectionError(target, error));
+      if (!listener.over) listener.fail(connectionLost(error));
     } finally {
       // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was leaves
       // its connection to the next call.
@@ -128,7 +134,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   return {
     unary,
     open(request, callListener: CallListener): Call {
-      const listener = ending(callListener, deadlineOf(request.timeoutMs));
+      const listener = ending(callListener);
       const abort = new AbortController();
       const reading = new Reading();
       const call = { lose: (error: ConnectError) => leave(error) };

@@ -31,11 +31,10 @@ export class Reading {
 export async function readUnaryResponse(
   response: Response,
   options: MessageOptions,
-  deadline: number,
 ): Promise<UnaryAnswer> {
   const { headers } = response;
   if (!isShort(headers) || !isPlainAnswer(response)) {
-    return await collect(response, options, deadline);
+    return await collect(response, options);
   }
   const body = new Uint8Array(await response.arrayBuffer());
   // Nearly every answer: one message, and trailers that say OK and nothing else.
@@ -44,7 +43,7 @@ export async function readUnaryResponse(
     return { headers, message: single.message, trailers: new Metadata() };
   }
   return await new Promise((resolve, reject) => {
-    const listener = ending(new AnswerCollector(resolve, reject), deadline);
+    const listener = ending(new AnswerCollector(resolve, reject));
     listener.headers(new Metadata(headers));
     const reader = new BodyReader(listener, headers, options);
     reader.read(body);
@@ -57,9 +56,9 @@ function isPlainAnswer({ status, headers }: Response): boolean {
   return headers.get("grpc-status") === null && refuseResponse(status, headers, "grpc-web") === undefined;
 }
 
-function collect(response: Response, options: MessageOptions, deadline: number): Promise<UnaryAnswer> {
+function collect(response: Response, options: MessageOptions): Promise<UnaryAnswer> {
   return new Promise((resolve, reject) => {
-    const listener = ending(new AnswerCollector(resolve, reject), deadline);
+    const listener = ending(new AnswerCollector(resolve, reject));
     readResponse(response, listener, new Reading(), options)
       // What is left of a body would keep its connection from the next call.
       .then((whole) => whole ? undefined : response.body?.cancel())
@@ -191,7 +190,7 @@ class BodyReader {
       return this.#listener.end(this.#immediate);
     }
     const where = this.#envelopes.atBoundary ? "without trailers" : "in the middle of a message";
-    this.#listener.lose(new ConnectError(`the answer ended ${where}`, Code.Internal));
+    this.#listener.fail(new ConnectError(`the answer ended ${where}`, Code.Internal));
   }
 
   #take(flags: number, data: Uint8Array): boolean {

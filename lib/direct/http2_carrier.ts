@@ -6,7 +6,7 @@ import { endOf, formatTimeout, refuseResponse } from "../core/grpc/grpc_status.t
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
-import { deadlineOf, ending, type EndingListener } from "./call_ending.ts";
+import { ending, type EndingListener } from "./call_ending.ts";
 import {
   compressionHeaders,
   type Compressor,
@@ -53,7 +53,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
     open(request, callListener) {
       const call = new Http2Call(
         request,
-        ending(callListener, deadlineOf(request.timeoutMs)),
+        ending(callListener),
         targetOf(endpoint),
         options,
         () => {
@@ -118,7 +118,7 @@ class Http2Call implements Call {
   #answered = false;
   /** Trailers-only: the status is among the headers, and counts if neither a body nor trailers follow. */
   #immediate: (CallEnd & { readonly headers: Metadata }) | undefined;
-  readonly #options: MessageOptions;
+  readonly #options: Http2CarrierOptions;
   /** What the answer is compressed with. */
   #compressor: Compressor | undefined;
 
@@ -126,7 +126,7 @@ class Http2Call implements Call {
     request: CallRequest,
     listener: EndingListener,
     target: string,
-    options: MessageOptions,
+    options: Http2CarrierOptions,
     onOver: () => void,
     begin: () => void,
   ) {
@@ -177,7 +177,7 @@ class Http2Call implements Call {
     });
     stream.on("error", (error) => {
       refused ||= this.#isRefused(session, error);
-      if (!refused) this.#lose(this.#lost(error));
+      if (!refused) this.fail(this.#lost(error));
     });
     stream.on("close", () => {
       session.streams.delete(stream);
@@ -296,11 +296,6 @@ class Http2Call implements Call {
     this.#listener.fail(error, trailers);
   }
 
-  #lose(error: ConnectError): void {
-    this.#over();
-    this.#listener.lose(error);
-  }
-
   #response(headers: IncomingHttpHeaders): void {
     const stream = this.#stream!;
     this.#kept = undefined;
@@ -389,14 +384,14 @@ class Http2Call implements Call {
     if (this.#listener.over || this.#trailers !== undefined) return;
     if (rstCode !== undefined && rstCode !== 0 && rstCode !== NGHTTP2_CANCEL) return;
     if (this.#immediate !== undefined && !rstCode) return;
-    this.#lose(connectionError(this.#target, new Error("connection closed")));
+    this.fail(this.#connectionLost(new Error("connection closed")));
   }
 
   #closed(): void {
     if (this.#listener.over) return;
     const { rstCode } = this.#stream!;
     if (this.#trailers !== undefined || (this.#immediate !== undefined && !rstCode)) return this.#end();
-    this.#lose(
+    this.fail(
       rstCode === undefined || rstCode === 0
         ? (this.#answered
           ? new ConnectError("the server ended the call without a status", Code.Internal)
@@ -416,6 +411,11 @@ class Http2Call implements Call {
         error,
       );
     }
+    return this.#connectionLost(error);
+  }
+
+  #connectionLost(error: unknown): ConnectError {
+    this.#options.onConnectionLost?.();
     return connectionError(this.#target, error);
   }
 

@@ -56,6 +56,8 @@ export interface SessionOptions {
   /** Interval of pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
   readonly runtime: Runtime;
+  /** Told when a session ends that was not closed from here. */
+  readonly onConnectionLost?: () => void;
 }
 
 /**
@@ -146,8 +148,8 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       let pinging: ReturnType<typeof setInterval> | undefined;
       const gone = () => {
         session.draining = true;
-        sessions.delete(session);
         clearInterval(pinging);
+        if (sessions.delete(session) && !closed) options.onConnectionLost?.();
       };
       /** What node does with a GOAWAY: streams that the server has not taken are refused. */
       function goaway(lastStreamId: number): void {

@@ -2,6 +2,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
 import { type TokenLife, tokenLife } from "../core/grpc/token.ts";
 import type { Credentials } from "../options/credentials.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Authorization } from "./authorization.ts";
 
 /**
@@ -39,74 +40,62 @@ export async function authenticateTo(
 
 /** A token that never changes. */
 export function fixedAuthorization(token: string): Authorization {
-  return { token: () => token, refused() {}, renew: () => Promise.resolve(undefined) };
+  return { token: () => token, refused() {}, connectionLost() {} };
 }
 
-/** How long a refresh may take, in milliseconds. */
-const REFRESH_TIMEOUT_MS = 20_000;
+/** How long fetching a token may take, in milliseconds. */
+const RENEWAL_TIMEOUT_MS = 20_000;
+
+interface CurrentToken extends TokenLife {
+  readonly token: string;
+}
 
 /**
- * A token that is replaced when it is used up, one refresh at a time. One that is about to expire is replaced before
- * it is used.
+ * A token that is renewed before it expires, after the server refused it, and after a connection was lost. Calls that
+ * come at once share one renewal.
  *
  * @param fetchToken Fetches a token.
  * @param closed Stops what is under way.
- * @param first The token to begin with; by default, one is fetched for the first call.
+ * @param first The token to begin with; by default, the first call fetches one.
  */
-export function refreshedAuthorization(
+export function renewedAuthorization(
   fetchToken: (signal: AbortSignal) => Promise<string>,
   closed: AbortSignal,
   first?: string,
 ): Authorization {
-  let current: ({ readonly token: string } & TokenLife) | undefined = first === undefined
-    ? undefined
-    : kept(first);
-  let fetching: Promise<string> | undefined;
+  let current = first === undefined ? undefined : currentToken(first);
+  let renewal: Promise<string> | undefined;
 
-  function fetchOnce(): Promise<string> {
-    fetching ??= (async () => {
-      const timeout = new AbortController();
-      const timer = setTimeout(
-        () => timeout.abort(new DOMException("the token took too long", "TimeoutError")),
-        REFRESH_TIMEOUT_MS,
-      );
-      try {
-        const token = await fetchToken(AbortSignal.any([closed, timeout.signal]));
-        current = kept(token);
-        return token;
-      } finally {
-        clearTimeout(timer);
-        fetching = undefined;
-      }
-    })();
-    return fetching;
-  }
-
-  /** A refresh that comes to nothing is no reason not to use a token that is still good. */
-  async function replace(old: { readonly token: string } & TokenLife): Promise<string> {
+  async function renew(old: CurrentToken | undefined): Promise<string> {
+    const bound = linkAbort([closed], { timeoutMs: RENEWAL_TIMEOUT_MS });
     try {
-      return await fetchOnce();
+      const token = await fetchToken(bound.signal);
+      current = currentToken(token);
+      return token;
     } catch (error) {
-      if (current === old && Date.now() < old.endsAt) return old.token;
+      // A failed renewal does not make an unexpired token worse.
+      if (old !== undefined && current === old && Date.now() < old.endsAt) return old.token;
       throw error;
+    } finally {
+      bound.release();
+      renewal = undefined;
     }
   }
 
   return {
     token() {
-      if (current === undefined) return fetchOnce();
-      return Date.now() < current.renewAt ? current.token : replace(current);
+      if (current !== undefined && Date.now() < current.renewAt) return current.token;
+      return renewal ??= renew(current);
     },
-    refused(stale) {
-      if (current?.token === stale) current = undefined;
+    refused(token) {
+      if (current?.token === token) current = undefined;
     },
-    async renew(stale) {
-      if (current !== undefined && current.token !== stale) return current.token;
-      return await fetchOnce();
+    connectionLost() {
+      if (current !== undefined) current = { ...current, renewAt: 0 };
     },
   };
 }
 
-function kept(token: string): { readonly token: string } & TokenLife {
+function currentToken(token: string): CurrentToken {
   return { token, ...tokenLife(token, Date.now()) };
 }

@@ -1,15 +1,45 @@
-/**
- * Where the bearer token of a channel comes from. `AuthService` calls go without (protocol §2.5: a server refuses
- * to authenticate who is authenticated already).
- */
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { abortable } from "../runtime/abortable.ts";
+
+/** Where the bearer token of a channel comes from. */
 export interface Authorization {
   /** The token to send now; a promise while it is being fetched, undefined when calls need none. */
   token(): string | undefined | Promise<string | undefined>;
-  /** The server has refused `stale`, for a call that cannot be made again: the next one needs another. */
-  refused(stale: string): void;
   /**
-   * The token to retry with after the server refused `stale` as `Unauthenticated`; undefined when there is none
-   * to be had. Callers that come at once share one refresh.
+   * The server refused a call with this token as `Unauthenticated`: the next call needs another. The refused call is not
+   * repeated, since a handler may have refused it after it acted.
    */
-  renew(stale: string): Promise<string | undefined>;
+  refused(token: string): void;
+  /** A connection was lost. Its server may have restarted and forgotten its tokens: the next call renews. */
+  connectionLost(): void;
+}
+
+/**
+ * The token for a call. `AuthService` calls go without one: a server refuses to authenticate a caller that is
+ * authenticated already (protocol §2.5).
+ */
+export function tokenFor(
+  method: DescMethod,
+  authorization: Authorization | undefined,
+  signal: AbortSignal | undefined,
+): string | undefined | Promise<string | undefined> {
+  if (authorization === undefined || method.parent.typeName === "proto.rpc.v1.AuthService") return undefined;
+  const token = authorization.token();
+  return token instanceof Promise ? abortable(token, signal) : token;
+}
+
+/** Adds the bearer token to request metadata; for metadata that comes again, once. */
+export class TokenAdder {
+  #last: { readonly token: string; readonly from: Metadata; readonly to: Metadata } | undefined;
+
+  /** @param constant Whether `metadata` comes again with other calls, unchanged. */
+  add(token: string, metadata: Metadata, constant: boolean): Metadata {
+    if (constant && this.#last?.token === token && this.#last.from === metadata) return this.#last.to;
+    const to = new Metadata(metadata);
+    // Metadata of a call never replaces the token of the channel.
+    to.set("authorization", `Bearer ${token}`);
+    if (constant) this.#last = { token, from: metadata, to };
+    return to;
+  }
 }

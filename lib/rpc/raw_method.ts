@@ -1,21 +1,12 @@
+import { create, createFileRegistry, type DescMethod } from "@bufbuild/protobuf";
 import {
-  create,
-  createFileRegistry,
-  type DescMessage,
-  type DescMethod,
-  fromBinary,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
-import {
-  type BytesValue,
   BytesValueSchema,
   file_google_protobuf_wrappers,
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
 
-/** Methods whose messages are passed as they are. */
+/** Methods whose messages pass as they are. */
 const RAW = new WeakSet<DescMethod>();
 
 /**
@@ -23,12 +14,12 @@ const RAW = new WeakSet<DescMethod>();
  * the wire, unread.
  *
  * @param path `/package.Service/Method`.
- * @throws TypeError when the path is none
+ * @throws TypeError when it is no such path
  */
 export function rawMethod(path: string, kind: StreamKind): DescMethod {
   const [, packageName, service, name] = /^\/(?:([^/]+)\.)?([^./]+)\/([^/]+)$/.exec(path) ?? [];
   if (service === undefined || name === undefined) {
-    throw new TypeError(`${JSON.stringify(path)} is no /package.Service/Method`);
+    throw new TypeError(`${JSON.stringify(path)} is not /package.Service/Method`);
   }
   const type = `.${BytesValueSchema.typeName}`;
   const file = create(FileDescriptorProtoSchema, {
@@ -53,22 +44,7 @@ export function rawMethod(path: string, kind: StreamKind): DescMethod {
   return method;
 }
 
-/** The bytes of a message on the wire. */
-export function messageToBytes<D extends DescMessage>(
-  method: DescMethod,
-  schema: D,
-  message: MessageShape<D>,
-): Uint8Array {
-  return RAW.has(method) ? (message as unknown as BytesValue).value : toBinary(schema, message);
-}
-
-/** Reads the bytes of a message from the wire. */
-export function messageFromBytes<D extends DescMessage>(
-  method: DescMethod,
-  schema: D,
-  bytes: Uint8Array,
-): MessageShape<D> {
-  return RAW.has(method)
-    ? create(BytesValueSchema, { value: bytes }) as unknown as MessageShape<D>
-    : fromBinary(schema, bytes);
+/** Whether the messages of a method pass as they are. */
+export function isRawMethod(method: DescMethod): boolean {
+  return RAW.has(method);
 }

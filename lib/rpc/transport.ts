@@ -1,7 +1,6 @@
 import {
   create,
   type DescMessage,
-  type DescMethod,
   type DescMethodStreaming,
   type DescMethodUnary,
   type MessageInitShape,
@@ -18,18 +17,15 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
-import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
-import { addHeaders } from "./add_headers.ts";
 import { abortable } from "../runtime/abortable.ts";
-import type { Authorization } from "./authorization.ts";
-import { type Opener, openerWithToken } from "./authorized_call.ts";
-import type { Call, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
-import { linkAbort } from "../runtime/linked_abort.ts";
-import { messageFromBytes, messageToBytes } from "./raw_method.ts";
-import { ReceiveQueue } from "./receive_queue.ts";
+import { type Authorization, TokenAdder, tokenFor } from "./authorization.ts";
+import type { CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
+import { type Deadline, deadlineOf, endWithin, linkDeadline } from "./deadline.ts";
+import { parse, serialize } from "./message_codec.ts";
 import { STREAM_OVER } from "./stream_over.ts";
+import { startStreamingCall } from "./streaming_call.ts";
 import { unaryCall } from "./unary_call.ts";
 
 /** What a transport is made with. */
@@ -42,10 +38,10 @@ export interface TransportOptions {
   /** What interceptors see in front of the method's path. */
   readonly baseUrl: string;
   readonly interceptors?: readonly Interceptor[];
-  /** Metadata of every call; a call's own of the same name goes before it. */
+  /** Metadata of every call; a call's own of the same name takes precedence. */
   readonly headers?: Metadata;
   readonly authorization?: Authorization | undefined;
-  /** Told of every call; nobody is, by default. */
+  /** Counts every call. */
   readonly counts?: TrafficCounts;
   /** What a slow reader of one stream may hold, in bytes. */
   readonly maxBufferedBytes: number;
@@ -56,6 +52,7 @@ export interface TransportOptions {
  * way the bytes go. Calls run through Connect's own `runUnaryCall` and `runStreamingCall`.
  */
 export function createCarrierTransport(options: TransportOptions): Transport {
+  const { authorization } = options;
   const interceptors = [...options.interceptors ?? []];
   const channelMetadata = new Metadata(options.headers);
   const channelHeaders = [...channelMetadata.lists()];
@@ -72,7 +69,21 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     return metadata;
   }
 
-  function unary<I extends DescMessage, O extends DescMessage>(
+  function requestOf(
+    method: DescMethodUnary | DescMethodStreaming,
+    header: HeadersInit | undefined,
+    contextValues: ContextValues | undefined,
+  ) {
+    return {
+      service: method.parent,
+      requestMethod: "POST",
+      url: `${options.baseUrl}${pathOf(method)}`,
+      header: metadataOf(header),
+      contextValues: contextValues ?? createContextValues(),
+    };
+  }
+
+  async function unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
@@ -80,35 +91,15 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     message: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    let deadline: Deadline;
-    try {
-      deadline = deadlineOf(timeoutMs);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    if (interceptors.length === 0) return unarySeenByNobody(method, signal, deadline, header, message);
-    return runUnaryCall<I, O>({
+    const deadline = deadlineOf(timeoutMs);
+    if (interceptors.length === 0) return await unarySeenByNobody(method, signal, deadline, header, message);
+    return await runUnaryCall<I, O>({
       interceptors,
-      ...deadline.option,
+      ...(deadline.timeoutMs === undefined ? {} : { timeoutMs: deadline.timeoutMs }),
       ...(signal === undefined ? {} : { signal }),
-      req: {
-        stream: false,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: `${options.baseUrl}${pathOf(method)}`,
-        header: metadataOf(header),
-        contextValues: contextValues ?? createContextValues(),
-        message,
-      },
+      req: { ...requestOf(method, header, contextValues), stream: false, method, message },
       next: (request) =>
-        exchange(
-          method,
-          request.message,
-          { metadata: Metadata.from(request.header), constant: false },
-          deadline,
-          request.signal,
-        ),
+        exchange(method, request.message, Metadata.from(request.header), deadline, request.signal),
     });
   }
 
@@ -124,55 +115,50 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     input: MessageInitShape<I>,
   ): Promise<UnaryResponse<I, O>> {
     const message = create(method.input, input);
-    const metadata = header === undefined
-      ? { metadata: channelMetadata, constant: true }
-      : { metadata: metadataOf(header), constant: false };
-    const bound = boundOf(signal, deadline);
+    const metadata = header === undefined ? channelMetadata : metadataOf(header);
+    const linked = deadline.timeoutMs === undefined ? undefined : linkDeadline(signal, deadline);
+    const ended = linked?.signal ?? signal;
     try {
-      return await exchange(method, message, metadata, deadline, bound?.signal);
+      return await exchange(method, message, metadata, deadline, ended);
     } catch (error) {
-      throw bound?.signal.aborted === true
-        ? ConnectError.from(bound.signal.reason, Code.Canceled)
+      throw ended?.aborted === true
+        ? ConnectError.from(ended.reason, Code.Canceled)
         : ConnectError.from(error);
     } finally {
-      bound?.release();
+      linked?.release();
     }
   }
 
   async function exchange<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     message: MessageShape<I>,
-    { metadata, constant }: RequestMetadata,
+    metadata: Metadata,
     deadline: Deadline,
     signal: AbortSignal | undefined,
   ): Promise<UnaryResponse<I, O>> {
     const bytes = serialize(method, message);
-    const path = pathOf(method);
-    const open = (token: string | undefined): Promise<UnaryAnswer> => {
-      const carrier = currentCarrier(options, signal);
-      const start = (ready: Carrier) => {
-        const request: CallRequest = {
-          path,
-          kind: "unary",
-          metadata: token === undefined ? metadata : tokens.add(token, metadata, constant),
-          constant,
-          timeoutMs: deadline.left(),
-        };
-        return unaryCall(ready, request, bytes, signal);
-      };
-      return carrier instanceof Promise ? carrier.then(start) : start(carrier);
-    };
-    const { authorization } = options;
+    const constant = metadata === channelMetadata;
     counts.started++;
     counts.sent(bytes.length);
+    let token: string | undefined;
     let answer: UnaryAnswer;
     try {
-      answer = await (authorization === undefined || isExempt(method)
-        ? open(undefined)
-        : authorized(authorization, signal, open));
+      const pending = tokenFor(method, authorization, signal);
+      token = pending instanceof Promise ? await pending : pending;
+      const carrier = currentCarrier(signal);
+      const ready = carrier instanceof Promise ? await carrier : carrier;
+      const request: CallRequest = {
+        path: pathOf(method),
+        kind: "unary",
+        metadata: token === undefined ? metadata : tokens.add(token, metadata, constant),
+        constant,
+        timeoutMs: deadline.left(),
+      };
+      answer = await unaryCall(ready, request, bytes, signal);
     } catch (error) {
+      noteRefusal(error, token);
       counts.ended(error);
-      throw error;
+      throw error instanceof ConnectError ? endWithin(deadline, error) : error;
     }
     counts.received(answer.message.length);
     counts.ended(undefined);
@@ -195,62 +181,59 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
     const deadline = deadlineOf(timeoutMs);
-    const url = `${options.baseUrl}${pathOf(method)}`;
     let leave = () => {};
-    const bound = boundOf(signal, deadline);
     // Connect's own deadline would run on until somebody reads the end; ours stops with the call. An interceptor may
     // make several of one.
+    const linked = deadline.timeoutMs === undefined ? undefined : linkDeadline(signal, deadline);
+    const ended = linked?.signal ?? signal;
     let open = 0, isAnswered = false;
     const settle = () => {
-      if (open === 0 && isAnswered) bound?.stopTimer();
-    };
-    const ended = () => {
-      open--;
-      settle();
+      if (open === 0 && isAnswered) linked?.stopTimer();
     };
     const response = await runStreamingCall<I, O>({
       interceptors,
-      ...(bound === undefined ? {} : { signal: bound.signal }),
-      req: {
-        stream: true,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url,
-        header: metadataOf(header),
-        contextValues: contextValues ?? createContextValues(),
-        message: input,
-      },
-      next: async (request) => {
-        if (bound !== undefined) request.signal.addEventListener("abort", bound.release, { once: true });
+      ...(ended === undefined ? {} : { signal: ended }),
+      req: { ...requestOf(method, header, contextValues), stream: true, method, message: input },
+      async next(request) {
+        if (linked !== undefined) request.signal.addEventListener("abort", linked.release, { once: true });
+        const token = await tokenFor(method, authorization, request.signal);
+        const carrier = await currentCarrier(request.signal);
         const metadata = Metadata.from(request.header);
-        const opened = streamingCall(
-          await openerOf(options, method, request.signal),
-          { path: pathOf(method), kind: method.methodKind, metadata, timeoutMs: deadline.left() },
-          request.message,
-          (message: MessageShape<I>) => serialize(method, message),
-          (bytes) => parse(method, bytes),
-          request.signal,
-          options.maxBufferedBytes,
+        const answer = startStreamingCall({
+          carrier,
+          request: {
+            path: pathOf(method),
+            kind: method.methodKind,
+            metadata: token === undefined ? metadata : tokens.add(token, metadata, false),
+            timeoutMs: deadline.left(),
+          },
+          input: request.message,
+          serialize: (message: MessageShape<I>) => serialize(method, message),
+          parse: (bytes) => parse(method, bytes),
+          signal: request.signal,
+          maxBufferedBytes: options.maxBufferedBytes,
           counts,
-          (error) => {
-            ended();
+          errorOf: (error) => endWithin(deadline, error),
+          onEnd(error) {
+            noteRefusal(error, token);
+            open--;
+            settle();
             STREAM_OVER.get(request.signal)?.(error);
           },
-        );
+        });
         open++;
-        leave = opened.leave;
+        leave = answer.leave;
         return {
           stream: true,
           service: method.parent,
           method,
-          header: await opened.headers,
-          trailer: opened.trailers,
-          message: { [Symbol.asyncIterator]: () => opened.received },
+          header: await answer.headers,
+          trailer: answer.trailers,
+          message: { [Symbol.asyncIterator]: () => answer.messages },
         };
       },
     }).catch((error) => {
-      bound?.release();
+      linked?.release();
       throw error;
     });
     isAnswered = true;
@@ -258,230 +241,23 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     return { ...response, message: leavable(response.message, () => leave()) };
   }
 
+  function currentCarrier(signal: AbortSignal | undefined): Carrier | Promise<Carrier> {
+    const carrier = options.carrier();
+    return carrier instanceof Promise ? abortable(carrier, signal) : carrier;
+  }
+
+  /** A token that the server refused is not sent again; the call it refused is not repeated. */
+  function noteRefusal(error: unknown, token: string | undefined): void {
+    if (token !== undefined && error instanceof ConnectError && error.code === Code.Unauthenticated) {
+      authorization?.refused(token);
+    }
+  }
+
   return { unary, stream };
 }
 
 function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
   return `/${method.parent.typeName}/${method.name}`;
-}
-
-function currentCarrier(
-  options: TransportOptions,
-  signal: AbortSignal | undefined,
-): Carrier | Promise<Carrier> {
-  const carrier = options.carrier();
-  return carrier instanceof Promise ? abortable(carrier, signal) : carrier;
-}
-
-interface RequestMetadata {
-  readonly metadata: Metadata;
-  /** Whether it is the same object for many calls. */
-  readonly constant: boolean;
-}
-
-/** Milliseconds left are told to the server when the call really starts: interceptors and waits have used some. */
-interface Deadline {
-  readonly option: { timeoutMs?: number };
-  left(): number | undefined;
-}
-
-/**
- * The longest timeout, in milliseconds: what a timer of JavaScript holds, in whole seconds. A longer one would fire
- * at once, here and on servers in JavaScript.
- */
-const MAX_TIMEOUT_MS = 2_147_483_000;
-
-const NO_DEADLINE: Deadline = { option: {}, left: () => undefined };
-
-function deadlineOf(timeoutMs: number | undefined): Deadline {
-  if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NO_DEADLINE;
-  if (Number.isNaN(timeoutMs)) throw new ConnectError("timeoutMs is NaN, no number", Code.InvalidArgument);
-  // No timer is as short: the call might be over before it fires. `deadline()` gives it for a time that has passed.
-  if (timeoutMs < 1) throw new ConnectError("the operation timed out", Code.DeadlineExceeded);
-  const bounded = Math.min(timeoutMs, MAX_TIMEOUT_MS);
-  const end = performance.now() + bounded;
-  return { option: { timeoutMs: bounded }, left: () => Math.max(1, end - performance.now()) };
-}
-
-/** What can end a call before the server does: the caller's signal, and the deadline. Undefined when nothing can. */
-function boundOf(
-  signal: AbortSignal | undefined,
-  deadline: Deadline,
-): { readonly signal: AbortSignal; stopTimer(): void; release(): void } | undefined {
-  const { timeoutMs } = deadline.option;
-  if (timeoutMs === undefined) {
-    return signal === undefined ? undefined : { signal, stopTimer() {}, release() {} };
-  }
-  const linked = linkAbort(signal === undefined ? [] : [signal]);
-  const timer = setTimeout(
-    () => linked.abort(new ConnectError("the operation timed out", Code.DeadlineExceeded)),
-    timeoutMs,
-  );
-  return {
-    signal: linked.signal,
-    stopTimer: () => clearTimeout(timer),
-    release() {
-      clearTimeout(timer);
-      linked.release();
-    },
-  };
-}
-
-/** Adds the bearer token to request metadata; to metadata that comes again, once. */
-class TokenAdder {
-  #last: { readonly token: string; readonly from: Metadata; readonly to: Metadata } | undefined;
-
-  add(token: string, metadata: Metadata, constant: boolean): Metadata {
-    if (constant && this.#last?.token === token && this.#last.from === metadata) return this.#last.to;
-    const to = new Metadata(metadata);
-    // The token is the channel's business: metadata of a call never takes it away.
-    to.set("authorization", `Bearer ${token}`);
-    if (constant) this.#last = { token, from: metadata, to };
-    return to;
-  }
-}
-
-/** Whether a call goes without the channel's token: one that fetches a token (protocol §2.5). */
-function isExempt(method: DescMethodUnary | DescMethodStreaming): boolean {
-  return method.parent.typeName === "proto.rpc.v1.AuthService";
-}
-
-/** Runs a unary call with the channel's token, and once more with a new one if the server refuses that. */
-async function authorized<T>(
-  authorization: Authorization,
-  signal: AbortSignal | undefined,
-  open: (token: string | undefined) => Promise<T>,
-): Promise<T> {
-  const pending = authorization.token();
-  const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
-  try {
-    return await open(token);
-  } catch (error) {
-    const refused = error instanceof ConnectError && error.code === Code.Unauthenticated;
-    if (token === undefined || !refused) throw error;
-    const renewed = await abortable(authorization.renew(token), signal);
-    if (renewed === undefined) throw error;
-    return await open(renewed);
-  }
-}
-
-/** What a stream is opened with: the carrier of the moment, and the channel's token. */
-async function openerOf(
-  options: TransportOptions,
-  method: DescMethodStreaming,
-  signal: AbortSignal,
-): Promise<Opener> {
-  const { authorization } = options;
-  const exempt = authorization === undefined || isExempt(method);
-  const pending = exempt ? undefined : authorization.token();
-  const token = pending instanceof Promise ? await abortable(pending, signal) : pending;
-  const carrier = await currentCarrier(options, signal);
-  return exempt || token === undefined ? carrier : openerWithToken(carrier, authorization, token);
-}
-
-interface StreamingAnswer<O> {
-  readonly headers: Promise<Metadata>;
-  readonly received: ReceiveQueue<O>;
-  readonly trailers: Metadata;
-  /** Ends the call because its reader has left. */
-  readonly leave: () => void;
-}
-
-function streamingCall<T, O>(
-  opener: Opener,
-  request: CallRequest,
-  messages: AsyncIterable<T>,
-  toBytes: (message: T) => Uint8Array,
-  parseMessage: (bytes: Uint8Array) => O,
-  signal: AbortSignal,
-  maxBufferedBytes: number,
-  counts: TrafficCounts,
-  onEnd: (error: unknown) => void,
-): StreamingAnswer<O> {
-  const headers = Promise.withResolvers<Metadata>();
-  headers.promise.catch(() => {}); // the reader may have left
-  const trailers = new Metadata();
-  let ended = false;
-  let answered: Metadata | undefined;
-
-  const received = new ReceiveQueue<O>(parseMessage, maxBufferedBytes, {
-    ended(end) {
-      for (const [name, values] of end.trailers.lists()) {
-        for (const value of values) trailers.append(name, value);
-      }
-    },
-    refused: abandon,
-  });
-  const call: Call = opener.open(request, {
-    headers: (metadata) => {
-      answered = metadata;
-      headers.resolve(metadata);
-    },
-    message: (bytes) => {
-      counts.received(bytes.length);
-      received.push(bytes);
-    },
-    end: (end) => {
-      finish(end.error);
-      counts.ended(end.error);
-      if (end.error !== undefined) addHeaders(end.error, answered);
-      received.end(end);
-      if (end.error === undefined) headers.resolve(new Metadata());
-      else headers.reject(end.error);
-    },
-  });
-  received.attach(call);
-  counts.started++;
-
-  function finish(error: unknown): void {
-    ended = true;
-    queueMicrotask(() => onEnd(error));
-    signal.removeEventListener("abort", abort);
-  }
-  function abandon(reason: unknown): void {
-    if (!ended) {
-      finish(reason);
-      counts.ended(reason);
-      call.reset();
-      headers.reject(reason);
-    }
-    received.fail(reason);
-  }
-  function abort(): void {
-    abandon(signal.reason);
-  }
-  if (signal.aborted) abort();
-  else signal.addEventListener("abort", abort, { once: true });
-
-  void (async () => {
-    try {
-      const iterator = messages[Symbol.asyncIterator]();
-      while (!ended) {
-        const next = await iterator.next();
-        if (ended) return;
-        if (next.done === true) return call.halfClose();
-        const bytes = toBytes(next.value);
-        counts.sent(bytes.length);
-        const room = call.send(bytes, false);
-        if (room !== undefined) await room;
-      }
-    } catch (error) {
-      // The server has ended the call: what was to be sent no longer counts, and what has come is the reader's.
-      if (ended) return;
-      abandon(
-        error instanceof ConnectError
-          ? error
-          : new ConnectError(`cannot send: ${messageOf(error)}`, Code.Unknown, undefined, undefined, error),
-      );
-    }
-  })();
-
-  return {
-    headers: headers.promise,
-    received,
-    trailers,
-    leave: () => abandon(new ConnectError("the reader left the stream", Code.Canceled)),
-  };
 }
 
 /** Adds what `runStreamingCall` leaves out: a reader that breaks out of its loop resets the call at once. */
@@ -493,57 +269,11 @@ function leavable<T>(messages: AsyncIterable<T>, leave: () => void): AsyncIterab
         next: () => iterator.next(),
         return: async () => {
           leave();
-          // One more read lets Connect stop its deadline timer.
+          // One more read lets Connect leave the caller's signal.
           await iterator.next().catch(() => {});
           return { done: true, value: undefined };
         },
       };
     },
   };
-}
-
-function serialize<I extends DescMessage>(
-  method: DescMethod & { readonly input: I },
-  message: MessageShape<I>,
-): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = messageToBytes(method, method.input, message);
-  } catch (error) {
-    throw new ConnectError(
-      `cannot serialize ${method.input.typeName}: ${messageOf(error)}`,
-      Code.Internal,
-      undefined,
-      undefined,
-      error,
-    );
-  }
-  if (bytes.length > MAX_MESSAGE_BYTES) {
-    throw new ConnectError(
-      `a message of ${bytes.length} bytes is over the limit of ${MAX_MESSAGE_BYTES} bytes`,
-      Code.ResourceExhausted,
-    );
-  }
-  return bytes;
-}
-
-function parse<O extends DescMessage>(
-  method: DescMethod & { readonly output: O },
-  bytes: Uint8Array,
-): MessageShape<O> {
-  try {
-    return messageFromBytes(method, method.output, bytes);
-  } catch (error) {
-    throw new ConnectError(
-      `cannot parse the server's ${method.output.typeName}: ${messageOf(error)}`,
-      Code.Internal,
-      undefined,
-      undefined,
-      error,
-    );
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -2,19 +2,34 @@
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
-  /** Leaves the signals: they outlive many calls, and must not collect their listeners. */
+  stopTimer(): void;
+  /** Stops the timer, and leaves the signals: they outlive many calls, and must not collect listeners. */
   release(): void;
 }
 
+/** When a linked abort comes by itself, and with what. */
+export interface LinkedAbortOptions {
+  /** The reason, by default that of the signal that came first. */
+  readonly reason?: unknown;
+  /** Aborts after so many milliseconds, with a `TimeoutError`. */
+  readonly timeoutMs?: number | undefined;
+  /** Makes what a timeout aborts with instead. */
+  readonly onTimeout?: () => unknown;
+}
+
 /**
- * Makes an abort that comes with the first of some signals, or by itself. `AbortSignal.any` is not used for single
- * calls: what it makes stays with its sources until it is collected.
- *
- * @param reason What it aborts with; by default the reason of the signal that came first.
+ * Aborts with the first of some signals, after a time, or by `abort()`. `AbortSignal.any` is not used for single calls:
+ * what it makes stays with its sources until it is collected.
  */
-export function linkAbort(signals: readonly AbortSignal[], reason?: unknown): LinkedAbort {
+export function linkAbort(signals: readonly AbortSignal[], options: LinkedAbortOptions = {}): LinkedAbort {
+  const { reason, timeoutMs, onTimeout = () => new DOMException("the operation timed out", "TimeoutError") } =
+    options;
   const controller = new AbortController();
+  const timer = timeoutMs === undefined
+    ? undefined
+    : setTimeout(() => controller.abort(onTimeout()), timeoutMs);
   function follow(this: AbortSignal): void {
+    clearTimeout(timer);
     controller.abort(reason ?? this.reason);
   }
   for (const signal of signals) {
@@ -24,7 +39,9 @@ export function linkAbort(signals: readonly AbortSignal[], reason?: unknown): Li
   return {
     signal: controller.signal,
     abort: (why) => controller.abort(why),
+    stopTimer: () => clearTimeout(timer),
     release() {
+      clearTimeout(timer);
       for (const signal of signals) signal.removeEventListener("abort", follow);
     },
   };

@@ -7,7 +7,7 @@ import {
   type AnswerResponseSchema,
   SignalingService,
 } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { authenticate, refreshedAuthorization } from "../rpc/authentication.ts";
+import { authenticate, renewedAuthorization } from "../rpc/authentication.ts";
 import { parseAddress } from "../core/net/address.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
@@ -211,7 +211,7 @@ function connect(
   };
   const transport = createCarrierTransport({
     ...options,
-    authorization: credentials === undefined ? undefined : refreshedAuthorization(
+    authorization: credentials === undefined ? undefined : renewedAuthorization(
       (by) => authenticate(createCarrierTransport(options), credentials.entity, credentials, by),
       signal,
     ),

@@ -84,7 +84,7 @@ test("protocol §10, 9: a plaintext server gets what the downgrade options allow
   }
 });
 
-test("protocol §10, 10: metadata of a call keeps the bearer token, and a refresh is one for all", async () => {
+test("protocol §10, 10: metadata of a call keeps the bearer token, and calls share one renewal", async () => {
   await using machine = await startMachine();
   await using channel = await dialDirect(machine.address, {
     ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId),
@@ -96,6 +96,7 @@ test("protocol §10, 10: metadata of a call keeps the bearer token, and a refres
   assert.match(metadata["authorization"]?.values.at(-1) ?? "", /^Bearer /);
   const before = machine.callsTo(AUTHENTICATE);
   machine.revokeTokens();
+  await assert.rejects(probe.echo({}), (error) => ConnectError.from(error).code === Code.Unauthenticated);
   await Promise.all(Array.from({ length: 20 }, () => probe.echo({})));
   const after = machine.callsTo(AUTHENTICATE);
   assert.equal(after["grpc-web"] + after.grpc - before["grpc-web"] - before.grpc, 1);

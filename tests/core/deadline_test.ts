@@ -22,7 +22,7 @@ test("deadline() takes the earlier of deadline and timeout", () => {
 }, { pure: true });
 
 test("deadline() of the far future fits into a timer", () => {
-  assert.deepEqual(deadline(Infinity), { timeoutMs: 2_147_483_647 });
+  assert.deepEqual(deadline(Infinity), { timeoutMs: 2_147_483_000 });
 }, { pure: true });
 
 for (const wrong of [NaN, new Date(NaN), "tomorrow", undefined]) {

@@ -36,7 +36,7 @@ async function* items<T>(...all: T[]): AsyncGenerator<T> {
   yield* all;
 }
 
-test("row 30: a call has the token beside its own metadata, AuthService goes without, one refresh serves all who need it", async () => {
+test("row 30: a call has the token beside its own metadata, AuthService goes without, calls share one renewal", async () => {
   await using machine = await startMachine();
   await using channel = await dialDirect(machine.address, optionsFor(machine));
   const probe = createClient(ProbeService, channel);
@@ -56,6 +56,10 @@ test("row 30: a call has the token beside its own metadata, AuthService goes wit
 
   const before = callsTo(machine, AUTHENTICATE);
   machine.revokeTokens();
+  const codes = await Promise.all(
+    Array.from({ length: 10 }, () => probe.echo({}).catch((error) => ConnectError.from(error).code)),
+  );
+  assert.deepEqual(codes, new Array(10).fill(Code.Unauthenticated), "a refused call is not repeated");
   await Promise.all(Array.from({ length: 10 }, () => probe.echo({})));
   assert.equal(callsTo(machine, AUTHENTICATE) - before, 1);
 });

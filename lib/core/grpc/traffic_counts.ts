@@ -1,4 +1,4 @@
-/** Counts what a transport's calls carry. A retry with a new token counts as the same call. */
+/** Counts what a transport's calls carry. */
 export class TrafficCounts {
   started = 0;
   succeeded = 0;

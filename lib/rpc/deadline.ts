@@ -1,0 +1,58 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { MAX_TIMER_MS } from "../core/limits.ts";
+import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
+
+/** When a call has to be over. */
+export interface Deadline {
+  /** From the call's beginning, in milliseconds; undefined without a deadline. */
+  readonly timeoutMs: number | undefined;
+  /** Milliseconds left now, at least 1: what the server is told. Interceptors and waits have used some. */
+  left(): number | undefined;
+  readonly passed: boolean;
+}
+
+const NONE: Deadline = { timeoutMs: undefined, left: () => undefined, passed: false };
+
+/**
+ * Starts a deadline.
+ *
+ * @throws ConnectError `InvalidArgument` when the timeout is NaN, `DeadlineExceeded` when it is over already
+ */
+export function deadlineOf(timeoutMs: number | undefined): Deadline {
+  if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NONE;
+  if (Number.isNaN(timeoutMs)) throw new ConnectError("timeoutMs is NaN", Code.InvalidArgument);
+  // The call might be over before so short a timer fires. `deadline()` gives it for a time that has passed.
+  if (timeoutMs < 1) throw timedOut();
+  const bounded = Math.min(timeoutMs, MAX_TIMER_MS);
+  const end = performance.now() + bounded;
+  return {
+    timeoutMs: bounded,
+    left: () => Math.max(1, end - performance.now()),
+    get passed() {
+      return performance.now() >= end;
+    },
+  };
+}
+
+/** Links what can end a call before the server does: the caller's signal and the deadline. */
+export function linkDeadline(signal: AbortSignal | undefined, { timeoutMs }: Deadline): LinkedAbort {
+  return linkAbort(signal === undefined ? [] : [signal], { timeoutMs, onTimeout: timedOut });
+}
+
+/**
+ * The error that a call ends with. A server that keeps deadlines resets the calls that are over theirs, and may be heard
+ * before the client's own timer: then the deadline is the reason, as in grpc-go.
+ */
+export function endWithin(deadline: Deadline, error: ConnectError): ConnectError {
+  return error.isWireError || !deadline.passed ? error : timedOut(error);
+}
+
+function timedOut(cause?: ConnectError): ConnectError {
+  return new ConnectError(
+    "the operation timed out",
+    Code.DeadlineExceeded,
+    undefined,
+    undefined,
+    cause,
+  );
+}
