@@ -3,25 +3,25 @@ import type { DnsQuestion, DnsRecord } from "../core/net/mdns_records.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
 /*
- * The one importer of multicast-dns. It needs a socket for each interface, since a socket sends to one, and the bind
- * address that hears multicast on all of them.
+ * The one importer of multicast-dns. Each interface needs a socket of its own to send from, and the bind address
+ * 0.0.0.0 to receive multicast.
  */
 
-/** A message that came in. */
+/** A received message. */
 export interface MdnsMessage {
   readonly questions: readonly { readonly type: string; readonly name: string }[];
   readonly records: readonly DnsRecord[];
-  /** The IPv4 address that it came from. */
+  /** The IPv4 address of the sender. */
   readonly from: string;
 }
 
-/** What comes in on an interface. */
+/** Handles the messages that arrive on an interface. */
 export interface MdnsListener {
   query?(message: MdnsMessage, via: MdnsInterface): void;
   response?(message: MdnsMessage, via: MdnsInterface): void;
 }
 
-/** One interface that takes part in multicast DNS. */
+/** An interface that takes part in multicast DNS. */
 export interface MdnsInterface {
   /** Its IPv4 address. */
   readonly address: string;
@@ -32,7 +32,7 @@ export interface MdnsInterface {
 /** Every interface of this host that takes part. */
 export interface MdnsSockets {
   readonly interfaces: readonly MdnsInterface[];
-  /** Sends what is under way, and closes. Never rejects. */
+  /** Sends what is queued, and closes. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -54,19 +54,19 @@ interface Packet {
 const GROUP = "224.0.0.251";
 const EVERYWHERE = "0.0.0.0";
 
-/** How long a close waits for what is being sent, in milliseconds. */
+/** How long a close waits for unsent messages, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 
-/** Which permission is lacking to use multicast DNS, as the flag that gives it; undefined when none is. */
+/** The flag of the permission that multicast DNS lacks; undefined if it lacks none. */
 export function missingMdnsPermission(): string | undefined {
   if (!isPermitted({ name: "sys", kind: "networkInterfaces" })) return "--allow-sys=networkInterfaces";
-  // Deno throws where nobody can catch it.
+  // Without the permission Deno throws where nobody can catch it.
   const hosts = [EVERYWHERE, GROUP];
   if (hosts.some((host) => !isPermitted({ name: "net", host }))) return `--allow-net=${hosts.join(",")}`;
   return undefined;
 }
 
-/** Takes part in multicast DNS until closed. Loopback has none. */
+/** Takes part in multicast DNS until closed, on every interface except loopback. */
 export async function openMdns(listener: MdnsListener): Promise<MdnsSockets> {
   const { default: multicastDns } = await import("multicast-dns") as unknown as {
     default: (options: object) => MulticastDns;
@@ -79,7 +79,7 @@ export async function openMdns(listener: MdnsListener): Promise<MdnsSockets> {
   const opened = addresses.map((address) => {
     const socket = multicastDns({ interface: address, bind: EVERYWHERE });
     const sending = new Set<Promise<void>>();
-    // An interface that cannot be used is not needed: others may do, and mDNS as a whole is not necessary.
+    // Ignores interfaces that cannot be used: others may work, and a dial does not depend on mDNS.
     const ignore = () => {};
     socket.on("error", ignore);
     socket.on("warning", ignore);

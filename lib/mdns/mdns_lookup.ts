@@ -7,7 +7,7 @@ import {
 } from "../core/net/mdns_records.ts";
 import { type MdnsInterface, type MdnsMessage, openMdns } from "./mdns.ts";
 
-/** When to ask, in milliseconds from the start: answers get lost, and machines may take their time. */
+/** Times of the queries, in milliseconds from the start: answers get lost, and machines may take their time. */
 const ASK_AT_MS = [0, 120, 400, 900];
 
 /** How long to wait for an answer, in milliseconds; goutils takes up to 2,000, Rust 1,500. */
@@ -16,8 +16,8 @@ const LOOKUP_TIMEOUT_MS = 1_500;
 /**
  * Looks for a machine on the local network (protocol §2.6).
  *
- * @param host The name as dialed; it is looked for with dots and with dashes, and nothing else will do.
- * @returns Undefined when none answers in time.
+ * @param host The name as dialed. Only this name matches, with dots or with dashes.
+ * @returns Undefined when no machine answers in time.
  * @throws the signal's reason
  */
 export async function findOnLocalNetwork(
@@ -33,10 +33,10 @@ export async function findOnLocalNetwork(
 }
 
 /**
- * Looks an address up on the local network.
+ * Resolves a name on the local network.
  *
  * @param name `something.local`.
- * @returns IPv4; undefined when none answers in time.
+ * @returns An IPv4 address; undefined when nothing answers in time.
  * @throws the signal's reason
  */
 export async function findAddress(name: string, signal: AbortSignal): Promise<string | undefined> {
@@ -46,7 +46,7 @@ export async function findAddress(name: string, signal: AbortSignal): Promise<st
   });
 }
 
-/** Asks until there is an answer that will do, or time is up. */
+/** Asks until an answer suffices, or the time is up. */
 async function ask<T>(
   questions: readonly DnsQuestion[],
   signal: AbortSignal,
@@ -70,7 +70,7 @@ async function ask<T>(
   } finally {
     signal.removeEventListener("abort", abort);
     for (const timer of timers) clearTimeout(timer);
-    // Nobody waits for that.
+    // Nothing waits for the close.
     void sockets.close();
   }
 }

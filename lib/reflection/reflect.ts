@@ -12,15 +12,15 @@ import { assembleServices, missingImports, type ReflectedServices } from "../cor
 type Question = ServerReflectionRequest["messageRequest"];
 type Answer = ServerReflectionResponse["messageResponse"];
 
-/** How long a round of questions may take, in milliseconds. */
+/** Limit of a round of questions, in milliseconds. */
 const ROUND_TIMEOUT_MS = 20_000;
 
-/** Most rounds of imports that are asked for; servers send all of them with the first, or nest them less deep. */
+/** Most rounds of questions for imports. Servers send all imports with the first answer, or nest them less deeply. */
 const MAX_ROUNDS = 32;
 
 /**
- * Asks a server for its services, by gRPC server reflection: version 1, or v1alpha where there is no other. It takes
- * a round trip for the names, one for their files, and one for each round of imports that the server leaves out.
+ * Asks a server for its services by gRPC server reflection: version 1, or v1alpha if the server has no other. It takes
+ * one round trip for the names, one for their files, and one for each round of imports that the server leaves out.
  *
  * @throws ConnectError `Unimplemented` when the server has neither version
  */
@@ -50,9 +50,9 @@ export async function reflectServices(transport: Transport): Promise<ReflectedSe
 }
 
 interface Opened {
-  /** Puts questions in one call; the answers are in their order. */
+  /** Asks questions in one call; the answers are in the same order. */
   readonly ask: (questions: readonly Question[]) => Promise<Answer[]>;
-  /** The server's services. */
+  /** The names of the server's services. */
   readonly names: readonly string[];
 }
 

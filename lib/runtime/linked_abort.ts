@@ -3,7 +3,7 @@ export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
   stopTimer(): void;
-  /** Stops the timer, and leaves the signals: they outlive many calls, and must not collect listeners. */
+  /** Stops the timer and removes the listeners: the signals outlive many calls, and must not collect listeners. */
   release(): void;
 }
 

@@ -1,4 +1,4 @@
-/** What Deno can be asked for. */
+/** A permission of Deno. */
 export type PermissionRequest =
   | { readonly name: "net"; readonly host: string }
   | { readonly name: "read"; readonly path: URL }
@@ -9,8 +9,8 @@ interface DenoPermissions {
 }
 
 /**
- * Whether something is permitted, without asking the user for it. Only Deno forbids; what it would prompt for is
- * not permitted.
+ * Tells whether a permission is granted, without prompting the user. Only Deno denies any; what it would prompt for
+ * counts as denied.
  */
 export function isPermitted(request: PermissionRequest): boolean {
   const { Deno: deno } = globalThis as unknown as { Deno?: DenoPermissions };

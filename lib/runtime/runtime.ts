@@ -1,5 +1,5 @@
-/** The runtimes that are told apart. */
+/** The supported runtimes. */
 export type Runtime = "deno" | "bun" | "node";
 
-/** Which runtime this is. The only place that asks; elsewhere it is a value that is passed down. */
+/** The current runtime. Only this file detects it; elsewhere it is passed as a value. */
 export const RUNTIME: Runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";

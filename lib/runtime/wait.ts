@@ -23,7 +23,7 @@ export function untilAborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Whether `promise` settles within `milliseconds`. What it rejects with is ignored. */
+/** Resolves with whether `promise` settles within `milliseconds`. Ignores what it rejects with. */
 export async function settlesWithin(milliseconds: number, promise: Promise<unknown>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();
   const timer = setTimeout(() => resolve(false), milliseconds);

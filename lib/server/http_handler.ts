@@ -17,16 +17,16 @@ export type HttpHandler = (
   response: ServerResponse | Http2ServerResponse,
 ) => void;
 
-/** What is served. */
+/** Settings of a handler. */
 export interface HttpHandlerOptions {
   readonly methods: Methods;
-  /** Largest message taken in. */
+  /** Largest request message, in bytes. */
   readonly maxMessageBytes: number;
-  /** Told of every call, before anything else: the protocol, and `/package.Service/Method`. */
+  /** Called first for every call, with the protocol and `/package.Service/Method`. */
   readonly onCall: (protocol: string, path: string) => void;
-  /** Refuses calls by throwing, to methods that there are. */
+  /** Refuses calls of existing methods by throwing. */
   readonly authenticate: (context: HandlerContext) => Promise<void>;
-  /** Holds any call back, or refuses it by throwing. */
+  /** Delays any call, or refuses it by throwing. */
   readonly admit: (path: string, signal: AbortSignal) => Promise<void> | undefined;
   /** The text at `/`. */
   readonly greeting: string;
@@ -34,14 +34,14 @@ export interface HttpHandlerOptions {
 
 /** Makes a handler that serves methods as gRPC, gRPC-Web and Connect. */
 export async function createHttpHandler(options: HttpHandlerOptions): Promise<HttpHandler> {
-  // Here, so that a program that never starts a machine never loads it.
+  // Imported here, so that a program that never starts a machine never loads it.
   const { compressionGzip, universalRequestFromNodeRequest, universalResponseToNodeResponse } = await import(
     "@connectrpc/connect-node"
   );
   const router = createConnectRouter({
     readMaxBytes: options.maxMessageBytes,
     acceptCompression: [compressionGzip],
-    // Compressed requests are read; responses are never compressed, as on a real machine.
+    // Compressed requests are accepted; responses are never compressed, as on a real machine.
     compressMinBytes: 0xffffffff,
     requestGate: async (context) => {
       const path = `/${context.service.typeName}/${context.method.name}`;
@@ -66,11 +66,11 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
     const path = asked.url?.split("?", 1)[0] ?? "";
     const handler = handlers.get(path);
     if (handler !== undefined && asked.method !== "OPTIONS") {
-      // A handler that stops reading must not destroy the request, and with it the way to discard the rest.
+      // A handler that stops reading must not destroy the request, because the rest must be discarded.
       const body = asked.iterator({ destroyOnReturn: false });
       handler({ ...universalRequestFromNodeRequest(asked, answer, undefined, undefined), body })
         .then((result) => universalResponseToNodeResponse(endedWith(response, result), answer))
-        // Whoever asked is gone; the handler was told by its signal.
+        // The client is gone; its signal has told the handler.
         .catch(() => answer.destroy());
     } else if (asked.method === "OPTIONS") {
       answerPreflight(asked, answer);
@@ -96,8 +96,8 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
 }
 
 /**
- * Ends a handler when its response is closed before it is written. Whoever writes it may never hear of that, and the
- * timer of the call's deadline would run on.
+ * Ends a handler when its response is closed before it is written. Otherwise the code that writes the response may
+ * never notice, and the timer of the call's deadline would run on.
  */
 function endedWith(
   answer: ServerResponse | Http2ServerResponse,
@@ -113,9 +113,9 @@ function endedWith(
 }
 
 /**
- * Reads what a handler has left unread. It would hold up the sender: for ever on HTTP/2, whose window it fills, and
- * before the next request on HTTP/1.1. (To reset an HTTP/2 stream instead, as grpc-go does, loses the trailers on
- * Deno.)
+ * Reads what a handler has left unread. Unread data would block the sender: for ever on HTTP/2, whose window it fills,
+ * and until the next request on HTTP/1.1. Resetting the HTTP/2 stream instead, as grpc-go does, loses the trailers on
+ * Deno.
  */
 function discardUnread(
   request: IncomingMessage | Http2ServerRequest,
@@ -124,7 +124,7 @@ function discardUnread(
   streamOf(response).once("finish", () => request.resume());
 }
 
-/** What reports the end of a response: an HTTP/2 one does so only with its stream's. */
+/** The object that reports the end of a response; for HTTP/2 this is its stream. */
 function streamOf(response: ServerResponse | Http2ServerResponse): ServerResponse | ServerHttp2Stream {
   return "stream" in response ? response.stream : response;
 }

@@ -8,9 +8,9 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { HttpHandler } from "./http_handler.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
-/** The TLS side of a server. All PEM. */
+/** TLS settings of a server. All are PEM. */
 export interface ServerTls {
-  /** The certificate, with those between it and the root. */
+  /** The certificate, followed by its intermediate certificates. */
   readonly cert: string;
   /** The certificate's private key. */
   readonly key: string;
@@ -20,16 +20,16 @@ export interface ServerTls {
   readonly requestCertificate?: boolean;
 }
 
-/** How a port is opened. */
+/** Settings of a port. */
 export interface OnePortOptions {
   readonly hostname: string;
-  /** 0 for any. */
+  /** The port; 0 for any that is free. */
   readonly port: number;
-  /** With it, only TLS is answered; without it, only plaintext. */
+  /** Serves TLS only if set, and plaintext only if not. */
   readonly tls?: ServerTls | undefined;
   readonly handler: HttpHandler;
   readonly runtime: Runtime;
-  /** Whether a new connection hears nothing. */
+  /** Returns true to leave a new connection without an answer. */
   readonly silent: () => boolean;
   /** Flow-control window of HTTP/2 uploads, in bytes; 4 MiB by default. */
   readonly windowBytes?: number;
@@ -38,13 +38,13 @@ export interface OnePortOptions {
 /** A port that speaks HTTP/1.1 and HTTP/2. */
 export interface OnePort {
   readonly port: number;
-  /** Drops every connection and goes on listening. */
+  /** Drops every connection, and keeps listening. */
   drop(): void;
-  /** Stops listening and drops every connection. Bounded. */
+  /** Stops listening and drops every connection, within a bounded time. */
   close(): Promise<void>;
 }
 
-/** How long a new connection may take for its first bytes, in milliseconds: goutils' header read timeout. */
+/** How long a new connection may take to send its first bytes, in milliseconds: goutils' header read timeout. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
 /** How long closing waits for listeners and sockets, in milliseconds. */
@@ -52,22 +52,24 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 const TLS_HANDSHAKE_RECORD = 0x16;
 
-/** Flow-control windows. With HTTP's 64 KiB, an upload in messages of that size waits 40 ms for each. */
+/**
+ * Flow-control windows, in bytes. With the default of 64 KiB, an upload in messages of that size waits 40 ms for each.
+ */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
+/** Memory of a session, in MiB: several messages of the largest size. With the default of 10, new calls are refused. */
 const SESSION_MEMORY_MIB = 256;
 
 /**
- * What the other protocol gets for an answer. The Viam Python SDK greets every server with TLS first, so this is
- * routine; a socket that is only ended keeps its unread greeting, and stays.
+ * The answer to the other protocol. The Viam Python SDK sends every server a TLS ClientHello first, so this is routine.
+ * The socket must be destroyed: one that is only ended keeps its unread ClientHello, and stays open.
  */
 const REFUSAL = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /**
- * Listens on one TCP port for HTTP/1.1 and HTTP/2, as a machine does: the first bytes of a connection say which. The
- * socket is handed to the server of that protocol; only on Deno is plaintext HTTP/1.1 piped to an inner listener on
- * the loopback instead, because a server that is handed sockets there drops request bodies under load.
+ * Listens on one TCP port for HTTP/1.1 and HTTP/2, as a machine does; the first bytes of a connection decide. The
+ * socket is handed to the server of that protocol. On Deno, plaintext HTTP/1.1 is piped to an inner listener on
+ * loopback instead, because there a server that is handed sockets drops request bodies under load.
  */
 export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort> {
   const { hostname, handler, windowBytes = WINDOW_BYTES } = options;
@@ -82,13 +84,13 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   const track = (socket: net.Socket) => {
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    // A connection that breaks is its calls' business; they are told by their own streams.
+    // A broken connection is reported to its calls by their own streams.
     socket.on("error", () => {});
   };
 
   const accept: Acceptor = options.tls === undefined ? await plaintext() : await secure(options.tls);
 
-  /** Takes connections in the clear: `multiplexed` for HTTP/2, `simple` for HTTP/1.1. */
+  /** Accepts plaintext connections: `multiplexed` for HTTP/2, `simple` for HTTP/1.1. */
   async function clear(): Promise<
     { multiplexed: (socket: net.Socket) => void; simple: (socket: net.Socket) => void }
   > {
@@ -153,7 +155,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   function trackSessions<S extends http2.Http2Server | http2.Http2SecureServer>(server: S): S {
     server.on("session", (session: http2.ServerHttp2Session) => {
       sessions.add(session);
-      // On Bun uploads then stand still.
+      // On Bun this stalls uploads.
       if (options.runtime !== "bun") session.setLocalWindowSize?.(windowBytes);
       session.on("close", () => sessions.delete(session));
       session.on("error", () => {});
@@ -162,7 +164,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     return server;
   }
 
-  /** @returns How to give a socket to the server by way of the loopback. */
+  /** @returns A function that passes a socket to the server through loopback. */
   async function pipeTo(server: http.Server): Promise<(socket: net.Socket) => void> {
     const port = await listen(server, "127.0.0.1", 0);
     closers.push(() => {
@@ -212,7 +214,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   };
 }
 
-/** Takes a socket whose first bytes are known, and still to be read. */
+/** Accepts a socket whose first bytes are known and still unread. */
 type Acceptor = (socket: net.Socket, first: Buffer) => void;
 
 function sniff(socket: net.Socket, accept: Acceptor): void {
@@ -241,7 +243,7 @@ function refuse(socket: net.Socket): void {
   socket.end(REFUSAL, () => socket.destroy());
 }
 
-/** Streams may be silent, and clients idle, for as long as they like. */
+/** Removes timeouts: streams may be silent and clients idle for any time. */
 function withoutTimeouts(server: http.Server): http.Server {
   server.requestTimeout = 0;
   server.keepAliveTimeout = 0;

@@ -14,9 +14,9 @@ export type Routes = (router: ConnectRouter) => void;
 export type Methods = ReadonlyMap<string, MethodImplSpec>;
 
 /**
- * Collects what routes register, by path, so that the same implementations serve HTTP and the data channel. What
- * is registered later replaces what was there; methods that a service leaves out do not. Of the options of a
- * service its interceptors count, on every path; the others mean nothing on a data channel and are ignored.
+ * Collects what routes register, by path, so that the same implementations serve HTTP and the data channel. A later
+ * registration replaces an earlier one; methods that a service leaves out do not. Of the options of a service its
+ * interceptors apply, on every path; the others have no meaning on a data channel and are ignored.
  */
 export function recordRoutes(...routes: readonly Routes[]): Methods {
   const methods = new Map<string, MethodImplSpec>();
@@ -45,7 +45,7 @@ export function recordRoutes(...routes: readonly Routes[]): Methods {
   return methods;
 }
 
-/** The implementation behind interceptors: what Connect does for a service of an HTTP server, for any. */
+/** Wraps an implementation in interceptors, as Connect does for the services of an HTTP server. */
 function withInterceptors(spec: MethodImplSpec, given: readonly Interceptor[]): MethodImplSpec {
   if (given.length === 0) return spec;
   const interceptors = [...given];
@@ -82,7 +82,7 @@ function withInterceptors(spec: MethodImplSpec, given: readonly Interceptor[]): 
 
 async function first<T>(messages: AsyncIterable<T>): Promise<T> {
   let result: { readonly message: T } | undefined;
-  // To the end: interceptors may still have trailers to set.
+  // Reads to the end, because interceptors may still set trailers.
   for await (const message of messages) result ??= { message };
   return result!.message;
 }

@@ -13,7 +13,7 @@ import {
 import { type Engine, type EngineIceServer, loadEngine, type Peer } from "../webrtc/peer.ts";
 import type { ChannelServer } from "./channel_server.ts";
 
-/** What an answerer reports of one offer. `opened` or `failed` comes at most once. */
+/** Receives the reports of an answerer on one offer. `opened` or `failed` comes at most once. */
 export interface OfferExchange {
   /** The answer, encoded for the `init` stage. Comes before any candidate. */
   answered(sdp: string): void;
@@ -23,26 +23,26 @@ export interface OfferExchange {
   failed(error: ConnectError): void;
 }
 
-/** One offer that is being answered, or its connection. */
+/** An offer that is being answered, or its connection. */
 export interface AnsweredCall {
   addCandidate(candidate: ICECandidate): void;
   /** The caller has given up. Does nothing once the channel is open. */
   abandon(reason: ConnectError): void;
 }
 
-/** Answers offers, and serves the data channels that come of them. */
+/** Answers offers, and serves the resulting data channels. */
 export interface Answerer {
   /** @param offer The encoded offer. */
   answer(offer: string, exchange: OfferExchange): AnsweredCall;
-  /** Peer connections not closed yet. */
+  /** Number of peer connections that are not closed. */
   readonly live: number;
-  /** Closes every connection and waits for the engine, with a bound. */
+  /** Closes every connection, and waits for the engine for a bounded time. */
   close(): Promise<void>;
 }
 
-/** How an answerer is made. */
+/** Settings of an answerer. */
 export interface AnswererOptions {
-  /** Makes what serves an open channel. */
+  /** Makes the server for an open channel. */
   readonly serve: (peer: Peer) => ChannelServer;
   readonly iceServers?: readonly EngineIceServer[];
 }
@@ -51,8 +51,8 @@ export interface AnswererOptions {
 const OPEN_TIMEOUT_MS = 10_000;
 
 /**
- * How long the caller's candidates wait before they are tried, in milliseconds. pion nominates at once a pair that
- * it was asked about after its own check; a check of ours that comes before that costs its caller 150 ms.
+ * Delay of the caller's candidates, in milliseconds. pion nominates a pair at once if a check from this side arrives
+ * after its own; one that arrives earlier costs its caller 150 ms.
  */
 const CANDIDATE_DELAY_MS = 10;
 
@@ -88,7 +88,7 @@ function answerOffer(
   let closing: Promise<void> | undefined;
   let described = false;
   const found: ICECandidate[] = [];
-  /** The caller's candidates that came before the engine was loaded. */
+  /** The caller's candidates that arrived before the engine was loaded. */
   let remote: ICECandidate[] | undefined = [];
   let mid = "0";
   let delayMs = CANDIDATE_DELAY_MS;
@@ -137,8 +137,8 @@ function answerOffer(
   }
 
   /**
-   * Gives the caller up when it is gone, long before the engine would: in 30 to 40 s. Callers on other engines are
-   * left to that, since pion answers a ping only most of the time (97 of 100).
+   * Gives up a caller that is gone, long before the engine would, which takes 30 to 40 s. Callers on other engines are
+   * left to the engine, since pion answers only 97 of 100 pings.
    */
   function watch(opened: Peer): void {
     if (closing !== undefined || watching !== undefined) return;
@@ -157,7 +157,7 @@ function answerOffer(
       return;
     }
     const line = candidate.candidate.replace(/^(?:a=)?(?:candidate:)?/, "candidate:");
-    // A candidate that the engine refuses (a name it cannot resolve, IPv6) is no reason to fail.
+    // A candidate that the engine refuses (an unresolvable name, IPv6) does not fail the offer.
     const add = () => void peer?.addCandidate(line, candidate.sdpMid || mid);
     if (delayMs === 0) add();
     else later(delayMs, add);
@@ -204,14 +204,14 @@ function answerOffer(
     });
     const opened = peer;
     function serve(): ChannelServer {
-      // The first frame can come before the channel is reported open.
+      // The first frame can arrive before the channel is reported open.
       for (const timer of timers) clearTimeout(timer);
       serving ??= options.serve(opened);
       return serving;
     }
-    // A caller on our engine that offers its candidates along is checked at once: that makes this side the first to
-    // be connected, so the caller opens DTLS. (A DTLS server of libdatachannel that is not there yet drops the first
-    // ClientHello, which costs a second.) Any other caller is connected first.
+    // A caller on our engine whose offer has candidates is checked at once. This side is then connected first, so the
+    // caller opens DTLS. (libdatachannel as a DTLS server may drop the first ClientHello if it is not connected yet,
+    // which costs a second.) Any other caller is connected first.
     const first = isLibdatachannel(offer.sdp) && candidatesOf(offer.sdp).length > 0;
     delayMs = first ? 0 : CANDIDATE_DELAY_MS;
     const sdp = withoutCandidates(offer.sdp);

@@ -6,38 +6,38 @@ import type { CredentialType } from "../options/credentials.ts";
 import type { Routes } from "../server/routes.ts";
 import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_signer.ts";
 
-/** One secret that a machine accepts. */
+/** A secret that a machine accepts. */
 export interface AcceptedCredentials {
-  /** Kind of credential, "api-key" for one. */
+  /** The type of the credentials, such as "api-key". */
   readonly type: CredentialType;
   /**
-   * Who may use it; for an API key, the id of the key. Left out: any name of the machine, which is any at all
-   * unless the machine has a list of hosts.
+   * The identity that may use it; for an API key, the id of the key. By default any name of the machine, which is any
+   * name at all unless the machine has a list of hosts.
    */
   readonly entity?: string;
   /** The secret. */
   readonly payload: string;
 }
 
-/** How authentication is set up. */
+/** Settings of authentication. */
 export interface AuthenticationOptions {
   readonly credentials: readonly AcceptedCredentials[];
-  /** How long a token is good for, in milliseconds; tokens have no `exp` without it, as Viam's own. */
+  /** Lifetime of a token, in milliseconds. Without it, tokens have no `exp`, like Viam's own. */
   readonly tokenLifetimeMs?: number | undefined;
-  /** Serves `ExternalAuthService`, too. */
+  /** Also serves `ExternalAuthService`. */
   readonly externalAuth?: boolean | undefined;
-  /** Others whose tokens for this machine are good here. */
+  /** Signers whose tokens for this machine are accepted here. */
   readonly trusted: readonly TokenSigner[];
   /** The machine's names; the first issues the tokens. */
   readonly names: () => readonly string[];
-  /** Whether an entity is a name of the machine. */
+  /** Tells whether an entity is a name of the machine. */
   readonly isName: (entity: string) => boolean;
 }
 
 /** The authentication of one machine (protocol §5.6). */
 export interface Authentication {
   readonly routes: Routes;
-  /** Throws unless the call has a good token, or needs none. */
+  /** Throws unless the call has a valid token or needs none. */
   check(context: HandlerContext): Promise<void>;
   readonly signer: TokenSigner;
 }
@@ -46,12 +46,12 @@ const PREFIX = "Bearer ";
 
 const callerKey = createContextKey("", { description: "the entity that a call's token names" });
 
-/** The entity that a call's token names; empty where calls need none. */
+/** The entity in a call's token; empty where calls need none. */
 export function callerOf(context: HandlerContext): string {
   return context.values.get(callerKey);
 }
 
-/** Makes the authentication of a machine: who may call, and the services that hand out tokens. */
+/** Makes the authentication of a machine: the check of calls, and the services that issue tokens. */
 export function createAuthentication(options: AuthenticationOptions): Authentication {
   const { credentials, externalAuth = false, names, tokenLifetimeMs } = options;
   const signer = createTokenSigner();
@@ -95,7 +95,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
             Code.InvalidArgument,
           );
         }
-        // Every secret is compared, whoever asks: the time taken tells nothing.
+        // Compares every secret for any entity, so that the time taken reveals nothing.
         const good = known.filter((accepted) =>
           isSame(accepted.payload, payload) &&
           (accepted.entity === undefined ? options.isName(entity) : isSame(accepted.entity, entity))
@@ -118,7 +118,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     async check(context) {
       if (context.service.typeName === AuthService.typeName) return;
       const value = context.requestHeader.get("authorization");
-      // HTTP joins repeated headers with a comma, which no token has.
+      // HTTP joins repeated headers with a comma, and no token has one.
       if (value === null || value.includes(",")) {
         throw new ConnectError("authentication required", Code.Unauthenticated);
       }
@@ -148,7 +148,7 @@ function unauthenticated(reason: string): ConnectError {
   return new ConnectError(`unauthenticated: ${reason}`, Code.Unauthenticated);
 }
 
-/** Compares in a time that does not depend on where the two differ. */
+/** Compares in a time that is independent of where the two differ. */
 function isSame(one: string, other: string): boolean {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(one), digest(other));

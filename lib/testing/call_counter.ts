@@ -7,7 +7,7 @@ export class CallCounter {
   #total: CallCounts = NONE;
   readonly #byPath = new Map<string, CallCounts>();
 
-  /** @param protocol As handlers see it: "webrtc", "grpc", "grpc-web" or "connect". */
+  /** @param protocol The name that handlers see: "webrtc", "grpc", "grpc-web" or "connect". */
   count(protocol: string, path: string): void {
     const key = protocol as keyof CallCounts;
     const counts = this.of(path);

@@ -15,29 +15,29 @@ import { ReceiveQueue } from "../rpc/receive_queue.ts";
 import { createFrameWriter } from "../webrtc/frame_writer.ts";
 import type { Peer } from "../webrtc/peer.ts";
 
-/** What a channel serves. */
+/** Settings of a channel server. */
 export interface ChannelServerOptions {
   /** Implementations by path, `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, MethodImplSpec>;
-  /** Largest message taken in, in bytes. */
+  /** Largest request message, in bytes. */
   readonly maxMessageBytes: number;
-  /** Told of every call. */
+  /** Called for every call. */
   readonly onCall?: (path: string) => void;
-  /** Holds every call back, or refuses it by throwing; what a machine's faults do. */
+  /** Delays a call, or refuses it by throwing; used by the faults of a machine. */
   readonly admit?: (path: string, signal: AbortSignal) => void | Promise<void>;
 }
 
-/** Serves gRPC on channel 0 of a peer. It is told what the peer reports. */
+/** Serves gRPC on channel 0 of a peer, whose reports it receives. */
 export interface ChannelServer {
   receive(frame: Uint8Array): void;
   writable(): void;
   /** The connection is lost: aborts every handler. */
   fail(reason: ConnectError): void;
-  /** Open calls. */
+  /** Number of open calls. */
   readonly size: number;
 }
 
-/** Bytes that a slow handler may leave unread, a stream. */
+/** Bytes that a slow handler may leave unread in one stream. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** Makes a server for one open channel. */
@@ -66,7 +66,9 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
     }
   }
 
-  /** Undefined while there is room; else a promise for when this stream's messages are written. */
+  /**
+   * Returns undefined while there is room; otherwise a promise that resolves when this stream's messages are written.
+   */
   function room(id: number): Promise<void> | undefined {
     flush();
     if (!streams.isSending(id)) return undefined;
@@ -87,7 +89,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
     return {
       message(bytes) {
         input.push(bytes);
-        // Such a method has all it needs; TypeScript callers never half-close a unary call (protocol §4.3).
+        // Such a method has its input; TypeScript callers never half-close a unary call (protocol §4.3).
         if (single) endInput();
       },
       halfClosed: endInput,
@@ -189,16 +191,19 @@ function contextOf(
     protocolName: "webrtc",
     requestMethod: "POST",
     url: `https://webrtc${call.path}`,
-    // Longer than a timer holds is none: it would fire at once.
+    // A timeout beyond the range of a timer is no deadline: the timer would fire at once.
     ...(call.timeoutMs === undefined || call.timeoutMs >= 2 ** 31 ? {} : { timeoutMs: call.timeoutMs }),
     requestSignal,
     contextValues: createContextValues(),
   });
-  // `createHandlerContext` copies what it is given into plain Headers, which forget lists.
+  // `createHandlerContext` copies its metadata into plain Headers, which lose lists.
   return Object.assign(context, { requestHeader: call.metadata, responseHeader, responseTrailer });
 }
 
-/** Not `Promise.race` with one promise for the whole call: that one would keep every message until the call ends. */
+/**
+ * Races promises with the abort. `Promise.race` with one promise for the whole call would keep every message until the
+ * call ends.
+ */
 function untilAborted(signal: AbortSignal): { race<T>(promise: Promise<T>): Promise<T>; cancel(): void } {
   let stop: ((reason: unknown) => void) | undefined;
   const abort = () => stop?.(signal.reason);

@@ -1,7 +1,7 @@
 import { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 import type { Routes } from "../server/routes.ts";
 
-/** goutils' example service (protocol §1.4). */
+/** The example service of goutils (protocol §1.4). */
 export const echoRoutes: Routes = (router) => {
   router.service(EchoService, {
     echo: ({ message }) => ({ message }),

@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { untilAborted, wait } from "../runtime/wait.ts";
 
-/** What goes wrong in signaling. */
+/** Faults of signaling. */
 export interface SignalingFaults {
   /** `OptionalWebRTCConfig` is `Unimplemented`, as on a server that does no signaling. */
   readonly noConfig?: boolean;
@@ -11,44 +11,44 @@ export interface SignalingFaults {
   readonly neverAnswer?: boolean;
   /** Every offer ends with `Unknown` "error from answerer: " and this text. */
   readonly rejectOffers?: string;
-  /** No ICE candidate is passed on, either way: peers that need them do not find each other. */
+  /** No ICE candidate is passed on in either direction, so peers that need them cannot connect. */
   readonly noCandidates?: boolean;
 }
 
-/** What goes wrong on a machine. Of several, each takes its turn in the order of this list. */
+/** Faults of a machine. Several apply in the order of this list. */
 export interface Faults {
-  /** Only calls for which this returns true go wrong; `path` is `/package.Service/Method`. */
+  /** Limits the faults to calls for which it returns true; `path` is `/package.Service/Method`. */
   readonly only?: (path: string) => boolean;
   /**
-   * Every time this many calls have arrived, the last of them is not answered, and every connection of the machine
-   * is dropped, peer connections too. New ones are accepted.
+   * After every so many calls, the last of them is not answered and every connection of the machine is dropped,
+   * including peer connections. New ones are accepted.
    */
   readonly closeAfter?: number;
   /**
-   * No call is answered. Without `only`, a new HTTP connection is accepted and hears nothing, whatever it says, even
-   * after this fault has been taken away.
+   * No call is answered. Without `only`, a new HTTP connection is accepted and never answered, even after this fault is
+   * removed.
    */
   readonly silent?: boolean;
-  /** Every call waits so long before it is looked at, in milliseconds. */
+  /** Delay of every call before it is handled, in milliseconds. */
   readonly delayMs?: number;
   /** Every call ends with this error. */
   readonly refuse?: Code | { readonly code: Code; readonly message: string };
-  /** No heartbeat of a session is heard or answered, as if it were lost. `only` has no say in it. */
+  /** Heartbeats of sessions are lost: neither handled nor answered. `only` does not apply. */
   readonly dropHeartbeats?: boolean;
-  /** What goes wrong in signaling, on top. `only` has no say in it. */
+  /** Faults of signaling, in addition. `only` does not apply. */
   readonly signaling?: SignalingFaults;
 }
 
-/** Lets calls pass, holds them or refuses them, as the faults of the moment have it. */
+/** Passes, delays or refuses calls, according to the current faults. */
 export interface FaultGate {
-  /** Undefined when the call may go on at once. Throws or rejects with what ends it. */
+  /** Returns undefined if the call may go on at once. Throws or rejects with the error that ends it. */
   admit(path: string, signal: AbortSignal): Promise<void> | undefined;
 }
 
 /**
  * Makes a gate.
  *
- * @param faults The faults of the moment.
+ * @param faults Returns the current faults.
  * @param drop Drops every connection.
  */
 export function createFaultGate(faults: () => Faults, drop: () => void): FaultGate {

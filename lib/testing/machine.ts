@@ -27,19 +27,18 @@ import { createWitness } from "./witness.ts";
 
 const GREETING = "I am a machine of viam-dial.";
 
-/** The signers of running machines, for others that trust them. */
+/** The signers of running machines, for machines that trust them. */
 const signers = new WeakMap<Machine, TokenSigner>();
 
 /**
  * Starts a machine in this process: one port with native gRPC, gRPC-Web, authentication and signaling, and WebRTC
- * with the same services on the data channel. It is what a real machine is to who dials it.
+ * with the same services on the data channel. Whoever dials it sees what a real machine would show.
  *
- * Source: what `viam-server` does of the same, by goutils' `rpc` package.
+ * Source: the behaviour of `viam-server`, by goutils' `rpc` package.
  *
- * @param options All of them may be left out: then it listens on a free port of 127.0.0.1, without TLS, and has a
- * random API key.
- * @returns The machine, listening; `close()` it, or hold it with `await using`.
- * @throws TypeError when an option is unusable; the system's error when it cannot listen
+ * @param options By default it listens on a free port of 127.0.0.1, without TLS, and has a random API key.
+ * @returns The listening machine; `close()` it, or declare it with `await using`.
+ * @throws TypeError when an option is invalid; the system's error when it cannot listen
  *
  * @example
  * ```ts
@@ -208,13 +207,13 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   return machine;
 }
 
-/** Collects routes, with reflection of them all and of itself. */
+/** Collects routes, and adds reflection of all of them and of itself. */
 function recordReflected(...routes: readonly Routes[]): Methods {
   const methods: Methods = recordRoutes(reflectionRoutes(() => methods), ...routes);
   return methods;
 }
 
-/** Undefined lets everybody in. */
+/** Returns undefined if everybody may call. */
 function authOf(auth: MachineOptions["auth"]): MachineAuth | undefined {
   if (auth === "none") return undefined;
   if (auth !== undefined) return auth;
@@ -241,7 +240,7 @@ function answeredBy(answerer: () => Answerer): TakeOffer {
   };
 }
 
-/** Where to reach who listens everywhere. */
+/** An address that reaches a listener on all interfaces. */
 function reachable(hostname: string): string {
   if (hostname === "0.0.0.0") return "127.0.0.1";
   return hostname === "::" ? "::1" : hostname;

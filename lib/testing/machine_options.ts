@@ -7,60 +7,60 @@ import type { Routes } from "../server/routes.ts";
 import type { MachineSessionOptions } from "./sessions.ts";
 import type { IceServer } from "./signaling_service.ts";
 
-/** Who may call a machine over HTTP. */
+/** Authentication of calls over HTTP. */
 export interface MachineAuth {
-  /** The secrets that are good here. */
+  /** The accepted secrets. */
   readonly credentials: readonly AcceptedCredentials[];
-  /** How long a token is good for, in milliseconds. Left out, tokens do not expire, as on a real machine. */
+  /** Lifetime of a token, in milliseconds. By default tokens do not expire, as on a real machine. */
   readonly tokenLifetimeMs?: number;
-  /** Also hands out tokens for other entities (`ExternalAuthService`). */
+  /** Also issues tokens for other entities (`ExternalAuthService`). */
   readonly externalAuth?: boolean;
-  /** Machines whose tokens for this one are good here, too. */
+  /** Machines whose tokens for this one are also accepted. */
   readonly trusts?: readonly Machine[];
 }
 
-/** How a machine is set up. Everything can be left out. */
+/** Settings of a machine. All are optional. */
 export interface MachineOptions {
-  /** Services of your own, as for any Connect server. They may replace methods of the built-in ones. */
+  /** Your own services, as for any Connect server. They may replace methods of the built-in ones. */
   readonly routes?: Routes;
-  /** Where to listen: "127.0.0.1" by default. */
+  /** The address to listen on: "127.0.0.1" by default. */
   readonly hostname?: string;
-  /** The port; 0, the default, for any that is free. */
+  /** The port; 0, the default, picks a free one. */
   readonly port?: number;
   /**
-   * The names that callers may dial in signaling; others hear that the host is not known here, and dial directly.
-   * Any name by default.
+   * The names that callers may dial in signaling, any name by default. Callers of other names learn that the host is
+   * not known here, and dial directly.
    */
   readonly hosts?: readonly string[];
-  /** Speaks TLS, and only TLS. */
+  /** Serves TLS only. */
   readonly tls?: ServerTls;
-  /** A random API key by default, in `apiKey` and `apiKeyId`; "none" lets everybody in. */
+  /** The credentials: by default a random API key, in `apiKey` and `apiKeyId`; "none" lets everybody in. */
   readonly auth?: MachineAuth | "none";
   /**
-   * True by default: does signaling, and answers. False: does neither, so that callers dial directly.
-   * "signaling-only": brings callers to other machines (see `signaling`), as the cloud does, and answers none itself.
+   * The part in WebRTC. True, the default: signals and answers. False: neither, so that callers dial directly.
+   * "signaling-only": connects callers to other machines (see `signaling`), as the cloud does, and answers none itself.
    */
   readonly webrtc?: boolean | "signaling-only";
-  /** The ICE servers that callers are told of. */
+  /** The ICE servers that callers are told to use. */
   readonly iceServers?: readonly IceServer[];
-  /** The ICE servers that the machine asks for itself, over UDP: none by default. */
+  /** The ICE servers that the machine itself uses, over UDP: none by default. */
   readonly ownIceServers?: readonly IceServer[];
-  /** Takes the callers that another signaling server has for it, as a real machine takes the cloud's. */
+  /** Accepts callers from another signaling server, as a real machine accepts those of the cloud. */
   readonly signaling?: OutsideSignaling;
-  /** Largest request message taken in, in bytes: 2^25 by default, as on a real machine. */
+  /** Largest request message, in bytes: 2^25 by default, as on a real machine. */
   readonly maxMessageBytes?: number;
   /**
-   * Names to be found by on the local network, by multicast DNS; none by default. The machine has to listen where
-   * others reach it, such as at "0.0.0.0".
+   * Names that multicast DNS advertises on the local network; none by default. The machine must listen where others
+   * reach it, such as at "0.0.0.0".
    */
   readonly mdns?: readonly string[];
-  /** How sessions are kept, and what stops when one expires. */
+  /** Settings of sessions, including what stops when one expires. */
   readonly sessions?: MachineSessionOptions;
-  /** What goes wrong from the start. */
+  /** Faults from the start. */
   readonly faults?: Faults;
 }
 
-/** Calls that have arrived, by the way they came. Refused ones count. */
+/** Numbers of calls by protocol, including refused ones. */
 export interface CallCounts {
   /** Over a data channel. */
   readonly webrtc: number;
@@ -74,33 +74,33 @@ export interface CallCounts {
 
 /** A running machine. */
 export interface Machine extends AsyncDisposable {
-  /** `host:port`; what to dial. */
+  /** The address to dial, `host:port`. */
   readonly address: string;
-  /** `http(s)://host:port`. */
+  /** The address as a URL, `http(s)://host:port`. */
   readonly url: string;
   /** The port it listens on. */
   readonly port: number;
-  /** The first API key that is accepted; empty when there is none. */
+  /** The first accepted API key; empty if there is none. */
   readonly apiKey: string;
-  /** Its id: the entity to authenticate as. */
+  /** The id of that key: the entity to authenticate as. */
   readonly apiKeyId: string;
-  /** The certificate that was given, PEM. */
+  /** The certificate of the options, PEM. */
   readonly certificate: string | undefined;
-  /** Calls so far; signaling and authentication are calls, too. */
+  /** Numbers of calls so far, including those of signaling and authentication. */
   readonly calls: CallCounts;
-  /** Calls so far to one method, `/package.Service/Method`. */
+  /** Numbers of calls so far to one method, `/package.Service/Method`. */
   callsTo(path: string): CallCounts;
-  /** Peer connections that are not closed. */
+  /** Number of peer connections that are not closed. */
   readonly connections: number;
-  /** What callers have reported of their dials. */
+  /** Reports of callers about their dials. */
   readonly reports: readonly ReportConnectionMetadataRequest[];
-  /** What goes wrong. Set it at any time; `{}` for nothing. */
+  /** The current faults. Set it at any time; `{}` removes all. */
   faults: Faults;
-  /** Makes every token so far worthless: the next call with one is `Unauthenticated`. */
+  /** Invalidates every token so far: the next call with one is `Unauthenticated`. */
   revokeTokens(): void;
-  /** Drops every connection, peer connections too. New ones are accepted. */
+  /** Drops every connection, including peer connections. New ones are accepted. */
   dropConnections(): void;
-  /** Whether `close()` has been called. */
+  /** True once `close()` has been called. */
   readonly closed: boolean;
   /** Ends every call, closes every connection and stops listening. Idempotent. */
   close(): Promise<void>;

@@ -3,14 +3,14 @@ import { openMdns } from "../mdns/mdns.ts";
 
 /** A machine's presence on the local network. */
 export interface MdnsAdvertiser {
-  /** Takes it back. */
+  /** Says goodbye, and closes. */
   close(): Promise<void>;
 }
 
-/** When to announce, in milliseconds from the start (RFC 6762 §8.3). */
+/** Times of the announcements, in milliseconds from the start (RFC 6762 §8.3). */
 const ANNOUNCE_AT_MS = [0, 1_000];
 
-/** Answers whoever looks for a machine, on every interface with the interface's own address. */
+/** Answers queries for a machine, on every interface with the interface's own address. */
 export async function advertiseMachine(machine: Omit<Advertisement, "address">): Promise<MdnsAdvertiser> {
   const sockets = await openMdns({
     query({ questions }, via) {

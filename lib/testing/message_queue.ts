@@ -1,6 +1,6 @@
 /**
- * Messages that one side puts in as they come, and a handler yields as they are wanted. What is in the queue when it
- * ends is still delivered; then the error, if there is one.
+ * A queue of messages between a producer and the iteration of a handler. Messages that are queued when it ends are
+ * still delivered, followed by the error, if there is one.
  */
 export class MessageQueue<T> implements AsyncIterable<T> {
   readonly #messages: T[] = [];
@@ -20,12 +20,12 @@ export class MessageQueue<T> implements AsyncIterable<T> {
     this.#wake?.();
   }
 
-  /** Has ended; there may be messages left. */
+  /** True once it has ended; messages may be left. */
   get ended(): boolean {
     return this.#end !== undefined;
   }
 
-  /** One reader only. */
+  /** Only one reader may iterate. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (;;) {
       while (this.#messages.length > 0) yield this.#messages.shift()!;

@@ -1,7 +1,7 @@
 /**
- * A machine in your own process, to test programs against that dial one: native gRPC, gRPC-Web, authentication and
- * signaling on one port, and WebRTC. It has goutils' `EchoService`, what the SDKs' robot clients ask of every
- * machine, and a `ProbeService` to try a connection with; add your own by `routes`.
+ * A machine in your own process, for tests of programs that dial one: native gRPC, gRPC-Web, authentication and
+ * signaling on one port, and WebRTC. It serves goutils' `EchoService`, the part of `RobotService` that the SDKs call
+ * on every machine, and a `ProbeService` that tests a connection; add your own services by `routes`.
  *
  * @example
  * ```ts
@@ -19,7 +19,7 @@
  * const { message } = await createClient(EchoService, channel.channel).echo({ message: "hello" });
  * console.log(message, machine.calls.webrtc); // hello! 1
  *
- * machine.faults = { delayMs: 100 }; // what happens to your program when the machine is slow?
+ * machine.faults = { delayMs: 100 }; // see how your program handles a slow machine
  * ```
  *
  * @module

@@ -10,7 +10,7 @@ import type { Routes } from "../server/routes.ts";
 import { untilAborted, wait } from "../runtime/wait.ts";
 import type { Witness } from "./witness.ts";
 
-/** A service to try a connection with; `probe.proto` says what each method does. */
+/** A service that tests a connection; `probe.proto` describes each method. */
 export function probeRoutes(witness: Witness): Routes {
   return (router) => {
     router.service(ProbeService, {

@@ -15,15 +15,15 @@ import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/
 import type { Methods, Routes } from "../server/routes.ts";
 
 /**
- * gRPC server reflection, v1 and v1alpha, of every service that is served.
+ * gRPC server reflection, v1 and v1alpha, of every served service.
  *
- * @param methods What is served, known by the first call.
+ * @param methods Returns the served methods; called with the first request.
  */
 export function reflectionRoutes(methods: () => Methods): Routes {
   let described: Described | undefined;
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
     described ??= describe(methods());
-    /** Files that this caller has. */
+    /** Files that this caller has already. */
     const sent = new Set<string>();
     for await (const request of requests) {
       yield {
@@ -56,7 +56,7 @@ function describe(methods: Methods): Described {
     files.set(name, file);
     for (const dependency of file.dependencies) add(dependency);
   };
-  // Of two files of one name the caller's own counts: ours have only the part that we serve.
+  // Of two files with the same name the user's counts: ours contain only the part that we serve.
   for (const { method } of [...methods.values()].toReversed()) {
     services.add(method.parent.typeName);
     add(method.parent.file);
@@ -102,7 +102,7 @@ function answer(question: ServerReflectionRequest["messageRequest"], of: Describ
   }
 }
 
-/** The file with all that it imports, without what the caller has already; the file itself always. */
+/** The file and everything that it imports, except what the caller has already; the file itself is always included. */
 function fileAnswer(file: DescFile | undefined, wanted: string, { files }: Described, sent: Set<string>) {
   if (file === undefined) return notFound(wanted);
   const fileDescriptorProto: Uint8Array[] = [];
@@ -115,7 +115,7 @@ function fileAnswer(file: DescFile | undefined, wanted: string, { files }: Descr
   return { case: "fileDescriptorResponse" as const, value: { fileDescriptorProto } };
 }
 
-/** The file of a type, a method, a field or an enumeration's value. */
+/** The file that declares a type, a method, a field or an enumeration value. */
 function fileOfSymbol(symbol: string, types: Registry): DescFile | undefined {
   const found = types.get(symbol);
   if (found !== undefined) return found.file;

@@ -9,7 +9,7 @@ const RESOURCES = [
 ];
 
 /**
- * What the SDKs' robot clients ask of every machine; the service's other methods are `Unimplemented`.
+ * The methods of `RobotService` that the SDKs' robot clients call on every machine; the others are `Unimplemented`.
  *
  * @param sessions The methods that keep sessions.
  */

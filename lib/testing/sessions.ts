@@ -22,14 +22,15 @@ import { isUuid } from "../core/uuid.ts";
 import { untilAborted } from "../runtime/wait.ts";
 import type { Methods } from "../server/routes.ts";
 
-/** How a machine keeps sessions. */
+/** Settings of sessions. */
 export interface MachineSessionOptions {
-  /** How long a session outlives its last sign of life, in milliseconds: 2,000 by default, as on a real machine. */
+  /**
+   * Time from the last sign of life of a session to its end, in milliseconds: 2,000 by default, as on a real machine.
+   */
   readonly windowMs?: number;
   /**
-   * Stops what a session was the last to move, when the session has expired. By default the method `Stop` of the
-   * same service is called with the same `name`, as a real machine does; a service without one has nothing to stop.
-   * Nobody catches what it throws.
+   * Stops what an expired session was the last to move. By default it calls the method `Stop` of the same service with
+   * the same `name`, as a real machine does; a service without one has nothing to stop. Nothing catches what it throws.
    */
   readonly stop?: (resource: MonitoredResource) => void | Promise<void>;
 }
@@ -45,16 +46,16 @@ export interface Sessions {
   >;
   /** The same methods: a monitored one is refused when its session is not alive, and tied to it when it is. */
   watch(methods: Methods): Methods;
-  /** Watches no longer; nothing is stopped any more. */
+  /** Stops watching; nothing is stopped after this. */
   close(): void;
 }
 
 /**
  * Keeps the sessions of a machine, as viam-server does (protocol §6.2).
  *
- * @param callerOf Whom a call was authenticated as.
- * @param dropped Whether heartbeats are lost on the way.
- * @throws TypeError when the window is none that a machine can have
+ * @param callerOf Returns the entity that a call authenticated as.
+ * @param dropped Returns true while heartbeats are lost.
+ * @throws TypeError when the window is outside the range of a real machine
  */
 export function createSessions(
   { windowMs = 2_000, stop }: MachineSessionOptions,
@@ -96,7 +97,7 @@ export function createSessions(
     try {
       await spec.impl(create(spec.method.input, { name }), context);
     } catch (error) {
-      // A service that leaves `Stop` out has it anyway, as one that says so.
+      // A service without `Stop` answers Unimplemented.
       if (ConnectError.from(error).code !== Code.Unimplemented) throw error;
     }
   }
@@ -105,7 +106,7 @@ export function createSessions(
     return { id, owner: callerOf(context), protocol: context.protocolName };
   }
 
-  /** Ties what a monitored call moves to the call's session, if it has one. */
+  /** Ties the resource that a monitored call moves to the session of the call, if it has one. */
   function tie(method: DescMethod, message: Message, context: HandlerContext): void {
     const ids = Metadata.from(context.requestHeader).listOf("viam-sid");
     if (ids.length > 1) {
@@ -209,12 +210,12 @@ function expired(): ConnectError {
   return new ConnectError(SESSION_EXPIRED, Code.InvalidArgument);
 }
 
-/** viam-server passes the error of its parser on, which has no code. */
+/** viam-server passes on the error of its parser, which has no code. */
 function checkUuid(id: string): void {
   if (!isUuid(id)) throw new ConnectError(`invalid UUID ${JSON.stringify(id)}`, Code.Unknown);
 }
 
-/** The messages of a stream, once its first has been seen. */
+/** Passes the first message of a stream to `see`, and returns all of them. */
 async function seen<T>(messages: AsyncIterable<T>, see: (first: T) => void): Promise<AsyncIterable<T>> {
   const iterator = messages[Symbol.asyncIterator]();
   const first = await iterator.next();

@@ -1,26 +1,29 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ICECandidate } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 
-/** A caller's offer. */
+/** An offer of a caller. */
 export interface Offer {
   readonly uuid: string;
-  /** The machine it is for. */
+  /** The name of the machine that it is for. */
   readonly host: string;
   /** The encoded session description. */
   readonly sdp: string;
 }
 
-/** What a caller hears of its offer. After `ended`, nothing. */
+/** Receives what happens to an offer, for its caller. Nothing comes after `ended`. */
 export interface OfferListener {
   answered(sdp: string): void;
   candidate(candidate: ICECandidate): void;
   /** The answerer is done, or the offer has failed. */
   ended(error: ConnectError | undefined): void;
-  /** Neither side has anything more to say. */
+  /** Neither side will send anything more. */
   closed(): void;
 }
 
-/** What an answerer hears of the caller whose offer it has taken. `done` comes at most once; after `failed`, nothing. */
+/**
+ * Receives what the caller sends, for the answerer of its offer. `done` comes at most once, and nothing comes after
+ * `failed`.
+ */
 export interface TakenOfferListener {
   candidate(candidate: ICECandidate): void;
   done(): void;
@@ -29,8 +32,8 @@ export interface TakenOfferListener {
 }
 
 /**
- * What an answerer says of the offer that it has taken. The first two throw when they come out of order; `done` and
- * `failed` after either of them do nothing.
+ * The reports of an answerer on its offer. The first two throw when they come out of order; `done` and `failed` after
+ * either of them do nothing.
  */
 export interface TakenOffer extends Offer {
   answered(sdp: string): void;
@@ -50,7 +53,7 @@ interface Exchange {
   isAnswered: boolean;
   /** The caller's stream has ended. */
   isCallerEnded: boolean;
-  /** The caller has said that it is done or has failed. */
+  /** The caller has reported that it is done or has failed. */
   isCallerDone: boolean;
   isAnswererDone: boolean;
 }
@@ -60,34 +63,34 @@ interface Waiter {
   readonly take: TakeOffer;
 }
 
-/** Callers that may wait for one host, and answerers (the cloud's limits, protocol §3.7). */
+/** Most callers, and most answerers, that may wait for one host (the cloud's limits, protocol §3.7). */
 const MAX_CALLERS = 50, MAX_ANSWERERS = 4;
 
-/** Finished offers that are remembered: a candidate may come late. */
+/** Most finished offers that are remembered: a candidate may come late. */
 const MAX_FINISHED = 1_000;
 
 /**
- * Brings callers' offers to answerers, and both sides' words to the other (protocol §5.1). It knows no time: whoever
- * holds it expires offers. Where goutils' memory queue makes a caller's update wait for the answerer, or lets a call
- * wait for its end, this one does neither.
+ * Passes callers' offers to answerers, and messages between the two (protocol §5.1). It has no timers: its owner
+ * expires offers. Unlike goutils' memory queue, it never lets a caller's update wait for the answerer, nor a call for
+ * its end.
  */
 export class SignalingQueue {
   readonly #exchanges = new Map<string, Exchange>();
   readonly #finished = new Set<string>();
   #waiters: Waiter[] = [];
-  /** Hosts that answerers have announced: their offers wait for them, and go nowhere else. */
+  /** Hosts that answerers have announced; offers for them wait for an answerer. */
   readonly #announced = new Set<string>();
   readonly #ownAnswerer: TakeOffer | undefined;
 
-  /** @param ownAnswerer Takes the offers for all hosts that no answerer has announced. */
+  /** @param ownAnswerer Answers offers for hosts that no answerer has announced. */
   constructor(ownAnswerer?: TakeOffer) {
     this.#ownAnswerer = ownAnswerer;
   }
 
   /**
-   * A caller offers. Throws when too many wait already.
+   * Adds an offer of a caller. Throws when too many wait already.
    *
-   * @param withheld Hand it to nobody.
+   * @param withheld Hands the offer to nobody.
    */
   offer(offer: Offer, caller: OfferListener, withheld: boolean = false): void {
     const waiting = Array.from(this.#exchanges.values()).filter((exchange) =>
@@ -116,9 +119,10 @@ export class SignalingQueue {
   }
 
   /**
-   * An answerer waits for one offer for any of its hosts. Throws when too many wait for one of them already.
+   * Registers an answerer that waits for one offer for any of its hosts. Throws when too many wait for one of them
+   * already.
    *
-   * @returns What ends the waiting.
+   * @returns A function that ends the wait.
    */
   wait(hosts: readonly string[], take: TakeOffer): () => void {
     for (const host of hosts) {
@@ -138,13 +142,13 @@ export class SignalingQueue {
     return () => this.#waiters = this.#waiters.filter((other) => other !== waiter);
   }
 
-  /** A candidate of the caller's. Throws for an offer that never was. */
+  /** Passes on a candidate of the caller. Throws for an unknown offer. */
   callerCandidate(uuid: string, candidate: ICECandidate): void {
     const exchange = this.#find(uuid);
     if (exchange?.isCallerDone === false) exchange.answerer?.candidate(candidate);
   }
 
-  /** The caller is done. Throws for an offer that never was. */
+  /** Notes that the caller is done. Throws for an unknown offer. */
   callerDone(uuid: string): void {
     const exchange = this.#find(uuid);
     if (exchange === undefined || exchange.isCallerDone) return;
@@ -153,23 +157,25 @@ export class SignalingQueue {
     this.#settle(exchange);
   }
 
-  /** The caller has failed: so has its offer. Throws for an offer that never was. */
+  /** Fails the offer of a caller that has failed. Throws for an unknown offer. */
   callerFailed(uuid: string, error: ConnectError): void {
     const exchange = this.#find(uuid);
     if (exchange !== undefined) this.#fail(exchange, error);
   }
 
-  /** The caller has gone without a word: connected, or no longer interested. It hears nothing more. */
+  /**
+   * Notes that the caller left without a report: it is connected, or no longer interested. It receives nothing more.
+   */
   callerGone(uuid: string): void {
     const exchange = this.#exchanges.get(uuid);
     if (exchange === undefined) return;
     exchange.isCallerEnded = true;
-    // Not a failure: callers hang up as soon as their side of the channel is open.
+    // This is no failure: callers hang up as soon as their side of the channel is open.
     this.callerDone(uuid);
     if (exchange.answerer === undefined) this.#close(exchange);
   }
 
-  /** The offer's time is up. */
+  /** Fails an offer whose time is up. */
   expire(uuid: string): void {
     const exchange = this.#exchanges.get(uuid);
     if (exchange !== undefined) {
@@ -233,7 +239,7 @@ export class SignalingQueue {
   #endCaller(exchange: Exchange, error: ConnectError | undefined): void {
     if (exchange.isCallerEnded) return;
     exchange.isCallerEnded = true;
-    // A caller whose offer has failed has nothing more to say.
+    // A caller whose offer has failed sends nothing more.
     if (error !== undefined) exchange.isCallerDone = true;
     exchange.caller.ended(error);
   }

@@ -20,7 +20,7 @@ import { MessageQueue } from "./message_queue.ts";
 import type { Routes } from "../server/routes.ts";
 import type { SignalingQueue, TakenOffer, TakeOffer } from "./signaling_queue.ts";
 
-/** A STUN or TURN server that callers are told of. */
+/** A STUN or TURN server that callers are told to use. */
 export interface IceServer {
   /** `stun:host:port`, `turn:host:port?transport=udp` and the like. */
   readonly urls: readonly string[];
@@ -30,30 +30,30 @@ export interface IceServer {
   readonly credential?: string;
 }
 
-/** How a signaling server is set up. */
+/** Settings of a signaling server. */
 export interface SignalingOptions {
   readonly queue: SignalingQueue;
-  /** Hosts that are served; undefined for any. */
+  /** The served hosts; undefined for any. */
   readonly hosts: readonly string[] | undefined;
   readonly iceServers: readonly IceServer[];
   readonly faults: () => SignalingFaults;
-  /** The engine that answers here, which callers do well to know; undefined when others may answer, too. */
+  /** The engine that answers here, so that callers can adapt to it; undefined if others may answer, too. */
   readonly engine?: string | undefined;
-  /** Told of every report of a dial. */
+  /** Called with every report of a dial. */
   readonly onReport: (report: ReportConnectionMetadataRequest) => void;
-  /** How long an offer lives, in milliseconds. */
+  /** Lifetime of an offer, in milliseconds. */
   readonly offerDeadlineMs?: number;
-  /** How often an answerer that waits hears of the server, in milliseconds. */
+  /** Interval of heartbeats to a waiting answerer, in milliseconds. */
   readonly heartbeatMs?: number;
 }
 
 type CallResponse = MessageInitShape<typeof CallResponseSchema>;
 type AnswerRequest = MessageInitShape<typeof AnswerRequestSchema>;
 
-/** Hosts that one call may name (protocol §5.1). */
+/** Most hosts that one call may name (protocol §5.1). */
 const MAX_HOSTS = 5;
 
-/** goutils' own times (protocol §2.9), in milliseconds. */
+/** The times of goutils (protocol §2.9), in milliseconds. */
 const OFFER_DEADLINE_MS = 10_000, HEARTBEAT_MS = 15_000;
 
 const OFFLINE = "host appears to be offline; ensure machine is online and try again";
@@ -89,7 +89,7 @@ export function signalingRoutes(options: SignalingOptions): Routes {
     const uuid = crypto.randomUUID();
     const responses = new MessageQueue<CallResponse>();
     const respond = (stage: NonNullable<CallResponse["stage"]>) => responses.push({ uuid, stage });
-    // The deadline is the offer's, not the call's: the answerer may be at it when the caller has gone.
+    // The deadline belongs to the offer, not to the call: the answerer may still be working when the caller is gone.
     const timer = setTimeout(() => queue.expire(uuid), offerDeadlineMs);
     try {
       queue.offer({
@@ -184,7 +184,7 @@ export function signalingRoutes(options: SignalingOptions): Routes {
       };
     };
 
-    /** Ends the call of a misbehaving answerer, and its caller's. */
+    /** Ends the call of a misbehaving answerer, and the call of its caller. */
     const abort = (error: ConnectError) => {
       offer?.failed(error);
       requests.end(error);

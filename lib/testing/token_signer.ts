@@ -1,8 +1,8 @@
-/** What a token says (protocol §5.6). */
+/** The claims of a token (protocol §5.6). */
 export interface TokenClaims {
   /** The entity that authenticated. */
   readonly sub: string;
-  /** Whom the token is for. */
+  /** The entities that the token is for. */
   readonly aud: readonly string[];
   readonly iss: string;
   /** Seconds since 1970. */
@@ -14,12 +14,12 @@ export interface TokenClaims {
   readonly exp?: number;
 }
 
-/** Signs JSON Web Tokens with an Ed25519 key of its own, and knows them again. */
+/** Signs JSON Web Tokens with its own Ed25519 key, and verifies them. */
 export interface TokenSigner {
   sign(claims: TokenClaims): Promise<string>;
-  /** The claims of a token that this signer has signed and not revoked; undefined for any other. */
+  /** Returns the claims of a token that this signer has signed and not revoked; undefined for any other. */
   verify(token: string): Promise<TokenClaims | undefined>;
-  /** Makes every token so far worthless. */
+  /** Invalidates every token so far. */
   revoke(): void;
 }
 
@@ -29,7 +29,7 @@ interface SigningKey {
   readonly id: string;
 }
 
-/** Makes a signer. Its key is made when it is first needed. */
+/** Makes a signer, whose key is made when it is first needed. */
 export function createTokenSigner(): TokenSigner {
   let key: Promise<SigningKey> | undefined;
   const currentKey = () => key ??= makeKey();
@@ -55,7 +55,7 @@ export function createTokenSigner(): TokenSigner {
         const genuine = await crypto.subtle.verify("Ed25519", pair.publicKey, decodeBytes(signature), signed);
         return genuine ? decodeJson(claims) as TokenClaims : undefined;
       } catch {
-        return undefined; // no base64, or no JSON
+        return undefined; // not base64, or not JSON
       }
     },
     revoke() {

@@ -1,20 +1,20 @@
 import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
 import type { Methods } from "../server/routes.ts";
 
-/** What became of a call. */
+/** The outcome of a call. */
 export interface Witnessed {
   readonly started: boolean;
-  /** Its signal was aborted before its handler was done. */
+  /** True if its signal was aborted before its handler ended. */
   readonly cancelled: boolean;
-  /** Its handler was done, well or not. */
+  /** True if its handler ended, with or without an error. */
   readonly finished: boolean;
 }
 
-/** Remembers what became of calls that carry a token in their metadata. */
+/** Records the outcome of calls that carry a token in their metadata. */
 export interface Witness {
   /** The same methods, watched. */
   watch(methods: Methods): Methods;
-  /** What became of the call with this token; of the last, if there were more. */
+  /** Returns the outcome of the call with this token; of the last one, if there were several. */
   recall(token: string): Witnessed;
 }
 
@@ -26,7 +26,7 @@ const NEVER_SEEN: Witnessed = { started: false, cancelled: false, finished: fals
 export function createWitness(): Witness {
   const seen = new Map<string, Witnessed>();
 
-  /** @returns What to call when the handler is done. */
+  /** @returns A function to call when the handler has ended. */
   function start(token: string, signal: AbortSignal): () => void {
     let record: Witnessed = { started: true, cancelled: false, finished: false };
     seen.set(token, record);
@@ -34,7 +34,7 @@ export function createWitness(): Witness {
       if (seen.get(token) === record) seen.set(token, record = { ...record, ...now });
     };
     const cancelled = () => change({ cancelled: true });
-    // Aborted when the call is over, too: the handler is done then.
+    // It is also aborted when the call is over: the handler has ended then.
     signal.addEventListener("abort", cancelled, { once: true });
     return () => {
       signal.removeEventListener("abort", cancelled);
