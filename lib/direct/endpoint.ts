@@ -1,27 +1,10 @@
 import type { ConnectionOptions } from "node:tls";
+import { isConnectionHeader } from "../core/grpc/connection_headers.ts";
 import { joinHostPort } from "../core/net/address.ts";
 
-/** What says how a request goes and not what it is about: the carrier's own business, never the caller's. */
-const OF_THE_CONNECTION = new Set([
-  "connection",
-  "content-length",
-  "content-type",
-  "expect",
-  "grpc-encoding",
-  "grpc-timeout",
-  "host",
-  "http2-settings",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-
-/** Whether a carrier sends metadata of this name. */
+/** Whether a carrier sends metadata of this name; it writes the others itself. */
 export function isSendable(name: string): boolean {
-  return !OF_THE_CONNECTION.has(name);
+  return !isConnectionHeader(name) && name !== "grpc-encoding" && name !== "grpc-timeout";
 }
 
 /** TLS settings of a connection. */

@@ -5,8 +5,8 @@ import tls from "node:tls";
 import { goawayFilter } from "../core/http2/goaway.ts";
 import { filteredSocket } from "../direct/filtered_socket.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import type { HttpHandler } from "./http_handler.ts";
 import { settlesWithin } from "../runtime/wait.ts";
+import type { HttpHandler } from "./wire.ts";
 
 /** TLS settings of a server. All are PEM. */
 export interface ServerTls {
@@ -44,6 +44,9 @@ export interface OnePort {
   close(): Promise<void>;
 }
 
+/** As `node:http2` has it: its requests and responses differ from those of `node:http` in what no handler uses. */
+type Http2Handler = (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void;
+
 /** How long a new connection may take to send its first bytes, in milliseconds: goutils' header read timeout. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
@@ -72,7 +75,8 @@ const REFUSAL = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length
  * loopback instead, because there a server that is handed sockets drops request bodies under load.
  */
 export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort> {
-  const { hostname, handler, windowBytes = WINDOW_BYTES } = options;
+  const { hostname, windowBytes = WINDOW_BYTES } = options;
+  const handler = options.handler as HttpHandler & Http2Handler;
   const session = {
     maxSessionMemory: SESSION_MEMORY_MIB,
     settings: { initialWindowSize: windowBytes },

@@ -2,19 +2,11 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { listenOn } from "../../lib/cli/proxy.ts";
 import { startProxy } from "../../lib/cli/proxy/server.ts";
-import {
-  answerTrailers,
-  Base64Reader,
-  mayCall,
-  parseTimeout,
-  requestMetadata,
-  servedProtocol,
-  trailersFrame,
-} from "../../lib/cli/proxy/wire.ts";
-import { Metadata } from "../../lib/core/grpc/metadata.ts";
+import { mayCall } from "../../lib/cli/proxy/origins.ts";
+import { Base64Reader } from "../../lib/server/wire.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, dialDirect, DialOptions } from "../../mod.ts";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
 import { type Opened, testTransport } from "../transport/suite.ts";
@@ -105,41 +97,6 @@ test("the proxy refuses compression that it does not know, and what is not compr
   }
 });
 
-test("servedProtocol() knows gRPC and gRPC-Web by their content types", () => {
-  const table: readonly (readonly [type: string | undefined, protocol: string | undefined])[] = [
-    ["application/grpc", "grpc"],
-    ["application/grpc+proto", "grpc"],
-    ["Application/gRPC+proto; charset=utf-8", "grpc"],
-    ["application/grpc-web", "grpc-web"],
-    ["application/grpc-web+proto", "grpc-web"],
-    ["application/grpc-web-text", "grpc-web-text"],
-    ["application/grpc-web-text+proto", "grpc-web-text"],
-    ["application/json", undefined],
-    [undefined, undefined],
-  ];
-  for (const [type, protocol] of table) assert.equal(servedProtocol(type), protocol, String(type));
-}, { pure: true });
-
-test(
-  "Base64Reader reads base64 cut at every offset, with padding in the middle, and refuses what is none",
-  () => {
-    const text = new TextEncoder().encode(btoa("a message") + btoa("and") + btoa("one more!!") + btoa("x"));
-    for (let cut = 0; cut <= text.length; cut++) {
-      const reader = new Base64Reader();
-      const read = [text.subarray(0, cut), text.subarray(cut)].map((part) =>
-        new TextDecoder().decode(reader.push(part))
-      );
-      assert.equal(read.join(""), "a messageandone more!!x");
-      assert.ok(reader.atBoundary);
-    }
-    const reader = new Base64Reader();
-    reader.push(text.subarray(0, 6));
-    assert.ok(!reader.atBoundary);
-    assert.throws(() => new Base64Reader().push(new TextEncoder().encode("a*b.")), ConnectError);
-  },
-  { pure: true },
-);
-
 test("the proxy speaks gRPC-Web in base64", async () => {
   await using machine = await startMachine({ auth: "none" });
   await using channel = await dial(machine.address, { insecure: true });
@@ -167,58 +124,29 @@ test("the proxy speaks gRPC-Web in base64", async () => {
   }
 });
 
-test("parseTimeout() reads every unit, and refuses what is none", () => {
-  const table: readonly (readonly [value: string, ms: number])[] = [
-    ["2H", 7_200_000],
-    ["3M", 180_000],
-    ["4S", 4_000],
-    ["5m", 5],
-    ["2500u", 2.5],
-    ["99999999n", 99.999999],
-    ["1n", 1],
-    ["0m", 1],
-  ];
-  for (const [value, ms] of table) assert.ok(Math.abs(parseTimeout(value)! - ms) < 1e-6, value);
-  assert.equal(parseTimeout(undefined), undefined);
-  for (const value of ["", "5", "m", "123456789m", "-1m", "1.5S", "1s"]) {
-    assert.throws(() => parseTimeout(value), ConnectError, value);
+test("the proxy passes grpc-timeout on, the shortest too, and refuses others as InvalidArgument", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const proxy = await startProxy(channel, { hostname: "127.0.0.1", port: 0, allowedOrigins: [] });
+  const statusWith = async (timeout: string) => {
+    const response = await fetch(`http://127.0.0.1:${proxy.port}/viam_dial.probe.v1.ProbeService/HangUnary`, {
+      method: "POST",
+      headers: { "content-type": "application/grpc-web+proto", "grpc-timeout": timeout },
+      body: new Uint8Array(5),
+    });
+    return Number(/grpc-status: (\d+)/.exec(await response.text())?.[1]);
+  };
+  try {
+    for (const timeout of ["0m", "1n", "20m", "99999u"]) {
+      assert.equal(await statusWith(timeout), Code.DeadlineExceeded, timeout);
+    }
+    for (const timeout of ["5", "m", "123456789m", "-1m", "1.5S", "1s"]) {
+      assert.equal(await statusWith(timeout), Code.InvalidArgument, timeout);
+    }
+  } finally {
+    await proxy.close();
   }
-}, { pure: true });
-
-test("requestMetadata() keeps what is the call's, each value by itself", () => {
-  const metadata = requestMetadata([
-    ...[":method", "POST", "Content-Type", "application/grpc", "te", "trailers", "grpc-timeout", "1S"],
-    ...["X-List", "a, b", "x-list", "c", "x-raw-bin", "AAE=", "user-agent", "it", "sec-fetch-mode", "cors"],
-    ...["authorization", "Bearer t", "origin", "http://localhost", "cookie", "a=b"],
-  ]);
-  assert.deepEqual([...metadata.lists()].map(([name, values]) => [name, [...values]]), [
-    ["authorization", ["Bearer t"]],
-    ["x-list", ["a, b", "c"]],
-    ["x-raw-bin", ["AAE="]],
-  ]);
-}, { pure: true });
-
-test("answerTrailers() has the status and the metadata, and trailersFrame() both as text", () => {
-  const trailers = answerTrailers(
-    new ConnectError("gö", 5),
-    new Metadata([["x-a", "1"], ["x-a", "2"], ["content-type", "x"], ["grpc-status", "0"]]),
-  );
-  assert.deepEqual(trailers, { "x-a": ["1", "2"], "grpc-status": ["5"], "grpc-message": ["g%C3%B6"] });
-  const frame = trailersFrame(trailers);
-  assert.equal(frame[0], 0x80);
-  assert.equal(
-    new TextDecoder().decode(frame.subarray(5)),
-    "x-a: 1\r\nx-a: 2\r\ngrpc-message: g%C3%B6\r\ngrpc-status: 5\r\n",
-  );
-  assert.equal(new DataView(frame.buffer).getUint32(1), frame.length - 5);
-  assert.deepEqual(answerTrailers(undefined, new Headers()), { "grpc-status": ["0"] });
-}, { pure: true });
-
-test("answerTrailers() joins values of what HTTP/2 allows once, which its server throws at otherwise", () => {
-  const metadata = new Metadata([["age", "1"], ["age", "2"], ["x-list", "a"], ["x-list", "b"]]);
-  const trailers = answerTrailers(undefined, metadata);
-  assert.deepEqual([trailers["age"], trailers["x-list"]], [["1, 2"], ["a", "b"]]);
-}, { pure: true });
+});
 
 test("mayCall() lets programs and pages of this computer call, others only by name", () => {
   const table: readonly (readonly [origin: string | undefined, allowed: readonly string[], may: boolean])[] =

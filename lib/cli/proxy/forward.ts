@@ -1,30 +1,30 @@
-import { Buffer } from "node:buffer";
-import type { ServerResponse } from "node:http";
-import type { IncomingMessage } from "node:http";
 import { create, type DescMethodStreaming } from "@bufbuild/protobuf";
 import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/grpc/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { type Compressor, isOverLimit, loadGzip } from "../../direct/compressor.ts";
 import {
   answerHeaders,
   answerTrailers,
+  base64Of,
   Base64Reader,
-  parseTimeout,
+  endAnswer,
+  type GrpcProtocol,
+  type HttpRequest,
+  type HttpResponse,
   requestMetadata,
-  type ServedProtocol,
-  trailersFrame,
-} from "./wire.ts";
+} from "../../server/wire.ts";
 
 /** What requests may be compressed with. Answers are not: the way from a proxy on the loopback is short. */
 const ACCEPTED_ENCODINGS = "identity,gzip";
 
 /** A call to forward. */
 export interface ForwardedCall {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly protocol: ServedProtocol;
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  readonly protocol: GrpcProtocol;
   /** As `rawMethod` makes it. */
   readonly method: DescMethodStreaming;
 }
@@ -79,9 +79,8 @@ export async function forwardCall(
   const input = messages();
   try {
     compressor = await compressorOf(request);
-    const timeoutMs = parseTimeout(headerOf(request, "grpc-timeout"));
-    const metadata = requestMetadata(rawHeadersOf(request));
-    const answer = await transport.stream(method, caller.signal, timeoutMs, metadata, input);
+    const metadata = requestMetadata(request.rawHeaders);
+    const answer = await transport.stream(method, caller.signal, timeoutOf(request), metadata, input);
     // Filled when the call ends, whichever way.
     trailers = answer.trailer;
     open(answer.header);
@@ -99,31 +98,22 @@ export async function forwardCall(
     return { error, ...counts };
   }
   if (!response.headersSent) open(new Headers());
-  finish(response, protocol, answerTrailers(error, trailers ?? new Headers()));
+  endAnswer(response, protocol, answerTrailers(error, trailers ?? new Headers()));
   // What the caller still sends would hold up the connection.
   // The reader of the body goes first: with it nothing flows.
   void input.return(undefined).catch(() => {}).then(() => request.resume());
   return { error, ...counts };
 }
 
-/** Ends an answer with trailers. */
-function finish(
-  response: ServerResponse,
-  protocol: ServedProtocol,
-  trailers: Readonly<Record<string, string[]>>,
-): void {
-  if (protocol !== "grpc") {
-    const frame = trailersFrame(trailers);
-    response.end(protocol === "grpc-web-text" ? base64Of(frame) : frame);
-    return;
-  }
-  // Types that have lists in headers have none in trailers, where they mean the same.
-  response.addTrailers(trailers as unknown as Record<string, string>);
-  response.end();
+/** The time that the caller allows. Not 0, which to a transport means no deadline. */
+function timeoutOf(request: HttpRequest): number | undefined {
+  const { timeoutMs, error } = parseTimeout(headerOf(request, "grpc-timeout") ?? null, Infinity);
+  if (error !== undefined) throw error;
+  return timeoutMs === undefined ? undefined : Math.max(1, timeoutMs);
 }
 
 /** What undoes the compression of a request, which the other end need not know: a data channel has none. */
-async function compressorOf(request: IncomingMessage): Promise<Compressor | undefined> {
+async function compressorOf(request: HttpRequest): Promise<Compressor | undefined> {
   const encoding = headerOf(request, "grpc-encoding");
   if (encoding === undefined || encoding === "identity") return undefined;
   if (encoding === "gzip") return await loadGzip();
@@ -135,7 +125,7 @@ async function compressorOf(request: IncomingMessage): Promise<Compressor | unde
 }
 
 /** The body of a request in bytes. */
-async function* bodyOf(request: IncomingMessage, protocol: ServedProtocol): AsyncGenerator<Uint8Array> {
+async function* bodyOf(request: HttpRequest, protocol: GrpcProtocol): AsyncGenerator<Uint8Array> {
   // Who stops reading must not destroy the request, and with it the way to discard the rest.
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
   if (protocol !== "grpc-web-text") return yield* chunks;
@@ -197,8 +187,8 @@ const COPIED_BYTES = 16_384;
 
 /** Writes a message, and waits until there is room for more. */
 function writeMessage(
-  response: ServerResponse,
-  protocol: ServedProtocol,
+  response: HttpResponse,
+  protocol: GrpcProtocol,
   message: Uint8Array,
   signal: AbortSignal,
 ): Promise<void> | undefined {
@@ -212,7 +202,7 @@ function writeMessage(
 
 /** Writes, and waits until there is room for more. */
 function write(
-  response: ServerResponse,
+  response: HttpResponse,
   bytes: Uint8Array | string,
   signal: AbortSignal,
 ): Promise<void> | undefined {
@@ -232,19 +222,7 @@ function write(
   });
 }
 
-function base64Of(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
-}
-
-function headerOf(request: IncomingMessage, name: string): string | undefined {
+function headerOf(request: HttpRequest, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value[0] : value;
-}
-
-/** Names and values in turn, repeated ones one by one. */
-function rawHeadersOf(request: IncomingMessage): readonly string[] {
-  if (request.rawHeaders.length > 0) return request.rawHeaders;
-  return Object.entries(request.headers).flatMap(([name, values]) =>
-    (Array.isArray(values) ? values : [values ?? ""]).flatMap((value) => [name, value])
-  );
 }

@@ -1,14 +1,13 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethodStreaming } from "@bufbuild/protobuf";
 import type { ViamChannel } from "../../channel/channel.ts";
 import type { StreamKind } from "../../core/grpc/stream_kind.ts";
 import { rawMethod } from "../../rpc/raw_method.ts";
 import { RUNTIME } from "../../runtime/runtime.ts";
 import { answerPreflight } from "../../server/http_answers.ts";
-import type { HttpHandler } from "../../server/http_handler.ts";
 import { listenOnOnePort, type OnePort } from "../../server/one_port.ts";
+import { grpcProtocol, type HttpHandler, type HttpRequest, type HttpResponse } from "../../server/wire.ts";
 import { forwardCall, type ForwardedEnd } from "./forward.ts";
-import { mayCall, servedProtocol } from "./wire.ts";
+import { mayCall } from "./origins.ts";
 
 /** How a proxy listens. */
 export interface ProxyOptions {
@@ -49,10 +48,10 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
     return method;
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  async function serve(request: HttpRequest, response: HttpResponse, path: string): Promise<void> {
     let gone = false;
     response.on("close", () => gone = true);
-    const protocol = servedProtocol(request.headers["content-type"]);
+    const protocol = grpcProtocol(request.headers["content-type"]);
     if (protocol === undefined || request.method !== "POST") {
       response.writeHead(request.method === "GET" && path === "/" ? 200 : 415, {
         "content-type": "text/plain",
@@ -72,10 +71,7 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
     options.onCall?.(path, end);
   }
 
-  const handler: HttpHandler = (given, answering) => {
-    // The two servers' types differ in overloads that do not matter here.
-    const request = given as IncomingMessage;
-    const response = answering as ServerResponse;
+  const handler: HttpHandler = (request, response) => {
     request.on("error", () => {});
     response.on("error", () => {});
     const { origin } = request.headers;

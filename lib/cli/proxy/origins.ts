@@ -1,0 +1,14 @@
+/**
+ * Whether a page may call, by the Origin header of its request. Without one it is not a page. Pages of this computer
+ * may, others only if they are named: otherwise any page that the user visits could move a robot.
+ */
+export function mayCall(origin: string | undefined, allowed: readonly string[]): boolean {
+  if (origin === undefined || allowed.includes("*") || allowed.includes(origin)) return true;
+  try {
+    const { hostname } = new URL(origin);
+    return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" ||
+      /^127(?:\.\d{1,3}){3}$/.test(hostname);
+  } catch {
+    return false;
+  }
+}

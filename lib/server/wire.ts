@@ -1,0 +1,124 @@
+import { Buffer } from "node:buffer";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { isConnectionHeader } from "../core/grpc/connection_headers.ts";
+import { concatenate, encodeEnvelope, TRAILERS } from "../core/grpc/envelope.ts";
+import { headerValues } from "../core/grpc/header_values.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+
+/*
+ * gRPC and gRPC-Web as a server speaks them (grpc/doc/PROTOCOL-HTTP2.md, PROTOCOL-WEB.md).
+ */
+
+/** The requests of `node:http` and of `node:http2`, as far as they are alike. */
+export type HttpRequest = IncomingMessage;
+
+/** Their responses, as far as they are alike. */
+export type HttpResponse = ServerResponse;
+
+/** Handles a request of either. */
+export type HttpHandler = (request: HttpRequest, response: HttpResponse) => void;
+
+/** A protocol of gRPC; the last is gRPC-Web in base64, for pages that cannot read bytes as they arrive. */
+export type GrpcProtocol = "grpc" | "grpc-web" | "grpc-web-text";
+
+/** The protocol that a content type names; undefined for none of gRPC's. */
+export function grpcProtocol(contentType: string | undefined): GrpcProtocol | undefined {
+  const type = (contentType ?? "").split(";")[0]!.trim().toLowerCase();
+  const match = /^application\/(grpc|grpc-web|grpc-web-text)(?:\+[\w.-]+)?$/.exec(type);
+  return match === null ? undefined : match[1] as GrpcProtocol;
+}
+
+/** Headers of HTTP clients and servers, beside those of the connection, that are not metadata of a call. */
+const OF_HTTP = new Set([
+  ...["accept", "accept-encoding", "accept-language", "cache-control", "cookie", "date", "origin", "pragma"],
+  ...["referer", "server", "user-agent", "vary", "x-grpc-web", "x-user-agent"],
+]);
+
+function isMetadata(name: string): boolean {
+  return !isConnectionHeader(name) && !OF_HTTP.has(name) &&
+    !/^(?::|grpc-|sec-|access-control-|proxy-)/.test(name);
+}
+
+/** Reads the metadata of a call from the raw headers of its request: `name, value, name, value`. */
+export function requestMetadata(rawHeaders: readonly string[]): Metadata {
+  const metadata = new Metadata();
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]!.toLowerCase();
+    if (isMetadata(name)) metadata.append(name, rawHeaders[at + 1]!);
+  }
+  return metadata;
+}
+
+/** Metadata of an answer as headers, each name with all its values. */
+export function answerHeaders(metadata: Headers): Record<string, string[]> {
+  const headers: Record<string, string[]> = {};
+  for (const [name, values] of Metadata.from(metadata).lists()) {
+    if (isMetadata(name)) headers[name] = headerValues(name, values);
+  }
+  return headers;
+}
+
+/** The trailers that end a call: its status and its metadata. */
+export function answerTrailers(error: ConnectError | undefined, metadata: Headers): Record<string, string[]> {
+  const status = new Headers();
+  setTrailerStatus(status, error);
+  return {
+    ...answerHeaders(metadata),
+    ...Object.fromEntries([...status].map(([name, value]) => [name, [value]])),
+  };
+}
+
+/** Ends an answer with trailers: gRPC-Web's are the last frame of the body. */
+export function endAnswer(
+  response: HttpResponse,
+  protocol: GrpcProtocol,
+  trailers: Readonly<Record<string, readonly string[]>>,
+): void {
+  if (protocol === "grpc") {
+    // The types allow lists in headers only; in trailers they mean the same.
+    response.addTrailers(trailers as unknown as Record<string, string>);
+    response.end();
+    return;
+  }
+  const lines = Object.entries(trailers).flatMap(([name, values]) =>
+    values.map((value) => `${name}: ${value}\r\n`)
+  );
+  const frame = encodeEnvelope(new TextEncoder().encode(lines.join("")), TRAILERS);
+  response.end(protocol === "grpc-web-text" ? base64Of(frame) : frame);
+}
+
+/** Encodes base64. */
+export function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+}
+
+/**
+ * Decodes base64 in pieces, cut anywhere. Each message in it may have its own padding (PROTOCOL-WEB.md, "text").
+ */
+export class Base64Reader {
+  #rest = "";
+
+  /** Whether the text may end here. */
+  get atBoundary(): boolean {
+    return this.#rest === "";
+  }
+
+  /**
+   * Decodes a piece of the text.
+   *
+   * @throws ConnectError `InvalidArgument` when it is not base64
+   */
+  push(text: Uint8Array): Uint8Array {
+    const whole = this.#rest + new TextDecoder("latin1").decode(text);
+    const end = whole.length - whole.length % 4;
+    this.#rest = whole.slice(end);
+    const parts = whole.slice(0, end).match(/[^=]+=*/g) ?? [];
+    try {
+      return concatenate(parts.map((part) => Uint8Array.from(atob(part), (letter) => letter.charCodeAt(0))));
+    } catch (error) {
+      throw new ConnectError("the request is not base64", Code.InvalidArgument, undefined, undefined, error);
+    }
+  }
+}
