@@ -1,5 +1,5 @@
 /**
- * Largest serialized message either way, in bytes: 2^25, as every Viam implementation has it (goutils
+ * Largest serialized message in either direction, in bytes: 2^25, as in every Viam implementation (goutils
  * `rpc/const.go`; protocol §4.5).
  */
 export const MAX_MESSAGE_BYTES = 33_554_432;

@@ -1,6 +1,6 @@
 /**
- * Whether Python's `uuid.UUID` reads the text: 32 hexadecimal digits once `urn:`, `uuid:`, braces and hyphens are
- * taken away, wherever those stand.
+ * True if Python's `uuid.UUID` accepts the text: 32 hexadecimal digits after `urn:`, `uuid:`, braces and hyphens are
+ * removed, wherever they stand.
  */
 export function isUuid(text: string): boolean {
   const digits = text.replaceAll("urn:", "").replaceAll("uuid:", "").replace(/^[{}]+|[{}]+$/g, "")

@@ -11,7 +11,7 @@ import {
 } from "./packet.ts";
 import { SendQueue } from "./send_queue.ts";
 
-/** Who is told what a stream receives; the same shape as a carrier's listener. */
+/** Receives what a stream receives; the same shape as a carrier's listener. */
 export interface StreamListener {
   headers(metadata: Metadata): void;
   message(bytes: Uint8Array): void;
@@ -26,9 +26,9 @@ interface ClientStream {
   halfClosed: boolean;
 }
 
-/** What `ClientStreams` is made with. */
+/** Options of `ClientStreams`. */
 export interface ClientStreamsOptions {
-  /** Largest message taken in, in bytes. */
+  /** Largest accepted message, in bytes. */
   readonly maxMessageBytes: number;
   /** Most bytes of a message in one frame. */
   readonly packetBytes?: number;
@@ -36,7 +36,7 @@ export interface ClientStreamsOptions {
   readonly maxFrameBytes?: number;
 }
 
-/** Frames that led to nothing, by reason. */
+/** Numbers of dropped frames, by reason. */
 export interface DroppedFrames {
   malformed: number;
   /** For a stream that is not open: routine after a reset (protocol §4.9). */
@@ -70,7 +70,7 @@ export class ClientStreams {
     return this.#streams.size;
   }
 
-  /** Whether frames wait to be written. */
+  /** True while frames wait to be written. */
   get sending(): boolean {
     return !this.#queue.empty;
   }
@@ -91,7 +91,7 @@ export class ClientStreams {
     listener: StreamListener,
   ): number {
     const id = this.#nextId++;
-    // First: what cannot be written must not leave a stream behind.
+    // Encoded first: a frame that cannot be written must not leave a stream behind.
     const headers = encodeRequestHeaders(
       id,
       request.path,
@@ -146,21 +146,21 @@ export class ClientStreams {
     this.#queue.pushControl(encodeReset(id));
   }
 
-  /** Whether this stream has queued messages that are not written yet. */
+  /** True while this stream has queued messages that are not written yet. */
   isSending(id: number): boolean {
     return this.#queue.has(id);
   }
 
   /**
-   * The next frame to write, or undefined.
+   * Returns the next frame to write, or undefined.
    *
-   * @param into Where it may be put together; it is good until the next call then.
+   * @param into A buffer to write it into; the frame is then valid until the next call.
    */
   next(into?: Uint8Array): Uint8Array | undefined {
     return this.#queue.next(into);
   }
 
-  /** Takes a frame from the server. Never throws on account of the frame. */
+  /** Takes a frame from the server. No frame makes it throw. */
   receive(bytes: Uint8Array): void {
     const frame = decodeResponse(bytes);
     if (frame.stream === undefined) {
@@ -222,7 +222,7 @@ export class ClientStreams {
 
   #trailers(id: number, stream: ClientStream, error: ConnectError | undefined, trailers: Metadata): void {
     this.#streams.delete(id);
-    // Whatever is not written yet, the server no longer wants (protocol §4.15).
+    // The server no longer wants what is not written yet (protocol §4.15).
     this.#queue.drop(id);
     if (error === undefined && stream.assembler.size > 0) {
       error = new ConnectError("the call ended in the middle of a message", Code.Internal, trailers);
@@ -230,7 +230,7 @@ export class ClientStreams {
     stream.listener.end({ error, trailers });
   }
 
-  /** Gives up one stream on account of what the server sent on it; the others go on. */
+  /** Gives up one stream because of what the server sent on it; the others go on. */
   #refuse(id: number, stream: ClientStream, code: Code, reason: string): void {
     this.reset(id);
     stream.listener.end({ error: new ConnectError(reason, code), trailers: new Metadata() });

@@ -1,15 +1,15 @@
 /** Silence while calls are open after which the machine is asked for a sign of life, in milliseconds. */
 const SILENCE_MS = 5_000;
 
-/** How long it may take to give one, in milliseconds, each of two times. */
+/** Time for the answer, in milliseconds, each of two times. */
 const ANSWER_MS = 2_000;
 
-/** How often to look, in milliseconds. With the above, a dead machine is known within 10 s. */
+/** Interval of the looks, in milliseconds. With the above, a dead machine is noticed within 10 s. */
 export const LOOK_MS = 500;
 
-/** What is seen of a connection at one moment. */
+/** The state of a connection at one moment. */
 export interface Sighting {
-  /** Calls that are open. */
+  /** Number of open calls. */
   readonly calls: number;
   /** Bytes that have left the channel's buffer so far. */
   readonly sent: number;
@@ -18,9 +18,9 @@ export interface Sighting {
 }
 
 /**
- * Watches a data channel while calls are open on it. The engine takes 13 to 30 seconds to notice that a peer is
- * gone; a machine that is there answers any call at once, if only with `Unimplemented`. On a slow link the question
- * may wait behind an upload for longer than the answer may take; but then the upload moves on, which shows life, too.
+ * Watches a data channel while calls are open on it. The engine takes 13 to 30 seconds to notice that a peer is gone,
+ * but a live machine answers any call at once, if only with `Unimplemented`. On a slow link the question may wait
+ * behind an upload for longer than the time for the answer; then the progress of the upload shows life.
  */
 export class Liveness {
   #aliveAt = 0;
@@ -30,18 +30,18 @@ export class Liveness {
   #wasWaiting = false;
 
   /**
-   * Something came in, or the first call was opened.
+   * Notes that something arrived, or that the first call was opened.
    *
-   * @param now Milliseconds on any clock that does not go back.
+   * @param now Milliseconds on any monotonic clock.
    */
   alive(now: number): void {
     this.#aliveAt = now;
     this.#asked = 0;
   }
 
-  /** Looks at the connection, every half second. Returns what to do. */
+  /** Takes a look at the connection, every half second, and returns the action. */
   look(now: number, { calls, sent, waiting }: Sighting): "ask" | "lost" | "nothing" {
-    // What left a full buffer made room in the engine's, which only acknowledged data does.
+    // Bytes that left a full buffer went into the engine's, where only acknowledged data makes room.
     if (calls <= 0 || (this.#wasWaiting && sent > this.#sent)) this.alive(now);
     this.#sent = sent;
     this.#wasWaiting = waiting > 0;

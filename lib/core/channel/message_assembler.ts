@@ -1,16 +1,16 @@
-/** What a packet led to: a whole message, more to come, or a message over the limit. */
+/** The result of a packet: a whole message, more to come, or a message over the limit. */
 export type Assembled = Uint8Array | "incomplete" | "too-large";
 
-/** A packet that is smaller is copied: a view costs more than it holds, and keeps its whole frame. */
+/** Smaller packets are copied: a view costs more than such a packet holds, and keeps its whole frame. */
 const SMALL_BYTES = 4_096;
 
-/** Sizes of what small packets are gathered in: in proportion to what there is of their message. */
+/** Sizes of the blocks that gather small packets: in proportion to the message so far. */
 const MIN_BLOCK_BYTES = 4_096, MAX_BLOCK_BYTES = 65_536;
 
 /**
- * Puts the packets of one stream back together. An empty last packet ends the message before it, as in the
- * TypeScript SDK; Go and Rust lose that message (protocol §4.6). What it holds is in proportion to the message,
- * however small the packets are.
+ * Reassembles the messages of one stream from packets. An empty last packet ends the message before it, as in the
+ * TypeScript SDK; Go and Rust lose that message (protocol §4.6). It holds memory in proportion to the message, however
+ * small the packets are.
  */
 export class MessageAssembler {
   #parts: Uint8Array[] = [];
@@ -21,17 +21,17 @@ export class MessageAssembler {
   #blockEnd = 0;
   readonly #maxMessageBytes: number;
 
-  /** @param maxMessageBytes Largest message put together, in bytes. */
+  /** @param maxMessageBytes Largest accepted message, in bytes. */
   constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
-  /** Bytes held of a message that is not whole yet. */
+  /** Bytes of the incomplete message. */
   get size(): number {
     return this.#size;
   }
 
-  /** Takes the next packet. After "too-large" nothing is held; the stream has to be given up. */
+  /** Takes the next packet. After "too-large" nothing is held, and the stream must be given up. */
   push(data: Uint8Array, endOfMessage: boolean): Assembled {
     const size = this.#size + data.length;
     if (size > this.#maxMessageBytes) {

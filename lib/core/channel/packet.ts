@@ -13,8 +13,8 @@ import { fromWireStatus, toWireStatus } from "../grpc/wire_status.ts";
 
 /*
  * Frames of gRPC over a data channel (protocol §1.3, §4): one data channel message is one serialized Request or
- * Response. Message frames, which are nearly all frames, are read and written by hand into one buffer; every other
- * shape, and every unusual spelling of a message frame, goes through the generated code.
+ * Response. Message frames, which are nearly all frames, are encoded and decoded by hand in one buffer. Every other
+ * frame, and every unusual encoding of a message frame, goes through the generated code.
  */
 
 /** A frame as the client reads it. */
@@ -37,7 +37,7 @@ export type RequestFrame =
     readonly stream: number;
     readonly path: string;
     readonly metadata: Metadata;
-    /** Undefined without a deadline (zero on the wire); negative when it has passed already. */
+    /** Undefined without a deadline (zero on the wire); negative if it has passed. */
     readonly timeoutMs: number | undefined;
   }
   | MessageFrame
@@ -50,20 +50,20 @@ export interface MessageFrame {
   readonly stream: number;
   /** A view into the frame; undefined when the frame carries no message. */
   readonly data: Uint8Array | undefined;
-  /** Whether this is the last slice of its message. */
+  /** True for the last slice of its message. */
   readonly endOfMessage: boolean;
-  /** Whether the client half-closes; always false in responses. */
+  /** True if the client half-closes; always false in responses. */
   readonly endOfStream: boolean;
 }
 
-/** A frame that cannot be used. `stream` is known when the frame could be parsed that far. */
+/** A malformed frame. `stream` is known if the frame could be parsed that far. */
 export interface MalformedFrame {
   readonly kind: "malformed";
   readonly stream: number | undefined;
   readonly reason: string;
 }
 
-/** The frame that opens a call. With `constant`, the same metadata comes again, unchanged. */
+/** Encodes the frame that opens a call. With `constant`, the same unchanged metadata is used for further calls. */
 export function encodeRequestHeaders(
   stream: number,
   path: string,
@@ -84,13 +84,13 @@ export function encodeRequestHeaders(
   return frame;
 }
 
-/** The part of RequestHeaders that does not change from call to call: method and metadata. */
+/** Encodes the constant part of RequestHeaders: method and metadata. */
 function encodeOpening(path: string, metadata: Metadata): Uint8Array {
   const value = { method: path, metadata: toWireMetadata(metadata) };
   return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, value));
 }
 
-/** The other part; serialized messages may be put together from the bytes of their fields. */
+/** Encodes the other part; serialized messages may be concatenated from their fields. */
 function encodeTimeout(timeoutMs: number): Uint8Array {
   return toBinary(RequestHeadersSchema, create(RequestHeadersSchema, { timeout: durationOf(timeoutMs) }));
 }
@@ -106,9 +106,9 @@ function keptOpening(path: string, metadata: Metadata): Uint8Array {
 }
 
 /**
- * A slice of a request message. With `endOfStream` the client half-closes.
+ * Encodes a slice of a request message. With `endOfStream` the client half-closes.
  *
- * @param into Where to write it, if it fits there; the frame is then a view of this.
+ * @param into A buffer to write it into, if it fits; the frame is then a view of it.
  */
 export function encodeRequestPacket(
   stream: number,
@@ -136,7 +136,7 @@ export function encodeRequestPacket(
   return frame;
 }
 
-/** Half-close without a message, as Go and TypeScript peers spell it (protocol §4.3). */
+/** Encodes a half-close without a message, as Go and TypeScript peers do (protocol §4.3). */
 export function encodeHalfClose(stream: number): Uint8Array {
   const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const frame = new Uint8Array(2 + idSize + 8);
@@ -145,7 +145,7 @@ export function encodeHalfClose(stream: number): Uint8Array {
   return frame;
 }
 
-/** Abandons a call (protocol §4.9). */
+/** Encodes the reset of a call (protocol §4.9). */
 export function encodeReset(stream: number): Uint8Array {
   const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const frame = new Uint8Array(2 + idSize + 2);
@@ -154,7 +154,7 @@ export function encodeReset(stream: number): Uint8Array {
   return frame;
 }
 
-/** Response headers. */
+/** Encodes response headers. */
 export function encodeResponseHeaders(stream: number, metadata: Metadata): Uint8Array {
   const value = { metadata: toWireMetadata(metadata) };
   return toBinary(
@@ -164,9 +164,9 @@ export function encodeResponseHeaders(stream: number, metadata: Metadata): Uint8
 }
 
 /**
- * A slice of a response message.
+ * Encodes a slice of a response message.
  *
- * @param into Where to write it, if it fits there; the frame is then a view of this.
+ * @param into A buffer to write it into, if it fits; the frame is then a view of it.
  */
 export function encodeResponsePacket(
   stream: number,
@@ -187,7 +187,7 @@ export function encodeResponsePacket(
   return frame;
 }
 
-/** The end of a call, as the server says it. An OK status is left out, as Go does (protocol §4.4). */
+/** Encodes the end of a call. An OK status is left out, as Go does (protocol §4.4). */
 export function encodeTrailers(
   stream: number,
   error: ConnectError | undefined,
@@ -203,7 +203,7 @@ export function encodeTrailers(
   );
 }
 
-/** Reads a frame from a server. Never throws. */
+/** Decodes a frame from a server. Never throws. */
 export function decodeResponse(frame: Uint8Array): ResponseFrame {
   const quick = decodePacket(frame, false);
   if (quick !== undefined) return quick;
@@ -232,7 +232,7 @@ export function decodeResponse(frame: Uint8Array): ResponseFrame {
   }
 }
 
-/** Reads a frame from a client. Never throws. */
+/** Decodes a frame from a client. Never throws. */
 export function decodeRequest(frame: Uint8Array): RequestFrame {
   const quick = decodePacket(frame, true);
   if (quick !== undefined) return quick;
@@ -257,12 +257,12 @@ export function decodeRequest(frame: Uint8Array): RequestFrame {
     }
     case "message": {
       const { hasMessage, eos } = request.type.value;
-      // Without has_message the packet is to be ignored, whatever it holds (protocol §4.3).
+      // Without has_message the packet must be ignored (protocol §4.3).
       const packet = hasMessage ? packetOf(request.type.value) : { data: undefined, endOfMessage: false };
       return { kind: "message", stream, ...packet, endOfStream: eos };
     }
     case "rstStream":
-      // A peer that spells out `false` means it just the same (protocol §4.9).
+      // An explicit `false` is a reset, too (protocol §4.9).
       return { kind: "reset", stream };
     default:
       return { kind: "malformed", stream, reason: "unknown request type" };
@@ -279,12 +279,12 @@ function packetOf(
 }
 
 function streamId(stream: Stream | undefined): number | undefined {
-  // Presence counts, not truth: ids start at 0 in some peers. Ids past 2^53 are no peer's.
+  // Presence counts, since some peers start at id 0. No peer uses ids past 2^53.
   if (stream === undefined || stream.id > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
   return Number(stream.id);
 }
 
-/** Reads headers and trailers without content, as most calls have them: the vectors `…1200` and `…2200`. */
+/** Decodes empty headers and trailers, which most calls have: the vectors `…1200` and `…2200`. */
 function decodeBareResponse(frame: Uint8Array): ResponseFrame | undefined {
   const at = readStream(frame);
   if (at < 0 || at + 2 !== frame.length || frame[at + 1] !== 0) return undefined;
@@ -293,7 +293,7 @@ function decodeBareResponse(frame: Uint8Array): ResponseFrame | undefined {
   return { kind: "trailers", stream: streamRead, error: undefined, metadata: new Metadata() };
 }
 
-// The second result of readStream.
+// The second result of `readStream`.
 let streamRead = 0;
 
 /** Reads the stream at the start of a frame into `streamRead`. Returns the position after it, or -1. */
@@ -302,7 +302,7 @@ function readStream(frame: Uint8Array): number {
   const idSize = frame[1]!;
   streamRead = 0;
   if (idSize === 0) return 2;
-  // One byte of tag and at most four of id: ids below 2^28, which is all but the longest-lived channels.
+  // One byte of tag and at most four of id: ids below 2^28, which only the longest-lived channels exceed.
   if (idSize > 5 || frame[2] !== 0x08 || frame.length < 2 + idSize + 2) return -1;
   const idEnd = 2 + idSize;
   let at = 3;
@@ -314,7 +314,7 @@ function readStream(frame: Uint8Array): number {
   }
 }
 
-/** Reads the one spelling of a message frame that every peer uses; undefined for anything else. */
+/** Decodes the encoding of a message frame that every peer uses; returns undefined for anything else. */
 function decodePacket(frame: Uint8Array, request: boolean): MessageFrame | undefined {
   const end = frame.length;
   let at = readStream(frame);
@@ -358,7 +358,7 @@ function decodePacket(frame: Uint8Array, request: boolean): MessageFrame | undef
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 
-// The second result of readLength: a tuple for every length of every frame would be garbage.
+// The second result of `readLength`: a tuple for every length of every frame would be garbage.
 let lengthRead = 0;
 
 /** Reads a length of at most 28 bits into `lengthRead`. Returns the position after it, or -1. */

@@ -1,4 +1,4 @@
-/** Writes a slice of a message as a frame. */
+/** Encodes a slice of a message as a frame. */
 export type EncodePacket = (
   stream: number,
   data: Uint8Array,
@@ -20,8 +20,8 @@ interface Lane {
 }
 
 /**
- * What waits to be written to a data channel, and in which order: control frames first, then the streams in
- * turn, one packet each, so that a small call waits behind one packet of a large one and not behind the whole.
+ * The frames that wait to be written to a data channel, in order: control frames first, then the streams in turn, one
+ * packet each, so that a small call waits behind one packet of a large one and not behind all of it.
  */
 export class SendQueue {
   readonly #encode: EncodePacket;
@@ -38,7 +38,7 @@ export class SendQueue {
     this.#packetBytes = packetBytes;
   }
 
-  /** Whether nothing waits. */
+  /** True if nothing waits. */
   get empty(): boolean {
     return this.#control.length === 0 && this.#lanes.size === 0;
   }
@@ -48,7 +48,7 @@ export class SendQueue {
     return this.#lanes.size;
   }
 
-  /** Whether this stream has anything left to send. */
+  /** True while this stream has anything left to send. */
   has(stream: number): boolean {
     return this.#lanes.has(stream);
   }
@@ -68,7 +68,7 @@ export class SendQueue {
     this.#lane(stream).items.push({ bytes, endOfStream, sent: 0 });
   }
 
-  /** Forgets what a stream has queued. */
+  /** Drops what a stream has queued. */
   drop(stream: number): void {
     const lane = this.#lanes.get(stream);
     if (lane === undefined) return;
@@ -77,9 +77,9 @@ export class SendQueue {
   }
 
   /**
-   * The next frame to write, or undefined.
+   * Returns the next frame to write, or undefined.
    *
-   * @param into Where a packet may be put together; it is good until the next call then.
+   * @param into A buffer to write a packet into; the frame is then valid until the next call.
    */
   next(into?: Uint8Array): Uint8Array | undefined {
     if (this.#control.length > 0) return this.#control.shift();
@@ -96,7 +96,7 @@ export class SendQueue {
       const frame = this.#frameOf(lane, item, into);
       if (lane.items.length > 0) this.#turns.push(lane);
       else this.#lanes.delete(lane.stream);
-      // The line is an array with a moving start; cut it off now and then so that it stays short.
+      // The queue is an array with a moving start; its head is cut off now and then.
       if (this.#turn > 64 && this.#turn * 2 > this.#turns.length) {
         this.#turns.splice(0, this.#turn);
         this.#turn = 0;

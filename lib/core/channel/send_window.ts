@@ -1,19 +1,24 @@
-/** Most bytes that wait in the channel's own buffer: what goutils allows itself (protocol §4.11). */
+/** Largest limit of the channel's buffer, in bytes: that of goutils (protocol §4.11). */
 export const MAX_WINDOW_BYTES = 1_048_576;
 
-/** Fewest: one frame and a bit, so that a slow link still gets whole frames. */
+/** Smallest limit, in bytes: a little more than one frame, so that a slow link still gets whole frames. */
 export const MIN_WINDOW_BYTES = 65_536;
 
-/** How long what waits should take to leave, in milliseconds; a small call waits no longer behind a large one. */
+/**
+ * Target for the time that buffered data takes to leave, in milliseconds; it bounds the wait of a small call behind a
+ * large one.
+ */
 const TARGET_MS = 100;
 
-/** How old the last look at the buffer may be, in milliseconds: the smallest window drains at 100 kbit/s in this time. */
+/**
+ * Largest age of the last look at the buffer, in milliseconds: the smallest window drains at 100 kbit/s in this time.
+ */
 const STALE_MS = 5_000;
 
 /**
- * How many bytes may wait in a data channel's buffer. It starts at the most and follows the rate at which the
- * buffer drains, so that on a slow link a bulk transfer does not put seconds of data in front of everything else.
- * What the engine holds below the buffer counts, too.
+ * Limits how many bytes may wait in a data channel's buffer. The limit starts at its largest and follows the rate at
+ * which the buffer drains, so that a bulk transfer on a slow link does not put seconds of data in front of everything
+ * else. Data in the engine's own buffer counts, too.
  */
 export class SendWindow {
   readonly #engineBytes: number;
@@ -39,20 +44,20 @@ export class SendWindow {
   }
 
   /**
-   * Notes how full the buffer is.
+   * Notes the fill level of the buffer.
    *
-   * @param now Milliseconds on any clock that does not go back.
+   * @param now Milliseconds on any monotonic clock.
    * @param buffered Bytes in the buffer.
    */
   observe(now: number, buffered: number): void {
-    // Only a buffer that was never empty in between tells how fast the link takes data.
+    // Only a buffer that was never empty in between shows the rate of the link.
     if (this.#since === undefined || this.#buffered === 0) {
       this.#start(now, buffered);
       return;
     }
     const elapsed = now - this.#since;
     if (elapsed < 20) return;
-    // Nobody has looked for a while: the buffer may have run empty in between.
+    // The last look is too old: the buffer may have been empty in between.
     if (elapsed > STALE_MS) return this.#start(now, buffered);
     const drained = this.#buffered + this.#written - buffered;
     if (drained > 0 && (buffered > 0 || drained > MIN_WINDOW_BYTES)) {

@@ -6,7 +6,7 @@ import { decodeRequest, encodeResponseHeaders, encodeResponsePacket, encodeTrail
 import type { DroppedFrames } from "./client_streams.ts";
 import { SendQueue } from "./send_queue.ts";
 
-/** What opened a stream. */
+/** A call that opens a stream. */
 export interface IncomingCall {
   readonly stream: number;
   readonly path: string;
@@ -15,9 +15,9 @@ export interface IncomingCall {
   readonly timeoutMs: number | undefined;
 }
 
-/** Who is told what a stream receives. */
+/** Receives what a stream receives. */
 export interface IncomingListener {
-  /** One whole serialized message. */
+  /** A whole serialized message. */
   message(bytes: Uint8Array): void;
   /** The client sends nothing more. */
   halfClosed(): void;
@@ -32,13 +32,13 @@ interface ServerStream {
   halfClosed: boolean;
 }
 
-/** What `ServerStreams` is made with. */
+/** Options of `ServerStreams`. */
 export interface ServerStreamsOptions {
-  /** Largest message taken in, in bytes. */
+  /** Largest accepted message, in bytes. */
   readonly maxMessageBytes: number;
   /** Most bytes of a message in one frame. */
   readonly packetBytes?: number;
-  /** Called for every new stream; the listener hears nothing before this returns. */
+  /** Called for every new stream; the listener receives nothing before it returns. */
   readonly open: (call: IncomingCall) => IncomingListener;
 }
 
@@ -67,7 +67,7 @@ export class ServerStreams {
     return this.#streams.size;
   }
 
-  /** Whether frames wait to be written. */
+  /** True while frames wait to be written. */
   get sending(): boolean {
     return !this.#queue.empty;
   }
@@ -90,7 +90,7 @@ export class ServerStreams {
     if (this.#streams.has(id)) this.#queue.pushMessage(id, message, false);
   }
 
-  /** Ends the stream, with headers first if there were none: clients expect them (protocol §4.4). */
+  /** Ends the stream, with headers first if none were sent: clients expect them (protocol §4.4). */
   sendTrailers(id: number, error: ConnectError | undefined, metadata: Metadata, headers?: Metadata): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -106,21 +106,21 @@ export class ServerStreams {
     this.#queue.pushFrame(id, frame);
   }
 
-  /** Whether this stream has queued messages that are not written yet. */
+  /** True while this stream has queued messages that are not written yet. */
   isSending(id: number): boolean {
     return this.#queue.has(id);
   }
 
   /**
-   * The next frame to write, or undefined.
+   * Returns the next frame to write, or undefined.
    *
-   * @param into Where it may be put together; it is good until the next call then.
+   * @param into A buffer to write it into; the frame is then valid until the next call.
    */
   next(into?: Uint8Array): Uint8Array | undefined {
     return this.#queue.next(into);
   }
 
-  /** Takes a frame from the client. Never throws on account of the frame. */
+  /** Takes a frame from the client. No frame makes it throw. */
   receive(bytes: Uint8Array): void {
     const frame = decodeRequest(bytes);
     if (frame.stream === undefined) {
@@ -142,7 +142,7 @@ export class ServerStreams {
       return;
     }
     if (stream === undefined) {
-      // Routine: Rust half-closes after our trailers, Go resets finished calls (answerer notes, protocol §4.13).
+      // Routine: Rust half-closes after our trailers, and Go resets finished calls (protocol §4.13).
       this.dropped.unknownStream++;
       return;
     }
@@ -184,14 +184,14 @@ export class ServerStreams {
       }
       if (message !== "incomplete") stream.listener.message(message);
     }
-    // Go sets end-of-stream on every packet of a unary message: it counts once the message is whole.
+    // Go sets eos on every packet of a unary message: it counts once the message is whole.
     if (frame.endOfStream && stream.assembler.size === 0 && this.#streams.has(id)) {
       stream.halfClosed = true;
       stream.listener.halfClosed();
     }
   }
 
-  /** Ends one stream on account of what the client sent on it; the others go on. */
+  /** Ends one stream because of what the client sent on it; the others go on. */
   #refuse(id: number, stream: ServerStream, code: Code, reason: string): void {
     const error = new ConnectError(reason, code);
     this.#queue.drop(id);
@@ -200,7 +200,7 @@ export class ServerStreams {
   }
 }
 
-/** A frame that is no larger than peers take; only messages are split. */
+/** Returns the frame if peers accept its size; only messages are split. */
 function fitting(frame: Uint8Array, what: string): Uint8Array {
   if (frame.length <= MAX_FRAME_BYTES) return frame;
   throw new ConnectError(

@@ -7,19 +7,19 @@ import type {
 import { Metadata } from "../grpc/metadata.ts";
 
 /*
- * Metadata on a data channel (protocol §4.7): lower-case names, lists of proto3 strings. `-bin` values travel as
- * base64 text, since a proto3 string cannot hold other bytes; Go hands raw text through, so what is no base64 is
- * taken as the bytes themselves.
+ * Metadata on a data channel (protocol §4.7): lower-case names and lists of proto3 strings. `-bin` values travel as
+ * base64 text, since a proto3 string cannot hold arbitrary bytes. Go passes raw text through, so a value that is not
+ * base64 counts as the bytes themselves.
  */
 
-/** Metadata as the frames carry it. */
+/** Converts metadata for a frame. */
 export function toWireMetadata(metadata: Metadata): MessageInitShape<typeof MetadataSchema> {
   const md: Record<string, { values: string[] }> = {};
   for (const [name, values] of metadata.lists()) md[name] = { values: values.map(fromByteString) };
   return { md };
 }
 
-/** Metadata from a frame. What a `Headers` cannot hold (an illegal name, a line break) is left out. */
+/** Reads metadata from a frame. Leaves out what `Headers` cannot hold: an illegal name, a line break. */
 export function fromWireMetadata(wire: WireMetadata | undefined): Metadata {
   const metadata = new Metadata();
   if (wire === undefined) return metadata;
@@ -36,13 +36,13 @@ export function fromWireMetadata(wire: WireMetadata | undefined): Metadata {
   return metadata;
 }
 
-/** A timeout as the frames carry it: relative, nanoseconds. */
+/** Converts a timeout for a frame: relative, in nanoseconds. */
 export function durationOf(timeoutMs: number): { seconds: bigint; nanos: number } {
   const seconds = Math.trunc(timeoutMs / 1000);
   return { seconds: BigInt(seconds), nanos: Math.trunc((timeoutMs - seconds * 1000) * 1e6) };
 }
 
-/** Milliseconds of a timeout from a frame; undefined for none, which Go spells as zero (protocol §4.8). */
+/** Returns the milliseconds of a timeout from a frame; undefined for none, which Go writes as zero (protocol §4.8). */
 export function millisecondsOf(timeout: Duration | undefined): number | undefined {
   if (timeout === undefined || (timeout.seconds === 0n && timeout.nanos === 0)) return undefined;
   return Number(timeout.seconds) * 1000 + timeout.nanos / 1e6;
@@ -60,7 +60,10 @@ const ascii = /^[\x00-\x7f]*$/;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 
-/** `Headers` holds one byte a character, so UTF-8 text appears in it as its bytes, as it would over HTTP. */
+/**
+ * Converts text for `Headers`, which hold one byte a character: UTF-8 text appears there as its bytes, as it would over
+ * HTTP.
+ */
 function toByteString(text: string): string {
   if (ascii.test(text)) return text;
   let result = "";

@@ -1,13 +1,13 @@
 import type { StreamKind } from "./stream_kind.ts";
 
-/** What the choice of a carrier depends on. */
+/** The inputs of the choice of a carrier. */
 export interface CarrierQuestion {
   readonly runtime: "deno" | "bun" | "node";
   readonly secure: boolean;
   readonly kind: StreamKind;
-  /** What the server is known to answer to; undefined while nobody has asked. */
+  /** The protocols that the server is known to speak; undefined while unknown. */
   readonly speaks: { readonly grpcWeb: boolean | undefined; readonly grpc: boolean | undefined };
-  /** What only node:http2 can do: another server name, a Unix socket, a port that fetch refuses. */
+  /** True for what only node:http2 can do: another server name, a Unix socket, a port that fetch refuses. */
   readonly needsNode: boolean;
 }
 
@@ -15,7 +15,7 @@ export interface CarrierQuestion {
 export type CarrierChoice = "fetch" | "fetch-http2" | "http2" | { readonly unsupported: string };
 
 /**
- * Chooses the carrier for a call (ARCHITECTURE.md, "Which carrier"). fetch is the faster one and speaks gRPC-Web;
+ * Chooses the carrier for a call (ARCHITECTURE.md, "The choice of a carrier"). fetch is faster and speaks gRPC-Web;
  * node:http2 speaks native gRPC. A bidirectional call never goes over HTTP/1.1, where it would hang.
  */
 export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
@@ -27,9 +27,9 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   }
   const unary = kind === "unary";
   if (runtime === "deno") {
-    // With TLS the handshake settles the version, and a proxy that has HTTP/1.1 alone will do for all but the last kind.
-    // In the clear it is settled beforehand: HTTP/1.1 is the faster one for short calls, and would take a connection
-    // for every stream.
+    // With TLS the handshake negotiates the version, and a proxy with HTTP/1.1 only can serve all but the last kind. In
+    // plaintext the version is fixed beforehand: HTTP/1.1 is faster for short calls, but would take a connection for
+    // every stream.
     return unary || (secure && kind !== "bidi_streaming") ? "fetch" : "fetch-http2";
   }
   if (unary) return "fetch";
@@ -44,7 +44,7 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   };
 }
 
-/** Ports that fetch refuses, by the standard's list (https://fetch.spec.whatwg.org/#port-blocking). */
+/** Ports that fetch refuses (https://fetch.spec.whatwg.org/#port-blocking). */
 const REFUSED_PORTS = new Set([
   0,
   1,
@@ -131,7 +131,7 @@ const REFUSED_PORTS = new Set([
   10080,
 ]);
 
-/** Whether fetch refuses a port. */
+/** True if fetch refuses a port. */
 export function isPortRefusedByFetch(port: number): boolean {
   return REFUSED_PORTS.has(port);
 }

@@ -13,14 +13,14 @@ export interface Envelope {
   readonly data: Uint8Array;
 }
 
-/** A message in its frame. */
+/** Encodes a message in its frame. */
 export function encodeEnvelope(message: Uint8Array, flags = 0): Uint8Array<ArrayBuffer> {
   const frame = encodeEnvelopes([message]);
   frame[0] = flags;
   return frame;
 }
 
-/** Several messages, each in its frame. */
+/** Encodes several messages, each in its frame. */
 export function encodeEnvelopes(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let size = 0;
   for (const message of messages) size += 5 + message.length;
@@ -34,7 +34,7 @@ export function encodeEnvelopes(messages: readonly Uint8Array[]): Uint8Array<Arr
   return frames;
 }
 
-/** Byte strings, one after the other. */
+/** Concatenates byte strings. */
 export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
   let at = 0;
@@ -46,8 +46,8 @@ export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffe
 }
 
 /**
- * Reads a body of one message and trailers, uncompressed and whole: the answer to a unary call as every server writes
- * it. Undefined for anything else, which is for `EnvelopeReader` to judge.
+ * Reads an uncompressed body of one message and trailers: the answer to a unary call as every server writes it. Returns
+ * undefined for anything else, which `EnvelopeReader` handles.
  */
 export function readSingleAnswer(
   body: Uint8Array,
@@ -73,43 +73,43 @@ function writeLength(bytes: Uint8Array, length: number, frame: number): void {
   bytes[frame + 4] = length;
 }
 
-/** A frame announced more than the limit. */
+/** A frame whose announced length exceeds the limit. */
 export interface OversizedEnvelope {
   readonly oversized: number;
 }
 
 /**
- * Takes a body apart, however it is cut into chunks. A frame that lies within one chunk is a view of it, or a copy where
- * chunks are not to be kept; one that spans several is put together once.
+ * Splits a body into frames, however it is cut into chunks. A frame within one chunk is a view of it, or a copy if
+ * chunks must not be kept; a frame that spans several is assembled once.
  */
 export class EnvelopeReader {
   readonly #maxMessageBytes: number;
   readonly #keepsChunks: boolean;
   #header = new Uint8Array(5);
   #headerBytes = 0;
-  /** The frame being put together. */
+  /** The frame that is being assembled. */
   #data: Uint8Array | undefined;
   #dataBytes = 0;
 
   /**
-   * @param maxMessageBytes Largest message taken in.
-   * @param keepsChunks False where the memory of a chunk is used again after `push`.
+   * @param maxMessageBytes Largest accepted message, in bytes.
+   * @param keepsChunks False if the memory of a chunk is reused after `push`.
    */
   constructor(maxMessageBytes: number, keepsChunks: boolean = true) {
     this.#maxMessageBytes = maxMessageBytes;
     this.#keepsChunks = keepsChunks;
   }
 
-  /** Whether the body may end here: not in the middle of a frame. */
+  /** True if the body may end here, outside a frame. */
   get atBoundary(): boolean {
     return this.#headerBytes === 0;
   }
 
   /**
-   * Takes a chunk; tells every frame that it completes, in order.
+   * Takes a chunk, and passes on each frame that it completes, in order.
    *
-   * @param onEnvelope Returns false to have no more.
-   * @returns what is wrong, as soon as a frame announces too much; the reader is of no use after that.
+   * @param onEnvelope Returns false to stop.
+   * @returns The problem, as soon as a frame announces too much; the reader is unusable after that.
    */
   push(
     chunk: Uint8Array,

@@ -5,10 +5,10 @@ import { Metadata } from "./metadata.ts";
 import { fromWireStatus } from "./wire_status.ts";
 
 /*
- * How HTTP tells the status of a gRPC call: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
+ * The status of a gRPC call in HTTP: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
  */
 
-/** Reads the trailers block of a gRPC-Web body: header lines, names in any letter case, values repeated or not. */
+/** Reads the trailers block of a gRPC-Web body: header lines with names in any letter case, repeated or not. */
 export function parseTrailers(block: Uint8Array): Metadata {
   const trailers = new Metadata();
   for (const line of new TextDecoder().decode(block).split("\r\n")) {
@@ -23,10 +23,10 @@ export function parseTrailers(block: Uint8Array): Metadata {
   return trailers;
 }
 
-/** The last block that said OK, and nothing else; a server says it in the same words every time. */
+/** The last block that meant a plain OK; a server writes it in the same bytes every time. */
 let plainOk: Uint8Array | undefined;
 
-/** Whether the trailers block that ends a gRPC-Web body says OK, and nothing else. */
+/** True if the trailers block at the end of a gRPC-Web body means OK and contains nothing else. */
 export function isPlainOk(body: Uint8Array, at: number): boolean {
   if (plainOk !== undefined && endsWith(body, at, plainOk)) return true;
   const block = body.subarray(at);
@@ -36,17 +36,17 @@ export function isPlainOk(body: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** Compares in place: a view of its own would take longer than the comparison. */
+/** Compares in place: making a view would take longer than the comparison. */
 function endsWith(bytes: Uint8Array, at: number, end: Uint8Array): boolean {
   if (bytes.length - at !== end.length) return false;
   for (let index = 0; index < end.length; index++) if (bytes[at + index] !== end[index]) return false;
   return true;
 }
 
-/** Trailers that say how the protocol went; the rest is the application's. */
+/** Trailers of the protocol; the rest belong to the application. */
 const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
-/** What trailers, or headers that stand for them, say of the call's end. Never throws, whatever they hold. */
+/** Reads the end of a call from its trailers, or from headers that replace them. Never throws. */
 export function endOf(
   trailers: Metadata,
 ): { readonly known: boolean; readonly error: ConnectError | undefined; readonly trailers: Metadata } {
@@ -61,7 +61,7 @@ function errorOf(status: string, trailers: Metadata, rest: Metadata): ConnectErr
   if (!/^\d{1,9}$/.test(status)) {
     return new ConnectError(`the server sent ${JSON.stringify(status)} as grpc-status`, Code.Internal, rest);
   }
-  // The status in protobuf goes before its name and text, as in grpc-go; one that cannot be read does not count.
+  // The status in protobuf takes precedence over code and text, as in grpc-go, unless it cannot be parsed.
   return detailed(trailers.get("grpc-status-details-bin"), rest) ?? fromWireStatus(
     { code: Number(status), message: percentDecoded(trailers.get("grpc-message") ?? ""), details: [] },
     rest,
@@ -78,7 +78,7 @@ function detailed(details: string | null, rest: Metadata): ConnectError | undefi
 }
 
 /**
- * Text from a header. What is no good percent-encoding is left as it is: "when decoding invalid values,
+ * Decodes text from a header. Invalid percent-encoding is left unchanged: "when decoding invalid values,
  * implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
  */
 function percentDecoded(value: string): string {
@@ -91,7 +91,7 @@ function percentDecoded(value: string): string {
   });
 }
 
-/** The code for an HTTP status that came without a gRPC status (grpc/doc/http-grpc-status-mapping.md). */
+/** Maps an HTTP status without a gRPC status to a code (grpc/doc/http-grpc-status-mapping.md). */
 export function codeFromHttpStatus(status: number): Code {
   switch (status) {
     case 400:
@@ -112,7 +112,7 @@ export function codeFromHttpStatus(status: number): Code {
   }
 }
 
-/** Whether a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
+/** True if a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
 export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
   if (value === null) return false;
   if (value === `application/${protocol}+proto`) return true;
@@ -120,7 +120,7 @@ export function isContentType(value: string | null, protocol: "grpc" | "grpc-web
   return type === `application/${protocol}` || type === `application/${protocol}+proto`;
 }
 
-/** What is wrong with a response before its body is read; undefined when nothing is. */
+/** Returns the error of a response that is no gRPC answer; undefined if its body can be read. */
 export function refuseResponse(
   status: number,
   headers: Headers,
@@ -153,7 +153,7 @@ export function refuseResponse(
   return undefined;
 }
 
-/** A timeout as HTTP carries it: at most eight digits and a unit. Never less than one unit. */
+/** Formats a timeout for HTTP: at most eight digits and a unit, and never less than one unit. */
 export function formatTimeout(timeoutMs: number): string {
   for (const [unit, milliseconds] of [["m", 1], ["S", 1_000], ["M", 60_000], ["H", 3_600_000]] as const) {
     const value = Math.max(1, Math.ceil(timeoutMs / milliseconds));

@@ -7,13 +7,13 @@
  * Source: gRPC over HTTP/2, *Custom-Metadata*.
  */
 export interface Metadata extends Headers {
-  /** The values of a name, each by itself; of a `-bin` name also those that HTTP joined with a comma. */
+  /** The values of a name, one by one; for a `-bin` name also those that HTTP joined with a comma. */
   listOf(name: string): readonly string[];
   /** Every name, in lower case, with its values. */
   lists(): Generator<readonly [name: string, values: readonly string[]], void, undefined>;
 }
 
-/** Within a function: documentation is generated of what the interface says, not of how it is kept. */
+/** Inside a function, so that the generated documentation shows the interface and not the class. */
 function metadataClass(): typeof Metadata {
   return class MetadataHeaders extends Headers implements Metadata {
     #lists: Map<string, string[]> | undefined;
@@ -73,7 +73,7 @@ function metadataClass(): typeof Metadata {
     #split(name: string, value: string): readonly string[] {
       const list = this.#lists?.get(name);
       if (list !== undefined) return list;
-      // Base64 has no comma, so here the join can be undone.
+      // Base64 contains no comma, so the join can be undone here.
       if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
       return [value];
     }
@@ -94,11 +94,11 @@ function metadataClass(): typeof Metadata {
  */
 export const Metadata: {
   /**
-   * Makes metadata of what `Headers` takes.
+   * Makes metadata from what `Headers` accepts.
    *
    * @param init Pairs with the same name become a list; another `Metadata` is copied.
    */
   new (init?: HeadersInit): Metadata;
-  /** `init` itself if it is a `Metadata` already, else a copy of it as one. */
+  /** Returns `init` itself if it is a `Metadata` already, or a copy of it as one. */
   from(init: HeadersInit | undefined): Metadata;
 } = metadataClass();

@@ -12,11 +12,11 @@ import {
 } from "@bufbuild/protobuf/wkt";
 
 /**
- * What a server says of its services, as protobuf-es descriptors: for `createClient`, and as the `registry` option
- * of `fromJson` and `toJson`.
+ * The services of a server as protobuf-es descriptors: for `createClient`, and as the `registry` option of `fromJson`
+ * and `toJson`.
  */
 export interface ReflectedServices extends FileRegistry {
-  /** The services that can be called, in the server's order. */
+  /** The callable services, in the server's order. */
   readonly services: readonly DescService[];
   /** Full names of the services that the server lists and cannot describe. */
   readonly undescribed: readonly string[];
@@ -24,7 +24,7 @@ export interface ReflectedServices extends FileRegistry {
   getMethod(path: string): DescMethod | undefined;
 }
 
-/** Every import of `files` that is not among them. */
+/** Returns every import of `files` that is not among them. */
 export function missingImports(files: ReadonlyMap<string, FileDescriptorProto>): string[] {
   const missing = new Set<string>();
   for (const { dependency } of files.values()) {
@@ -34,9 +34,9 @@ export function missingImports(files: ReadonlyMap<string, FileDescriptorProto>):
 }
 
 /**
- * Makes a registry of descriptors. A service whose file does not hold together is left out, and the others are not:
- * Go programs lack the files of options that they were built without. An import that is missing stands empty, which
- * does no harm if nothing of it is used.
+ * Makes a registry of descriptors. A service whose file is incomplete is left out, and the others are kept: Go programs
+ * lack the files of options that they were built without. A missing import becomes an empty file, which does no harm if
+ * nothing of it is used.
  *
  * @param names Full names of the services.
  * @param files By name.
@@ -72,7 +72,7 @@ export function assembleServices(
   });
 }
 
-/** Undefined when a file of it, or an import, refers to what there is not. */
+/** Returns undefined when one of its files, or an import, refers to something missing. */
 function registryOf(
   names: readonly string[],
   files: ReadonlyMap<string, FileDescriptorProto>,

@@ -1,24 +1,24 @@
-/** How long before its end a token counts as used up, in milliseconds: a call takes a while to arrive. */
+/** Time before its end at which a token counts as used up, in milliseconds: a call takes a while to arrive. */
 const LEEWAY_MS = 10_000;
 
-/** How long a token is good for, in milliseconds since 1970 by this machine's clock. */
+/** The lifetime of a token, in milliseconds since 1970 by the clock of this computer. */
 export interface TokenLife {
-  /** From then on a new one is fetched before a call is made. */
+  /** The time from which a new one is fetched before a call. */
   readonly renewAt: number;
-  /** From then on the server refuses it. */
+  /** The time from which the server refuses it. */
   readonly endsAt: number;
 }
 
-/** A token that does not say how long it is good for: until the server says otherwise. */
+/** A token without an end is valid until the server refuses it. */
 const ENDLESS: TokenLife = { renewAt: Infinity, endsAt: Infinity };
 
 /**
- * How long a JSON Web Token is good for. Viam's own say nothing of it (protocol §5.6). The signature is the server's
- * business.
+ * Returns the lifetime of a JSON Web Token. Viam's own have no end (protocol §5.6). Only the server checks the
+ * signature.
  *
- * @param receivedAt When it came, in milliseconds since 1970. A token that names the time of its issue is good for no
- * longer than from then to its end, counted from now: the clock of this machine may be years behind its server's, and
- * if it is ahead, a new token would be over already.
+ * @param receivedAt The time of its arrival, in milliseconds since 1970. A token with the time of its issue is valid
+ * for no longer than from its issue to its end, counted from its arrival: the clock of this computer may be years
+ * behind its server's, and if it is ahead, a new token would have expired already.
  */
 export function tokenLife(token: string, receivedAt: number): TokenLife {
   const claims = claimsOf(token);
@@ -28,7 +28,7 @@ export function tokenLife(token: string, receivedAt: number): TokenLife {
   const dated = typeof iat === "number" && Number.isFinite(iat) && iat < exp;
   const counted = dated ? receivedAt + (exp - iat) * 1000 : Infinity;
   const endsAt = dated && exp * 1000 <= receivedAt ? counted : Math.min(counted, exp * 1000);
-  // A token of a short life would otherwise be replaced at every call.
+  // A short-lived token would otherwise be replaced at every call.
   const life = Math.max(0, endsAt - receivedAt);
   return { renewAt: endsAt - Math.min(LEEWAY_MS, life / 4), endsAt };
 }

@@ -1,4 +1,4 @@
-/** Counts what a transport's calls carry. */
+/** Counts the traffic of a transport's calls. */
 export class TrafficCounts {
   started = 0;
   succeeded = 0;

@@ -6,10 +6,10 @@ import type { Status, StatusSchema } from "../../../proto/gen/google/rpc/status_
 import type { Metadata } from "./metadata.ts";
 
 /*
- * google.rpc.Status and ConnectError: the same numbers (protocol §4.10), the same details.
+ * google.rpc.Status and ConnectError have the same codes (protocol §4.10) and details.
  */
 
-/** The error a status stands for, with details and the given metadata; undefined when absent or OK. */
+/** Converts a status to an error, with details and the given metadata; returns undefined for an absent or OK status. */
 export function fromWireStatus(
   status: Pick<Status, "code" | "message" | "details"> | undefined,
   metadata?: Metadata,
@@ -19,7 +19,7 @@ export function fromWireStatus(
     ? status.code as Code
     : Code.Unknown;
   const error = new ConnectError(status.message, code, metadata);
-  // As Connect's own transports have it: a handler that passes the error on does not pass on its metadata.
+  // As in Connect's own transports: a handler that passes the error on does not pass on its metadata.
   error.isWireError = true;
   error.details = status.details.map((detail) => ({
     type: detail.typeUrl.slice(detail.typeUrl.lastIndexOf("/") + 1),
@@ -28,7 +28,7 @@ export function fromWireStatus(
   return error;
 }
 
-/** The status that stands for an error. */
+/** Converts an error to a status. */
 export function toWireStatus(error: ConnectError): MessageInitShape<typeof StatusSchema> {
   return {
     code: error.code,

@@ -1,7 +1,7 @@
-/** Who sends what is filtered. */
+/** The side whose data is filtered. */
 export type Http2Side = "client" | "server";
 
-/** A frame that is looked at (RFC 9113, section 4.1). */
+/** A frame of the filtered type (RFC 9113, section 4.1). */
 export interface Http2Frame {
   readonly type: number;
   readonly flags: number;
@@ -9,29 +9,29 @@ export interface Http2Frame {
   readonly bytes: Uint8Array;
 }
 
-/** Bytes of the connection preface, with which what a client sends begins. */
+/** Size of the connection preface, with which a client starts, in bytes. */
 const PREFACE_BYTES = 24;
 
-/** Bytes of a frame's header. */
+/** Size of a frame's header, in bytes. */
 export const FRAME_HEADER_BYTES = 9;
 
 /**
- * Looks at the frames of one type in what one side of an HTTP/2 connection sends, however it is cut into chunks, and
- * puts others in their place. All else passes as it comes, uncopied as far as that goes.
+ * Replaces the frames of one type in what one side of an HTTP/2 connection sends, however it is cut into chunks.
+ * Everything else passes unchanged, without a copy where possible.
  */
 export class Http2FrameFilter {
   readonly #type: number;
   readonly #replace: (frame: Http2Frame) => readonly Uint8Array[];
-  /** Bytes that pass unseen: of the preface, or of the payload of a frame of another type. */
+  /** Bytes that pass unread: of the preface, or of the payload of a frame of another type. */
   #passing: number;
-  /** What has come of a header, or of a frame that is looked at. */
+  /** The part of a header, or of a filtered frame, that has arrived. */
   #held: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
   #heldBytes = 0;
 
   /**
-   * @param from Who sends.
-   * @param type Which frames to look at.
-   * @param replace What to pass on in a frame's place, in order.
+   * @param from The sender.
+   * @param type The type of frames to filter.
+   * @param replace Returns what to pass on in place of a frame, in order.
    */
   constructor(from: Http2Side, type: number, replace: (frame: Http2Frame) => readonly Uint8Array[]) {
     this.#passing = from === "client" ? PREFACE_BYTES : 0;
@@ -39,11 +39,11 @@ export class Http2FrameFilter {
     this.#replace = replace;
   }
 
-  /** @returns what to pass on, in order. */
+  /** @returns The data to pass on, in order. */
   push(chunk: Uint8Array): Uint8Array[] {
     const passed: Uint8Array[] = [];
     let at = 0;
-    /** Where what passes unseen begins. */
+    /** The start of the data that passes unread. */
     let from = 0;
     while (at < chunk.length) {
       if (this.#passing > 0) {
@@ -57,7 +57,7 @@ export class Http2FrameFilter {
         this.#passing = FRAME_HEADER_BYTES + payloadBytes(chunk, at);
         continue;
       }
-      // A header in pieces, or a frame to look at: it is held until it is whole.
+      // A partial header, or a frame to filter: it is held until it is whole.
       if (at > from) passed.push(chunk.subarray(from, at));
       at = this.#hold(chunk, at, passed);
       from = at;

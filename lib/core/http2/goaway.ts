@@ -3,10 +3,10 @@ import { FRAME_HEADER_BYTES, Http2FrameFilter, type Http2Side } from "./frame_fi
 const GOAWAY = 0x07;
 
 /**
- * Takes GOAWAY frames out of what one side of an HTTP/2 connection sends (RFC 9113, section 6.8).
+ * Removes GOAWAY frames from what one side of an HTTP/2 connection sends (RFC 9113, section 6.8).
  *
- * @param from Who sends.
- * @param onGoaway Told of each frame that is taken out: no stream above this one has been or will be handled.
+ * @param from The sender.
+ * @param onGoaway Called with the last stream id of each removed frame: no stream above it has been or will be handled.
  */
 export function goawayFilter(
   from: Http2Side,

@@ -10,22 +10,22 @@ const DEFAULT_BYTES = 65_535;
 const SETTING_BYTES = 6;
 
 /**
- * Says to a client in other words that its server has widened the windows of all streams (RFC 9113, section 6.9.2):
- * for those that do not hear it in a changed initial window, as Bun's node:http2, which applies it to later streams
- * only. grpc-go widens windows so as soon as it has measured the link, and an upload would stand still for ever.
+ * Tells a client by window updates that its server has widened the windows of all streams (RFC 9113, section 6.9.2).
+ * Bun's node:http2 needs it, since it applies a changed initial window to later streams only. grpc-go widens windows
+ * this way once it has measured the link, and an upload would stall for ever.
  */
 export class InitialWindow {
-  /** What the client believes. */
+  /** The window that the client assumes. */
   #told: number | undefined;
   #now = DEFAULT_BYTES;
   readonly #openStreams: () => Iterable<number>;
 
-  /** @param openStreams Ids of the streams that are open now. */
+  /** @param openStreams Returns the ids of the open streams. */
   constructor(openStreams: () => Iterable<number>) {
     this.#openStreams = openStreams;
   }
 
-  /** What to pass on in the place of a SETTINGS frame from the server. */
+  /** Returns what to pass on in place of a SETTINGS frame of the server. */
   replace(frame: Http2Frame): Uint8Array[] {
     if ((frame.flags & ACK) !== 0) return [frame.bytes];
     const { bytes } = frame;
@@ -38,7 +38,7 @@ export class InitialWindow {
     }
     const wider = this.#told !== undefined && size !== undefined && size > this.#now;
     if (!wider) {
-      // The first settings, or narrower windows: those count for later streams at once.
+      // The first settings, or narrower windows, apply to later streams at once.
       if (size !== undefined) this.#now = size;
       if (size !== undefined || this.#told === undefined) this.#told = this.#now;
       return [bytes];
@@ -48,7 +48,9 @@ export class InitialWindow {
     return [settingsOf(kept), ...Array.from(this.#openStreams(), (stream) => windowUpdate(stream, more))];
   }
 
-  /** What to tell of a stream that has just been opened; undefined when its window is what the client believes. */
+  /**
+   * Returns the window update for a stream that was just opened; undefined if its window is what the client assumes.
+   */
   opened(stream: number): Uint8Array | undefined {
     const more = this.#now - (this.#told ?? this.#now);
     return more > 0 ? windowUpdate(stream, more) : undefined;

@@ -10,7 +10,7 @@ export interface IceServer {
   readonly credential?: string;
 }
 
-/** A server taken apart. */
+/** A parsed server. */
 export interface IceEndpoint {
   readonly scheme: "stun" | "turn" | "turns";
   readonly hostname: string;
@@ -20,26 +20,26 @@ export interface IceEndpoint {
   readonly credential: string | undefined;
 }
 
-/** What goutils asks first (`rpc/wrtc_peer.go`; protocol §3.6). */
+/** The default servers of goutils (`rpc/wrtc_peer.go`; protocol §3.6). */
 export const DEFAULT_ICE_SERVERS: readonly IceServer[] = [
   { urls: ["stun:global.stun.twilio.com:3478", "stun:turn.viam.com:443"] },
 ];
 
-/** How the servers to use are chosen. */
+/** The inputs of the choice of servers. */
 export interface IceChoice {
-  /** The caller's own list; replaces the defaults. */
+  /** The caller's list, which replaces the defaults. */
   readonly iceServers: readonly IceServer[] | undefined;
-  /** The signaling server's list, appended. */
+  /** The signaling server's list, which is appended. */
   readonly additional: readonly ICEServer[];
-  /** Whether the way to the machine can lead over the internet; without it the defaults are of no use. */
+  /** True if the path to the machine can lead over the internet; otherwise the defaults are useless. */
   readonly publicNetwork: boolean;
-  /** Only through TURN servers. */
+  /** Uses TURN servers only. */
   readonly forceRelay?: boolean | undefined;
-  /** Never through TURN servers. */
+  /** Uses no TURN servers. */
   readonly forceP2P?: boolean | undefined;
-  /** Only the TURN server of this URL; STUN servers stay. */
+  /** Uses only the TURN server with this URL; STUN servers stay. */
   readonly turnUri?: string | undefined;
-  /** Replaces the scheme of the TURN servers that are left. */
+  /** Replaces the scheme of the remaining TURN servers. */
   readonly turnScheme?: "turn" | "turns" | undefined;
   /** Replaces their port. */
   readonly turnPort?: number | undefined;
@@ -47,17 +47,17 @@ export interface IceChoice {
   readonly turnTransport?: "udp" | "tcp" | undefined;
 }
 
-/** What a peer connection is to be made with. */
+/** The ICE configuration of a peer connection. */
 export interface IceConfiguration {
   /** STUN and TURN servers, each once, in order; at most two for TURN. */
   readonly endpoints: readonly IceEndpoint[];
-  /** Offer nothing but relay candidates. */
+  /** Offers relay candidates only. */
   readonly relayOnly: boolean;
-  /** What was left out, and why; free of secrets. */
+  /** Remarks on what was left out, and why; without secrets. */
   readonly remarks: readonly string[];
 }
 
-/** The engine takes the first two and leaves out the rest without a word (libjuice `MAX_RELAY_ENTRIES_COUNT`). */
+/** The engine uses the first two and silently ignores the rest (libjuice `MAX_RELAY_ENTRIES_COUNT`). */
 const MAX_TURN_SERVERS = 2;
 
 /** Merges the caller's servers with the signaling server's (protocol §3.6). */
@@ -72,7 +72,7 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
   function add(url: string, username: string | undefined, credential: string | undefined): void {
     const endpoint = parseIceUrl(url, username, credential);
     if (endpoint === undefined) {
-      // Some write a name and password into it.
+      // Some URLs contain a name and password.
       const shown = url.replace(/^.*@/, "…@");
       remarks.push(`left out the ICE server ${shown}: it is no stun:, turn: or turns: URL`);
     } else if (endpoint.scheme === "stun") {
@@ -92,7 +92,7 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
   for (const { urls, username, credential } of own) {
     for (const url of typeof urls === "string" ? [urls] : urls) add(url, username, credential);
   }
-  // Who wants no relay wants nothing of the signaling server's list, as in Go.
+  // Without relays the signaling server's list is ignored, as in Go.
   if (choice.forceP2P !== true) {
     for (const { urls, username, credential } of choice.additional) {
       for (const url of urls) add(url, username, credential);
@@ -100,7 +100,7 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
   }
   if (only !== undefined && turn.size === 0) remarks.push(`no TURN server is ${choice.turnUri}`);
 
-  // As the TypeScript SDK does with every server of the signaling server's: it is asked over TCP, too.
+  // The TypeScript SDK does the same with every server of the signaling server's list: it is also asked over TCP.
   const first = [...turn.values()].find(({ transport }) => transport === "udp");
   const isOpen = only === undefined && choice.turnTransport === undefined && choice.iceServers === undefined;
   if (isOpen && first !== undefined && ![...turn.values()].some(({ transport }) => transport === "tcp")) {
@@ -113,14 +113,14 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
   return { endpoints: [...stun.values(), ...chosen], relayOnly, remarks };
 }
 
-/** The same server, asked in the same way. */
+/** Identifies a server and its transport. */
 function keyOf({ scheme, hostname, port, transport }: IceEndpoint): string {
   return `${scheme} ${hostname.toLowerCase()} ${port} ${transport}`;
 }
 
 function override(url: string, endpoint: IceEndpoint, choice: IceChoice): IceEndpoint {
   const scheme = choice.turnScheme ?? endpoint.scheme;
-  // A transport or port that the URL leaves open is that of the scheme it ends up with.
+  // A transport or port that the URL leaves open is that of the new scheme.
   const again = parseIceUrl(url.replace(/^turns?:/i, `${scheme}:`))!;
   return {
     ...endpoint,
@@ -131,8 +131,8 @@ function override(url: string, endpoint: IceEndpoint, choice: IceChoice): IceEnd
 }
 
 /**
- * At most two, that differ in the networks they get through: where there are both kinds, the first over UDP, which
- * is the faster, and of the others the one that firewalls are the most likely to let pass.
+ * Chooses at most two servers that get through different networks: if there are both kinds, the first over UDP, which
+ * is faster, and of the others the one that firewalls are likeliest to let through.
  */
 function chooseTurnServers(servers: readonly IceEndpoint[]): readonly IceEndpoint[] {
   const overUdp = servers.filter(({ transport }) => transport === "udp");
@@ -147,9 +147,9 @@ function passability({ scheme, port }: IceEndpoint): number {
 }
 
 /**
- * Reads a STUN or TURN URL (RFC 7064, RFC 7065). Ports default to 3478, and to 5349 for `turns`; transports to udp,
- * and to tcp for `turns`, as in Go (protocol §3.6). A query on a `stun:` URL, which is not allowed but which Rust
- * sends, is left out of account.
+ * Parses a STUN or TURN URL (RFC 7064, RFC 7065). The port defaults to 3478, and to 5349 for `turns`; the transport to
+ * udp, and to tcp for `turns`, as in Go (protocol §3.6). A query on a `stun:` URL, which is invalid but sent by Rust,
+ * is ignored.
  */
 export function parseIceUrl(url: string, username?: string, credential?: string): IceEndpoint | undefined {
   const match = /^(stun|turn|turns):(?:\/\/)?(\[[0-9A-Fa-f:.]+\]|[^:?/@\s[\]]+)(?::(\d{1,5}))?(?:\?(.*))?$/i

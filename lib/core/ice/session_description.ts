@@ -6,7 +6,9 @@ export interface SessionDescription {
   readonly sdp: string;
 }
 
-/** The `sdp` field of signaling messages: standard base64, with padding, of the JSON of both (protocol §3.2). */
+/**
+ * Encodes the `sdp` field of signaling messages: standard base64, with padding, of the JSON of both (protocol §3.2).
+ */
 export function encodeSessionDescription(description: SessionDescription): string {
   const { type, sdp } = description;
   let binary = "";
@@ -17,9 +19,9 @@ export function encodeSessionDescription(description: SessionDescription): strin
 }
 
 /**
- * Reads the `sdp` field of signaling messages.
+ * Decodes the `sdp` field of signaling messages.
  *
- * @throws ConnectError `InvalidArgument` when it is none, or of another type than `expected`
+ * @throws ConnectError `InvalidArgument` when it is invalid, or not of the type `expected`
  */
 export function decodeSessionDescription(
   encoded: string,
@@ -46,22 +48,25 @@ export function decodeSessionDescription(
   return { type: expected, sdp };
 }
 
-/** The first media line's id, to which a candidate without one belongs (protocol §3.5); "0" when there is none. */
+/**
+ * Returns the id of the first media line, to which a candidate without one belongs (protocol §3.5); "0" if there is
+ * none.
+ */
 export function firstMediaId(sdp: string): string {
   return /^a=mid:(\S+)/m.exec(sdp)?.[1] ?? "0";
 }
 
-/** A description without its candidates: they come one by one, too. */
+/** Removes the candidates from a description: they are also sent one by one. */
 export function withoutCandidates(sdp: string): string {
   return sdp.replace(/^a=(?:candidate:[^\r\n]*|end-of-candidates)\r?\n/gm, "");
 }
 
-/** The candidates of a description, without their `a=`. */
+/** Returns the candidates of a description, without their `a=`. */
 export function candidatesOf(sdp: string): string[] {
   return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
 }
 
-/** Whether a description was written by libdatachannel, the engine of node-datachannel: it signs as `rtc`. */
+/** True if libdatachannel, the engine of node-datachannel, wrote a description: it signs as `rtc`. */
 export function isLibdatachannel(sdp: string): boolean {
   return /^o=rtc /m.test(sdp);
 }

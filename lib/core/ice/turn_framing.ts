@@ -1,6 +1,6 @@
 /*
  * TURN messages on a stream (RFC 8656 §3.1, §12.5; RFC 8489 §6). Over UDP each is a datagram. Over TCP and TLS they
- * follow each other, their lengths tell them apart, and ChannelData is padded to a multiple of four bytes.
+ * follow each other, are separated by their lengths, and ChannelData is padded to a multiple of four bytes.
  */
 
 const STUN_HEADER_BYTES = 20;
@@ -16,25 +16,25 @@ const ERROR_CODE = 0x0009;
 const TRY_ALTERNATE = 300;
 const SERVER_ERROR = 500;
 
-/** What a message is about, as far as it matters to who passes it on. */
+/** The meaning of a message, as far as the bridge needs it. */
 export type TurnMessage =
-  /** What peers send each other. */
+  /** Data between the peers. */
   | { readonly kind: "data" }
-  /** The client asks for a relay address. */
+  /** A request for a relay address. */
   | { readonly kind: "allocate" }
-  /** It has one: `host:port`. */
+  /** A relay address, `host:port`. */
   | { readonly kind: "allocated"; readonly relayAddress: string | undefined }
-  /** It was told to ask another server. */
+  /** A redirect to another server. */
   | { readonly kind: "tryAlternate" }
   /** Any other STUN message. */
   | { readonly kind: "other" };
 
-/** What came on a stream is no TURN. */
+/** Bytes on a stream are not TURN. */
 export class TurnFramingError extends Error {
   override readonly name = "TurnFramingError";
 }
 
-/** Says what a message is. Undefined when it is none: neither STUN nor ChannelData, or cut short. */
+/** Classifies a message. Returns undefined for bytes that are neither STUN nor ChannelData, or are cut short. */
 export function readTurnMessage(message: Uint8Array): TurnMessage | undefined {
   const length = lengthOf(message, 0);
   if (length === undefined || length === 0 || message.length < length) return undefined;
@@ -51,7 +51,7 @@ export function readTurnMessage(message: Uint8Array): TurnMessage | undefined {
   }
 }
 
-/** A datagram as it goes on the stream; undefined when it is no TURN message. */
+/** Converts a datagram for the stream; returns undefined if it is not a TURN message. */
 export function toStream(datagram: Uint8Array): Uint8Array | undefined {
   if (datagram.length === 0) return undefined;
   const length = lengthOf(datagram, 0);
@@ -63,11 +63,11 @@ export function toStream(datagram: Uint8Array): Uint8Array | undefined {
   return framed;
 }
 
-/** Cuts a stream into messages. */
+/** Splits a stream into messages. */
 export class TurnStreamReader {
   #rest: Uint8Array = new Uint8Array(0);
 
-  /** Bytes of a message that is not whole yet; never more than the largest message. */
+  /** Bytes of the incomplete message; never more than the largest message. */
   get buffered(): number {
     return this.#rest.length;
   }
@@ -75,7 +75,7 @@ export class TurnStreamReader {
   /**
    * Takes the next bytes, and returns the messages that they complete, without padding.
    *
-   * @throws {TurnFramingError} when what comes is no TURN; nothing after it can be read
+   * @throws {TurnFramingError} when the bytes are not TURN; nothing after them can be read
    */
   push(chunk: Uint8Array): Uint8Array[] {
     let bytes = chunk;
@@ -96,17 +96,17 @@ export class TurnStreamReader {
       messages.push(bytes.subarray(at, at + length));
       at += onStream;
     }
-    // A copy: what is left must not keep a large chunk.
+    // A copy, so that the rest does not keep a large chunk.
     this.#rest = bytes.slice(at);
     return messages;
   }
 }
 
 /**
- * An error in answer to an Allocate request, as a server would send that has no relay to give. The engine then gives
- * the server up at once; without any answer it asks for 23 seconds. Undefined for any other message.
+ * Makes the error answer to an Allocate request that a server without relays would send. The engine then gives up the
+ * server at once; without an answer it asks for 23 seconds. Returns undefined for any other message.
  *
- * @param message The request; or an error answer to one, which this is to replace.
+ * @param message The request, or an error answer to one, which the result replaces.
  */
 export function refuseAllocate(message: Uint8Array): Uint8Array | undefined {
   if (message.length < STUN_HEADER_BYTES) return undefined;
@@ -127,19 +127,19 @@ export function refuseAllocate(message: Uint8Array): Uint8Array | undefined {
   return answer;
 }
 
-/** Channel numbers go from 0x4000 to 0x4fff; STUN messages begin with two zero bits. */
+/** True for ChannelData: channel numbers are 0x4000 to 0x4fff, and STUN messages begin with two zero bits. */
 function isChannelData(first: number): boolean {
   return first >> 4 === 4;
 }
 
-/** Length without padding; 0 when more bytes are needed to tell, undefined when it is no TURN message. */
+/** Returns the length without padding; 0 if more bytes are needed, and undefined if this is not a TURN message. */
 function lengthOf(bytes: Uint8Array, at: number): number | undefined {
   const first = bytes[at];
   if (first === undefined || (first >> 6 > 0 && !isChannelData(first))) return undefined;
   if (bytes.length - at < CHANNEL_HEADER_BYTES) return 0;
   const field = uint16(bytes, at + 2);
   if (isChannelData(first)) return CHANNEL_HEADER_BYTES + field;
-  // STUN attributes are padded: a length that is no multiple of four is none.
+  // STUN attributes are padded: a length that is not a multiple of four is invalid.
   if (field % 4 !== 0) return undefined;
   if (bytes.length - at < 8) return 0;
   const cookie = uint16(bytes, at + 4) * 0x10000 + uint16(bytes, at + 6);
@@ -154,7 +154,7 @@ function uint16(bytes: Uint8Array, at: number): number {
   return bytes[at]! << 8 | bytes[at + 1]!;
 }
 
-/** The value of an attribute. */
+/** Returns the value of an attribute. */
 function attributeOf(message: Uint8Array, wanted: number): Uint8Array | undefined {
   const end = Math.min(message.length, STUN_HEADER_BYTES + uint16(message, 2));
   for (let at = STUN_HEADER_BYTES; at + 4 <= end;) {
@@ -171,7 +171,7 @@ function errorCodeOf(message: Uint8Array): number | undefined {
   return value === undefined || value.length < 4 ? undefined : (value[2]! & 7) * 100 + value[3]!;
 }
 
-/** `host:port`; IPv4 alone, which is what the engine asks for. */
+/** Returns `host:port`; IPv4 only, which is what the engine asks for. */
 function relayAddressOf(message: Uint8Array): string | undefined {
   const value = attributeOf(message, XOR_RELAYED_ADDRESS);
   if (value === undefined || value.length < 8 || value[1] !== 1) return undefined;

@@ -1,6 +1,6 @@
-/** An address as a user types it, taken apart. */
+/** A parsed address of a user. */
 export interface Address {
-  /** The authority as typed, without scheme: what names the machine in signaling (protocol §0, `rpc-host`). */
+  /** The authority as typed, without a scheme: the name of the machine in signaling (protocol §0, `rpc-host`). */
   readonly authority: string;
   /** Without brackets. Empty for a Unix socket. */
   readonly hostname: string;
@@ -12,14 +12,14 @@ export interface Address {
   readonly unixPath: string | undefined;
 }
 
-/** What is wrong with an address. */
+/** The problem of an invalid address. */
 export interface AddressProblem {
   readonly problem: string;
 }
 
 /**
- * Reads `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]`, `unix:/path` and `/path`, a Unix socket, too. A path,
- * query, fragment or user in a URL is a problem: they would silently get lost.
+ * Parses `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]`, `unix:/path` and `/path`, which is also a Unix
+ * socket. A path, query, fragment or user in a URL is a problem: it would be lost silently.
  */
 export function parseAddress(typed: string): Address | AddressProblem {
   if (typed.trim() === "") return { problem: "is empty; give a host, host:port or URL" };
@@ -70,7 +70,7 @@ function parseUnix(typed: string): Address | AddressProblem {
 function isHostname(text: string): boolean {
   if (text.length > 253) return false;
   const labels = text.replace(/\.$/, "").split(".");
-  // All-numeric names are IPv4 addresses, and those have four parts up to 255.
+  // All-numeric names are IPv4 addresses, which have four parts up to 255.
   if (/^[0-9.]+$/.test(text)) {
     return labels.length === 4 && labels.every((part) => part !== "" && Number(part) <= 255);
   }
@@ -85,14 +85,14 @@ function isIPv6(text: string): boolean {
   }
 }
 
-/** Whether a host is an IP address of this machine itself, or a name for it. */
+/** True if a host is a loopback or unspecified address, or a name for one. */
 export function isLoopback(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, "");
   return name === "localhost" || name.endsWith(".localhost") || /^127\./.test(name) || name === "::1" ||
     name === "0.0.0.0" || name === "::";
 }
 
-/** Whether a host is an address of a private network, or a name that only such a network resolves. */
+/** True if a host is an address of a private network, or a name that only such a network resolves. */
 export function isPrivate(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, "");
   return isLoopback(name) || hasLabel(name, "local") ||
@@ -102,8 +102,8 @@ export function isPrivate(hostname: string): boolean {
 }
 
 /**
- * Whether Python's engine dials a host directly whatever the options: names with the label `localhost`, or `local`
- * after another (protocol §2.2; here by label, where that engine looks for the text anywhere).
+ * True if Python's engine would dial a host directly whatever the options: names with the label `localhost`, or with
+ * `local` after another label (protocol §2.2; that engine searches the text instead of the labels).
  */
 export function isLocalName(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, "");
@@ -114,7 +114,7 @@ function hasLabel(name: string, label: string): boolean {
   return name.split(".").slice(1).includes(label);
 }
 
-/** `host:port`, with brackets around IPv6. */
+/** Formats `host:port`, with brackets around IPv6. */
 export function joinHostPort(hostname: string, port: number): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }

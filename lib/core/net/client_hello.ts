@@ -1,8 +1,8 @@
 /**
- * A TLS greeting (RFC 8446 §4.1.2): enough for any TLS server to answer with a handshake or an alert, which is all
- * that is asked of it.
+ * Makes a TLS ClientHello (RFC 8446 §4.1.2) that any TLS server answers with a handshake or an alert; nothing more is
+ * needed.
  *
- * @param serverName Named to the server, unless it is an IP address.
+ * @param serverName The name to send, unless it is an IP address.
  * @param random 32 bytes.
  */
 export function clientHello(serverName: string, random: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -31,7 +31,7 @@ export function clientHello(serverName: string, random: Uint8Array): Uint8Array<
   return Uint8Array.from([0x16, 3, 1, ...lengthed(2, [1, ...lengthed(3, hello)])]);
 }
 
-/** What the first byte of an answer to a TLS greeting says: a handshake or an alert is TLS, all else is not. */
+/** Interprets the first byte of the answer to a ClientHello: a handshake or an alert is TLS, anything else is not. */
 export function readGreeting(firstByte: number): "tls" | "plaintext" {
   return firstByte === 0x16 || firstByte === 0x15 ? "tls" : "plaintext";
 }

@@ -1,15 +1,15 @@
 /*
- * How machines are found on a local network: DNS-SD over multicast DNS (RFC 6763, RFC 6762), as goutils has it
- * (protocol §2.6, §5.7). Each name of a machine is an instance of one service; its TXT record says what it speaks.
+ * Discovery of machines on a local network: DNS-SD over multicast DNS (RFC 6763, RFC 6762), as in goutils (protocol
+ * §2.6, §5.7). Each name of a machine is an instance of one service, and its TXT record says what it speaks.
  */
 
 /** The service type that machines advertise. */
 const SERVICE = "_rpc._tcp.local";
 
-/** Of how long an answer is good, in seconds: goutils' value. */
+/** Lifetime of an answer, in seconds: the value of goutils. */
 const TTL_SECONDS = 3_200;
 
-/** A resource record, as the `dns-packet` package has it; of other types nothing is known here. */
+/** A resource record in the form of the `dns-packet` package; other types are unknown here. */
 export interface DnsRecord {
   readonly type: string;
   readonly name: string;
@@ -23,32 +23,35 @@ export interface DnsQuestion {
   readonly name: string;
 }
 
-/** A machine that was found. */
+/** A machine on the local network. */
 export interface FoundMachine {
   /** IPv4. */
   readonly address: string;
   readonly port: number;
-  /** What its TXT record says. */
+  /** The protocols in its TXT record. */
   readonly grpc: boolean;
   readonly webrtc: boolean;
 }
 
-/** What there is to do after an answer. */
+/** The next step after an answer. */
 export type LookupStep =
   | { readonly kind: "found"; readonly machine: FoundMachine }
-  /** The answer lacks something: ask for it. */
+  /** The answer is incomplete: ask for the rest. */
   | { readonly kind: "ask"; readonly questions: readonly DnsQuestion[] }
-  /** It was about something else. */
+  /** The answer was about something else. */
   | { readonly kind: "nothing" };
 
-/** The names a machine is advertised by: as dialed, and with dashes for dots. */
+/** Returns the names by which a machine is advertised: as dialed, and with dashes for dots. */
 export function instanceNames(host: string): readonly string[] {
   const name = host.replace(/\.$/, "").toLowerCase();
   const dashed = name.replaceAll(".", "-");
   return dashed === name ? [name] : [name, dashed];
 }
 
-/** What to ask for. By PTR also answer those that write a name with dots as one label. */
+/**
+ * Returns the questions for a machine. The question for PTR also reaches machines that write a name with dots as one
+ * label.
+ */
 export function questionsFor(host: string): DnsQuestion[] {
   return [
     { type: "PTR", name: SERVICE },
@@ -59,7 +62,7 @@ export function questionsFor(host: string): DnsQuestion[] {
   ];
 }
 
-/** The IPv4 address that an answer gives for a name, in any letter case. */
+/** Returns the IPv4 address of a name in an answer, in any letter case. */
 export function addressIn(records: readonly DnsRecord[], name: string): string | undefined {
   for (const { type, name: of, ttl, data } of records) {
     if (type === "A" && ttl !== 0 && typeof data === "string" && normalize(of) === normalize(name)) {
@@ -75,7 +78,7 @@ interface Instance {
   flags?: readonly string[];
 }
 
-/** Puts together what answers say of one machine. Only its exact names count, in any letter case. */
+/** Combines the answers about one machine. Only its exact names count, in any letter case. */
 export class MdnsLookup {
   readonly #instances: ReadonlyMap<string, Instance>;
   readonly #addresses = new Map<string, string[]>();
@@ -89,7 +92,7 @@ export class MdnsLookup {
   /**
    * Takes the records of one answer.
    *
-   * @param from The address that it came from: of several the likeliest to lead somewhere.
+   * @param from The sender's address, which is preferred among several.
    */
   receive(records: readonly DnsRecord[], from: string): LookupStep {
     for (const record of records) {
@@ -125,7 +128,7 @@ export class MdnsLookup {
       else if (address === undefined) questions.push({ type: "A", name: target });
       else {
         const grpc = flags.includes("grpc"), webrtc = flags.includes("webrtc");
-        // What says neither speaks something else.
+        // An instance with neither flag speaks something else.
         if (grpc || webrtc) return { kind: "found", machine: { address, port, grpc, webrtc } };
       }
     }
@@ -135,16 +138,16 @@ export class MdnsLookup {
   }
 }
 
-/** What a machine says of itself: its names, where it listens, and what it speaks. */
+/** The advertisement of a machine: its names, its port, and what it speaks. */
 export interface Advertisement {
   readonly names: readonly string[];
   readonly port: number;
   readonly webrtc: boolean;
-  /** The IPv4 address on the network that is told. */
+  /** Its IPv4 address on the network that receives this. */
   readonly address: string;
 }
 
-/** Every record of an advertisement. With `goodbye`, those that take it back. */
+/** Returns every record of an advertisement; with `goodbye`, the records that withdraw it. */
 export function advertisedRecords(advertisement: Advertisement, { goodbye = false } = {}): DnsRecord[] {
   const { port, webrtc, address } = advertisement;
   const ttl = goodbye ? 0 : TTL_SECONDS;
@@ -160,7 +163,7 @@ export function advertisedRecords(advertisement: Advertisement, { goodbye = fals
   });
 }
 
-/** The answers to a query: all that is asked for by name, and what whoever asks for that will want next. */
+/** Returns the answers to a query: the records that it names, and those that the asker will need next. */
 export function answersTo(
   questions: readonly { readonly type: string; readonly name: string }[],
   records: readonly DnsRecord[],
@@ -188,7 +191,7 @@ function normalize(name: string): string {
   return name.replace(/\.$/, "").toLowerCase();
 }
 
-/** The texts of a TXT record: bytes, or one string where there is one. */
+/** Returns the texts of a TXT record: a list of bytes, or a single string. */
 function textsOf(data: unknown): readonly string[] {
   const texts = Array.isArray(data) ? data : [data];
   return texts.map((text) =>
