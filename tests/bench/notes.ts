@@ -4,36 +4,36 @@
  */
 export const notes: Readonly<Record<string, string>> = {
   "download-connect":
-    "Bun's node:http2 reads twice as much from a socket as from a stream in front of it, which it has on a session for downloads alone.",
+    "Bun's node:http2 reads twice as fast from a socket as from a stream in front of it. A session for downloads only reads from the socket.",
   "upload-connect":
-    "Bound by copies and by the HTTP/2 below, on both sides of the comparison: of our time on Bun 39 % are socket writes, 34 % copies in protobuf and framing, 12 % HTTP/2; on Deno half is waiting for the HTTP/2 of its fetch. Bodies over HTTP/1.1 reach 1.6 times as much, but an early answer of a server that does not want the upload may then be lost with its connection, and a dead machine is not noticed. Tried besides: larger buffers, several frames a write.",
+    "Limited by copies and by HTTP/2 itself, on both sides of the comparison. On Bun, 39 % of our time is socket writes, 34 % copies in protobuf and framing, 12 % HTTP/2; on Deno, half is waiting for the HTTP/2 of its fetch. Bodies over HTTP/1.1 reach 1.6 times as much, but then an early answer of a server that refuses the upload may be lost with its connection, and a dead machine is not noticed. Also tried: larger buffers, several frames a write.",
   "webrtc-p50":
-    "Both in one process, in turns, differ by 0 % on Deno and 7 % on Bun: more than that is the difference of processes.",
+    "Measured in turns in one process, both differ by 0 % on Deno and 7 % on Bun; the rest is the difference between processes.",
   "webrtc-rate":
-    "More than half of the time the program's thread waits for the engine's; a quarter is the engine's `send`, and 8 % is ours.",
+    "For more than half of the time the program's thread waits for the engine's; a quarter is the engine's `send`, and 8 % is ours.",
   "webrtc-download-65536":
-    "Raw frames are counted and thrown away; ours become messages, which is what is left of the time.",
+    "Raw frames are counted and discarded; ours become messages, which takes the rest of the time.",
   "webrtc-download-1048576": "The same.",
   "webrtc-upload-65536":
-    "Raw frames fill 2 MiB of buffers. Ours fill the engine's with 256 KiB and the channel's by a window that follows the link, so that a small call at 1 Mbit/s waits for seconds less.",
+    "Raw frames fill 2 MiB of buffers. Ours fill 256 KiB of the engine's buffer, and of the channel's a window that follows the link, so that a small call at 1 Mbit/s waits seconds less.",
   "webrtc-upload-1048576": "The same.",
   "tail-embedded machine":
-    "The median is low, and the tail is one dial in fifty whose DTLS greeting was dropped. Its second attempt, after 15 ms, is made without candidates in the offer and takes 55 ms; with them it would take 10, but on a busy machine 6 of 10 dials then failed.",
+    "The median is low; the tail is one dial in fifty whose DTLS ClientHello was dropped. Its second attempt, after 15 ms, has no candidates in the offer and takes 55 ms. With candidates it would take 10 ms, but on a busy machine 6 of 10 dials then failed.",
   "python-download":
-    "Bound by what the peer's SCTP sends: raw frames are 1.6 times as fast as the Python SDK, no more.",
+    "Limited by the peer's SCTP: even raw frames are only 1.6 times as fast as the Python SDK.",
   "dial-floor":
-    "Of 7 ms 2.3 are the peer's way to an answer and 2.5 its DTLS handshake, which between two of our engines takes as long in all; 0.8 the connection to its signaling server, 0.6 the engine's new connection, 0.4 the config. Tried without gain: the offer while the config is asked for, candidates one after the other.",
+    "Of 7 ms, the peer's answer takes 2.3 and its DTLS handshake 2.5 (a whole handshake between two of our engines takes as long), the connection to its signaling server 0.8, the engine's new connection 0.6, and the config 0.4. Tried without gain: making the offer while the config is fetched, sending candidates one after the other.",
   "dial-python":
-    "The same: most of it is the peer's share, which both have. The first dial of a process takes 34 ms on Deno and 43 on Bun, where the Python SDK takes 15: loading the engine and what uses it.",
+    "The same: most of it is the peer's share, which both have. The first dial of a process takes 34 ms on Deno and 43 on Bun, because it loads the engine; the Python SDK takes 15.",
   "cold":
-    "The modules of this library take some 12 ms, the question what the server speaks 4, a fetch as such 7. node:http2, the engine and everything of WebRTC and mDNS are loaded when a dial needs them.",
+    "The modules of this library take some 12 ms, asking what the server speaks 4, and the fetch itself 7. node:http2, the engine, WebRTC and mDNS are loaded when a dial needs them.",
 };
 
 /** Findings of profiles, a paragraph each. */
 export const profiles: readonly string[] = [
-  "Unary calls over fetch, Bun (`bun --cpu-prof`, one in flight): 64 % in `fetch`, 9 % in `subarray`, 6 % in protobuf's reader, 4 % in the carrier, 3 % in `Headers`. A view of the trailers, pairs of headers and two copies of `RequestInit` are gone since.",
+  "Unary calls over fetch, Bun (`bun --cpu-prof`, one in flight): 64 % in `fetch`, 9 % in `subarray`, 6 % in protobuf's reader, 4 % in the carrier, 3 % in `Headers`. A view of the trailers, pairs of headers and two copies of `RequestInit` have been removed since.",
   "Unary calls over WebRTC, Deno (`deno run --cpu-prof`, 32 in flight): 56 % idle, 25 % in the engine's `send`, 5 % collection, and nothing else over 1 %.",
   "Uploads of 64 KiB messages, Bun: 39 % writing to the socket, 16 % in protobuf's `ensureCapacity`, 12 % in node:http2's `writeStream`, 10 % in the frame's encoder, 8 % in protobuf's `finish`.",
   "Uploads of 64 KiB messages, Deno: 51 % idle, 10 % in `ensureCapacity`, 10 % in the frame's encoder, 9 % collection, 7 % in `finish`.",
-  "The first direct answer of a cold process, Deno: of its time beyond an empty program half is loading `@bufbuild/protobuf` and `@connectrpc/connect`. Loading node:http2, node:net, node:tls and node:dgram took 20 ms more, until it was put off to the dials that need them.",
+  "The first direct answer of a cold process, Deno: half of its time beyond that of an empty program is spent on loading `@bufbuild/protobuf` and `@connectrpc/connect`. Loading node:http2, node:net, node:tls and node:dgram took another 20 ms, until it was deferred to the dials that need them.",
 ];
