@@ -9,6 +9,10 @@ import { buildGo } from "./requirements.ts";
 export interface GoMachine extends AsyncDisposable {
   /** `127.0.0.1:PORT`. */
   readonly address: string;
+  /** How many of its two answerers have an offer; known with the flag `-report`. */
+  readonly busy: number;
+  /** Waits until so many have, for 15 seconds at most. */
+  untilBusy(count: number): Promise<void>;
   /** Kills it without a word. */
   kill(): Promise<void>;
 }
@@ -19,14 +23,23 @@ export async function startGoMachine(...args: string[]): Promise<GoMachine> {
   const exited = once(program, "exit");
   const lines = createInterface({ input: program.stdout });
   const first = await Promise.race([once(lines, "line"), exited]);
-  lines.close();
   if (typeof first[0] !== "string" || !first[0].startsWith("{")) {
     throw new Error(`the Go machine did not start: ${first.join(" ")}`);
   }
-  program.stdout.resume();
+  let busy = 0;
+  lines.on("line", (line) => {
+    busy = (JSON.parse(line) as { busy: number }).busy;
+  });
   const { host } = JSON.parse(first[0]) as { host: string };
   return {
     address: host,
+    get busy() {
+      return busy;
+    },
+    async untilBusy(count) {
+      const late = AbortSignal.timeout(15_000);
+      while (busy !== count) await once(lines, "line", { signal: late });
+    },
     async kill() {
       // Not by `program.kill`: Deno's closes the standard input first, at which the machine says goodbye.
       process.kill(program.pid!, "SIGKILL");

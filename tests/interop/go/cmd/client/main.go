@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"viamdial/interop/gen/probev1"
@@ -92,7 +91,7 @@ func run(f flags) (passed []string, err error) {
 			return nil, err
 		}
 		passed = append(passed, "authentication")
-		suite.Connection = authorized{connection, token}
+		suite.Connection = caller.Authorized{ClientConnInterface: connection, Token: token}
 	}
 	if f.webrtc {
 		connection, err := caller.Dial(ctx, suite.Connection, f.host)
@@ -131,7 +130,7 @@ func authenticate(ctx context.Context, connection *grpc.ClientConn, f flags) (st
 	if _, err := probe.Echo(ctx, new(probev1.Payload)); status.Code(err) != codes.Unauthenticated {
 		return "", fmt.Errorf("a call without a token ended with %v", err)
 	}
-	forged := authorized{connection, "forged"}
+	forged := caller.Authorized{ClientConnInterface: connection, Token: "forged"}
 	_, err := probev1.NewProbeServiceClient(forged).Echo(ctx, new(probev1.Payload))
 	if status.Code(err) != codes.Unauthenticated {
 		return "", fmt.Errorf("a call with a forged token ended with %v", err)
@@ -150,24 +149,4 @@ func authenticate(ctx context.Context, connection *grpc.ClientConn, f flags) (st
 		return "", fmt.Errorf("Authenticate: %w", err)
 	}
 	return response.GetAccessToken(), nil
-}
-
-// authorized adds the token to every call; grpc-go's own way refuses to, without TLS.
-type authorized struct {
-	grpc.ClientConnInterface
-	token string
-}
-
-func (a authorized) Invoke(ctx context.Context, method string, args, reply any, options ...grpc.CallOption) error {
-	return a.ClientConnInterface.Invoke(a.with(ctx), method, args, reply, options...)
-}
-
-func (a authorized) NewStream(
-	ctx context.Context, description *grpc.StreamDesc, method string, options ...grpc.CallOption,
-) (grpc.ClientStream, error) {
-	return a.ClientConnInterface.NewStream(a.with(ctx), description, method, options...)
-}
-
-func (a authorized) with(ctx context.Context) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+a.token)
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -11,7 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,14 +33,22 @@ func main() {
 }
 
 func run() error {
-	port := flag.Int("port", 0, "TCP port on 127.0.0.1; 0 takes any")
+	address := flag.String("address", "127.0.0.1:0", "where to listen; port 0 takes any")
 	useTLS := flag.Bool("tls", false, "serve TLS with a self-made certificate for 127.0.0.1 and localhost")
 	authorityPath := flag.String("ca-out", "", "where to write the PEM of the authority of that certificate")
+	certificatePath := flag.String("cert", "", "serve TLS with this certificate, PEM")
+	keyPath := flag.String("cert-key", "", "the key of that certificate, PEM")
 	key := flag.String("api-key", "", "ask for this API key")
 	keyID := flag.String("api-key-id", "", "the id of that API key")
 	protocols := flag.String("protocols", "all", "all, or grpc: a bare grpc-go server")
 	idle := flag.Duration("idle", 0, "how long a connection may be idle before it is told to go away; 0 for any time")
+	streams := flag.Int("streams", 0, "the most streams of an HTTP/2 connection; 0 for those that Viam machines allow")
 	noWebRTC := flag.Bool("no-webrtc", false, "answer Unimplemented to signaling")
+	signaling := flag.String("signaling", "", "answer at this signaling server, host:port, instead of its own")
+	signalingCA := flag.String("signaling-ca", "", "PEM of the authority of that server; without, there is no TLS")
+	hosts := flag.String("hosts", "", "whom to answer for there: names, by commas")
+	iceServers := flag.String("ice-servers", "", "URLs of STUN servers of its own, by commas")
+	report := flag.Bool("report", false, "print a line of JSON whenever an answerer is taken or free again")
 	flag.Parse()
 
 	switch {
@@ -47,28 +56,46 @@ func run() error {
 		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
 	case (*key == "") != (*keyID == ""):
 		return errors.New("-api-key and -api-key-id go together")
+	case (*certificatePath == "") != (*keyPath == ""):
+		return errors.New("-cert and -cert-key go together")
+	case (*signaling == "") != (*hosts == ""):
+		return errors.New("-signaling and -hosts go together")
 	case *protocols != "all" && *protocols != "grpc":
 		return fmt.Errorf("-protocols is all or grpc, not %q", *protocols)
 	case *authorityPath != "" && !*useTLS:
 		return errors.New("-ca-out needs -tls")
+	case *useTLS && *certificatePath != "":
+		return errors.New("-tls makes a certificate, and -cert gives one")
 	}
 	options := machine.Options{
-		Key:      machine.APIKey{ID: *keyID, Secret: *key},
-		GRPCOnly: *protocols == "grpc",
-		WebRTC:   !*noWebRTC,
-		Idle:     *idle,
+		Key:        machine.APIKey{ID: *keyID, Secret: *key},
+		GRPCOnly:   *protocols == "grpc",
+		WebRTC:     !*noWebRTC,
+		ICEServers: list(*iceServers),
+		Streams:    *streams,
+		Idle:       *idle,
 	}
-	if *useTLS {
-		certificate, authority, err := machine.SelfMade()
-		if err != nil {
-			return err
-		}
-		if *authorityPath != "" {
-			if err := os.WriteFile(*authorityPath, authority, 0o644); err != nil {
+	var err error
+	if options.Certificate, err = certificate(*useTLS, *authorityPath, *certificatePath, *keyPath); err != nil {
+		return err
+	}
+	if *signaling != "" {
+		options.Elsewhere = &machine.Elsewhere{Address: *signaling, Hosts: list(*hosts), Key: options.Key}
+		if *signalingCA != "" {
+			if options.Elsewhere.Authority, err = os.ReadFile(*signalingCA); err != nil {
 				return err
 			}
 		}
-		options.Certificate = certificate
+	}
+	lines := json.NewEncoder(os.Stdout)
+	started := make(chan struct{})
+	if *report {
+		options.OnBusy = func(busy int) {
+			<-started // the first line is another
+			_ = lines.Encode(struct {
+				Busy int `json:"busy"`
+			}{busy})
+		}
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
@@ -77,7 +104,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
+	listener, err := net.Listen("tcp4", *address)
 	if err != nil {
 		return err
 	}
@@ -98,9 +125,10 @@ func run() error {
 		Port int    `json:"port"`
 		Host string `json:"host"`
 	}{bound.Port, bound.String()}
-	if err := json.NewEncoder(os.Stdout).Encode(ready); err != nil {
+	if err := lines.Encode(ready); err != nil {
 		return err
 	}
+	close(started)
 	select {
 	case err := <-served:
 		return err
@@ -118,4 +146,27 @@ func run() error {
 	case <-time.After(stopPatience):
 		return errors.New("connections did not close in time")
 	}
+}
+
+// certificate is self-made, or read, or nil for no TLS.
+func certificate(selfMade bool, authorityPath, certificatePath, keyPath string) (*tls.Certificate, error) {
+	if certificatePath != "" {
+		pair, err := tls.LoadX509KeyPair(certificatePath, keyPath)
+		return &pair, err
+	}
+	if !selfMade {
+		return nil, nil
+	}
+	made, authority, err := machine.SelfMade()
+	if err == nil && authorityPath != "" {
+		err = os.WriteFile(authorityPath, authority, 0o644)
+	}
+	return made, err
+}
+
+func list(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
 }

@@ -125,6 +125,9 @@ func (a *attempt) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if a.uuid == "" {
+		return errors.New("the Call ended without an answer")
+	}
 	select {
 	case <-a.opened:
 	case <-ctx.Done():

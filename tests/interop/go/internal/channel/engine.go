@@ -3,6 +3,7 @@ package channel
 import (
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
@@ -15,7 +16,11 @@ import (
 // socket, whose overflow the sender would take for a congested network.
 const receiveBytes = 4 << 20
 
-// NewEngine is pion for data channels only: IPv4 with loopback, no mDNS names, frames of up to 65,535 bytes.
+// relayPatience is how long a better path than a relay's is waited for, where ours is the controlling side.
+const relayPatience = 3 * time.Second
+
+// NewEngine is pion for data channels only, set up as a Viam machine does (protocol §3.6): IPv4 with loopback, no
+// mDNS names of its own, frames of up to 65,535 bytes.
 func NewEngine() (*webrtc.API, error) {
 	system, err := stdnet.NewNet()
 	if err != nil {
@@ -25,7 +30,8 @@ func NewEngine() (*webrtc.API, error) {
 	settings.SetNet(roomyNet{system})
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeQueryOnly)
+	settings.SetRelayAcceptanceMinWait(relayPatience)
 	settings.SetSCTPMaxReceiveBufferSize(receiveBytes)
 	// A longer frame closes the channel, as on a Viam machine (protocol §4.5).
 	settings.SetSCTPMaxMessageSize(maxFrameBytes)

@@ -16,7 +16,8 @@ import (
 )
 
 // NewHTTPServer serves native gRPC, gRPC-Web and Connect on HTTP/1.1, and on HTTP/2 with and without TLS.
-func NewHTTPServer(methods []rpc.Method, around rpc.Interceptor) *http.Server {
+// streams bounds those of a connection; 0 is what a Viam machine allows, Go's default of 250.
+func NewHTTPServer(methods []rpc.Method, around rpc.Interceptor, streams int) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -24,11 +25,9 @@ func NewHTTPServer(methods []rpc.Method, around rpc.Interceptor) *http.Server {
 	return &http.Server{
 		Handler:   newRouter(methods, around),
 		Protocols: protocols,
-		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          1000,
-			MaxReceiveBufferPerConnection: 16 << 20,
-			MaxReceiveBufferPerStream:     4 << 20,
-		},
+		// Windows and frames are those of a Viam machine: Go's own.
+		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: streams},
+		MaxHeaderBytes: rpc.MaxMessageBytes,
 		// Clients that give up a TLS handshake or a connection are what is being tested, not news.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}
@@ -44,15 +43,9 @@ func ServeHTTP(server *http.Server, listener net.Listener, certificate *tls.Cert
 }
 
 type router struct {
-	routes   map[string]route
+	routes   map[string]http.Handler
 	services map[string]bool
 	errors   *connect.ErrorWriter
-}
-
-type route struct {
-	handler http.Handler
-	// One response message: everything can leave in one write.
-	single bool
 }
 
 func newRouter(methods []rpc.Method, around rpc.Interceptor) *router {
@@ -62,15 +55,12 @@ func newRouter(methods []rpc.Method, around rpc.Interceptor) *router {
 		connect.WithCompression("gzip", nil, nil),
 	}
 	r := &router{
-		routes:   make(map[string]route, len(methods)),
+		routes:   make(map[string]http.Handler, len(methods)),
 		services: make(map[string]bool),
 		errors:   connect.NewErrorWriter(options...),
 	}
 	for _, method := range methods {
-		r.routes[method.Procedure] = route{
-			handler: method.Connect(around, options...),
-			single:  method.Kind == rpc.KindUnary || method.Kind == rpc.KindClientStream,
-		}
+		r.routes[method.Procedure] = method.Connect(around, options...)
 		service, _ := split(method.Procedure)
 		r.services[service] = true
 	}
@@ -78,15 +68,12 @@ func newRouter(methods []rpc.Method, around rpc.Interceptor) *router {
 }
 
 func (r *router) ServeHTTP(response http.ResponseWriter, request *http.Request) {
-	found, ok := r.routes[request.URL.Path]
+	handler, ok := r.routes[request.URL.Path]
 	if !ok {
 		r.unknown(response, request)
 		return
 	}
-	if found.single {
-		response = &singleWriter{ResponseWriter: response}
-	}
-	found.handler.ServeHTTP(response, request)
+	handler.ServeHTTP(response, request)
 }
 
 // unknown answers as grpc-go does, in the protocol of the request.
@@ -112,27 +99,3 @@ func split(procedure string) (service, method string) {
 	service, method, _ = strings.Cut(strings.TrimPrefix(procedure, "/"), "/")
 	return service, method
 }
-
-// singleWriter leaves out the flush that connect does after a message, so that a response of one message and
-// its trailers leave in one write. A response without a body is flushed: net/http needs the headers out
-// before it takes trailers.
-type singleWriter struct {
-	http.ResponseWriter
-	wrote bool
-}
-
-func (w *singleWriter) Write(data []byte) (int, error) {
-	w.wrote = true
-	return w.ResponseWriter.Write(data)
-}
-
-func (w *singleWriter) Flush() {
-	if w.wrote {
-		return
-	}
-	if flusher, ok := w.ResponseWriter.(http.Flusher); ok {
-		flusher.Flush()
-	}
-}
-
-func (w *singleWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,12 +1,14 @@
 package machine
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/pion/webrtc/v4"
 	"google.golang.org/grpc"
 
 	"viamdial/interop/internal/channel"
@@ -22,8 +24,15 @@ type Options struct {
 	Certificate *tls.Certificate
 	// GRPCOnly leaves out gRPC-Web, Connect and HTTP/1.1.
 	GRPCOnly bool
-	// WebRTC makes the signaling service answer.
-	WebRTC bool
+	// WebRTC makes the machine answer offers: of its own signaling service, or Elsewhere.
+	WebRTC    bool
+	Elsewhere *Elsewhere
+	// ICEServers are asked for the machine's candidates.
+	ICEServers []string
+	// OnBusy is told how many of the two answerers have an offer, each time that changes; one call at a time.
+	OnBusy func(busy int)
+	// Streams bounds those of an HTTP/2 connection; 0 is what a Viam machine allows.
+	Streams int
 	// Idle is how long a connection may be idle before it is told to go away; 0 for any time.
 	Idle time.Duration
 }
@@ -31,6 +40,7 @@ type Options struct {
 // Machine serves one port.
 type Machine struct {
 	answerer *Answerer
+	outside  *outside
 	http     *http.Server
 	grpc     *grpc.Server
 	options  Options
@@ -47,12 +57,27 @@ func New(options Options) (*Machine, error) {
 	public := methods
 	around := rpc.Interceptor(seen.around)
 	if options.WebRTC {
-		answerer, err := NewAnswerer(channel.NewServer(methods, seen.around))
+		var next func(context.Context) (answerStream, error)
+		if options.Elsewhere != nil {
+			outside, err := newOutside(*options.Elsewhere)
+			if err != nil {
+				return nil, err
+			}
+			m.outside, next = outside, outside.next
+		} else {
+			signaling := signaling{newOffers()}
+			next = signaling.offers.next
+			public = append(public, signaling.methods()...)
+		}
+		var servers []webrtc.ICEServer
+		if len(options.ICEServers) > 0 {
+			servers = []webrtc.ICEServer{{URLs: options.ICEServers}}
+		}
+		answerer, err := StartAnswerer(channel.NewServer(methods, seen.around), servers, next, options.OnBusy)
 		if err != nil {
 			return nil, err
 		}
 		m.answerer = answerer
-		public = append(public, newSignaling(answerer).methods()...)
 	}
 	if options.Key != (APIKey{}) {
 		guard, err := newGuard(options.Key)
@@ -67,7 +92,7 @@ func New(options Options) (*Machine, error) {
 	if options.GRPCOnly {
 		m.grpc = direct.NewGRPCServer(public, around, options.Certificate, options.Idle)
 	} else {
-		m.http = direct.NewHTTPServer(public, around)
+		m.http = direct.NewHTTPServer(public, around, options.Streams)
 		m.http.IdleTimeout = options.Idle
 	}
 	return m, nil
@@ -88,6 +113,9 @@ func (m *Machine) Serve(listener net.Listener) error {
 func (m *Machine) Stop() {
 	if m.answerer != nil {
 		m.answerer.Stop()
+	}
+	if m.outside != nil {
+		_ = m.outside.connection.Close()
 	}
 	if m.grpc != nil {
 		m.grpc.Stop()

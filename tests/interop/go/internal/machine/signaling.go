@@ -2,14 +2,8 @@ package machine
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"strings"
-	"sync"
-	"time"
 
-	"github.com/google/uuid"
-	"github.com/pion/webrtc/v4"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -17,20 +11,9 @@ import (
 	"viamdial/interop/internal/rpc"
 )
 
-// offerDeadline is how long a caller has from Call to an open data channel (protocol §2.9).
-const offerDeadline = 10 * time.Second
-
-// signaling lets callers reach the answerer; the machine is its own signaling server.
+// signaling is the callers' side of the machine's own signaling server.
 type signaling struct {
-	answerer *Answerer
-
-	mutex sync.Mutex
-	// Sessions whose peer connection lives.
-	sessions map[string]*session
-}
-
-func newSignaling(answerer *Answerer) *signaling {
-	return &signaling{answerer: answerer, sessions: make(map[string]*session)}
+	offers *offers
 }
 
 func (s *signaling) methods() []rpc.Method {
@@ -50,95 +33,47 @@ func (s *signaling) config(
 	return &webrtcv1.OptionalWebRTCConfigResponse{Config: new(webrtcv1.WebRTCConfig)}, nil
 }
 
+// call passes on what an answerer says, until that has gathered its candidates or its channel is open. To the
+// answerer an end of the call before that is an error of the caller; after it, it is nothing.
 func (s *signaling) call(call rpc.Call, request *webrtcv1.CallRequest, send func(*webrtcv1.CallResponse) error) error {
 	if err := checkHost(call); err != nil {
 		return err
 	}
-	offer, err := decodeDescription(request.GetSdp())
-	if err != nil {
-		return err
-	}
-	id := uuid.NewString()
-	current, err := s.answerer.open(func() {
-		s.mutex.Lock()
-		defer s.mutex.Unlock()
-		delete(s.sessions, id)
-	})
-	if err != nil {
-		return err
-	}
-	s.mutex.Lock()
-	s.sessions[id] = current
-	s.mutex.Unlock()
-
-	err = s.exchange(call.Context(), id, current, offer, request.GetDisableTrickle(), send)
-	select {
-	case <-current.opened:
-		// A caller may leave as soon as its side is open; that is no failure.
-		return nil
-	default:
-	}
-	if call.Context().Err() != nil {
-		// Its side may have opened before ours did.
-		go current.closeUnlessOpen(offerDeadline)
-		return err
-	}
-	current.close()
-	return err
-}
-
-// exchange answers the offer, then sends candidates until the data channel opens.
-func (s *signaling) exchange(
-	ctx context.Context, id string, current *session, offer webrtc.SessionDescription, gatherFirst bool,
-	send func(*webrtcv1.CallResponse) error,
-) error {
-	timer := time.NewTimer(offerDeadline)
-	defer timer.Stop()
-	answer, err := current.answer(ctx, offer, gatherFirst)
-	if err != nil {
-		return status.Errorf(codes.Unknown, "error from answerer: %v", err)
-	}
-	sdp, err := encodeDescription(answer)
-	if err != nil {
-		return err
-	}
-	initial := &webrtcv1.CallResponse{
-		Uuid:  id,
-		Stage: &webrtcv1.CallResponse_Init{Init: &webrtcv1.CallResponseInitStage{Sdp: sdp}},
-	}
-	if err := send(initial); err != nil {
-		return err
-	}
-	candidates := current.candidates
-	if gatherFirst {
-		candidates = nil
-	}
+	ctx, cancel := context.WithTimeout(call.Context(), offerLife)
+	defer cancel()
+	current := s.offers.add(ctx, request.GetSdp(), request.GetDisableTrickle())
+	defer current.answered()
 	for {
+		response := &webrtcv1.CallResponse{Uuid: current.id}
 		select {
-		case candidate := <-candidates:
-			// As every pion answerer: no mid, line 0, no user fragment (protocol §3.5).
-			mid, line := "", uint32(0)
-			update := &webrtcv1.CallResponse{
-				Uuid: id,
-				Stage: &webrtcv1.CallResponse_Update{Update: &webrtcv1.CallResponseUpdateStage{
-					Candidate: &webrtcv1.ICECandidate{
-						Candidate: candidate.ToJSON().Candidate, SdpMid: &mid, SdpmLineIndex: &line,
-					},
-				}},
-			}
-			if err := send(update); err != nil {
+		case <-ctx.Done():
+			s.offers.fail(current, ctx.Err())
+			return ctx.Err()
+		case <-current.answering.Done():
+			return nil
+		case answer := <-current.answers:
+			switch stage := answer.GetStage().(type) {
+			case *webrtcv1.AnswerResponse_Init:
+				response.Stage = &webrtcv1.CallResponse_Init{
+					Init: &webrtcv1.CallResponseInitStage{Sdp: stage.Init.GetSdp()},
+				}
+			case *webrtcv1.AnswerResponse_Update:
+				response.Stage = &webrtcv1.CallResponse_Update{
+					Update: &webrtcv1.CallResponseUpdateStage{Candidate: stage.Update.GetCandidate()},
+				}
+			case *webrtcv1.AnswerResponse_Error:
+				reason := status.FromProto(stage.Error.GetStatus())
+				err := status.Errorf(reason.Code(), "error from answerer: %s", reason.Message())
+				s.offers.fail(current, err)
 				return err
 			}
-		case <-current.opened:
-			return nil
-		case err := <-current.refused:
+		}
+		if err := send(response); err != nil {
+			// A candidate that does not arrive is no failure: others may have.
+			if response.GetInit() != nil {
+				s.offers.fail(current, err)
+			}
 			return err
-		case <-current.closed:
-			return status.Error(codes.Unavailable, "error from answerer: the peer connection closed")
-		case <-timer.C:
-			return context.DeadlineExceeded
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
@@ -149,18 +84,24 @@ func (s *signaling) update(
 	if err := checkHost(call); err != nil {
 		return nil, err
 	}
-	s.mutex.Lock()
-	current := s.sessions[request.GetUuid()]
-	s.mutex.Unlock()
-	if current == nil {
-		return nil, status.Errorf(codes.Unknown, "no active offer for %q", request.GetUuid())
+	current, err := s.offers.find(request.GetUuid())
+	if err != nil {
+		return nil, err
 	}
 	switch update := request.GetUpdate().(type) {
 	case *webrtcv1.CallUpdateRequest_Candidate:
-		current.addCandidate(update.Candidate)
+		ctx, cancel := context.WithTimeout(call.Context(), offerLife)
+		defer cancel()
+		// An answerer that reads no more lets it wait (protocol §7.3, 29).
+		select {
+		case current.candidates <- update.Candidate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	case *webrtcv1.CallUpdateRequest_Error:
-		current.refuse(status.ErrorProto(update.Error))
+		s.offers.fail(current, status.ErrorProto(update.Error))
 	case *webrtcv1.CallUpdateRequest_Done:
+		current.end(nil)
 	default:
 		return nil, status.Error(codes.Unknown, "unknown update stage")
 	}
@@ -181,28 +122,4 @@ func checkHost(call rpc.Call) error {
 	return nil
 }
 
-// decodeDescription reads base64 of {"type", "sdp"} (protocol §3.2).
-func decodeDescription(text string) (webrtc.SessionDescription, error) {
-	var description webrtc.SessionDescription
-	bytes, err := base64.StdEncoding.DecodeString(text)
-	if err == nil {
-		err = json.Unmarshal(bytes, &description)
-	}
-	if err != nil {
-		return description, status.Errorf(codes.InvalidArgument, "sdp is not base64 of a JSON description: %v", err)
-	}
-	if description.Type != webrtc.SDPTypeOffer {
-		return description, status.Errorf(codes.InvalidArgument, "expected an offer, got %q", description.Type)
-	}
-	return description, nil
-}
-
-func encodeDescription(description webrtc.SessionDescription) (string, error) {
-	bytes, err := json.Marshal(description)
-	return base64.StdEncoding.EncodeToString(bytes), err
-}
-
-// iceCandidate reads a candidate as the engines write it, with and without "a=".
-func iceCandidate(candidate *webrtcv1.ICECandidate) webrtc.ICECandidateInit {
-	return webrtc.ICECandidateInit{Candidate: strings.TrimPrefix(candidate.GetCandidate(), "a=")}
-}
+func statusOf(err error) *statuspb.Status { return rpc.Status(err).Proto() }

@@ -11,23 +11,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Kind is the streaming kind of a method.
-type Kind int
-
-const (
-	KindUnary Kind = iota
-	KindServerStream
-	KindClientStream
-	KindBidi
-)
-
 // Interceptor runs around every call; it calls next once, or refuses the call.
 type Interceptor func(call Call, next func() error) error
 
 // Method is one RPC: Serve runs it on any Call, Connect makes the net/http handler of the same code.
 type Method struct {
 	Procedure string
-	Kind      Kind
 	Serve     func(call Call) error
 	Connect   func(around Interceptor, options ...connect.HandlerOption) *connect.Handler
 }
@@ -43,7 +32,6 @@ func Unary[Req, Res any, PReq message[Req], PRes message[Res]](
 ) Method {
 	return Method{
 		Procedure: procedure,
-		Kind:      KindUnary,
 		Serve: func(call Call) error {
 			request, err := receiveOne[Req, PReq](call)
 			if err != nil {
@@ -82,7 +70,6 @@ func ServerStream[Req, Res any, PReq message[Req], PRes message[Res]](
 	}
 	return Method{
 		Procedure: procedure,
-		Kind:      KindServerStream,
 		Serve: func(call Call) error {
 			request, err := receiveOne[Req, PReq](call)
 			if err != nil {
@@ -107,7 +94,6 @@ func ClientStream[Req, Res any, PReq message[Req], PRes message[Res]](
 	serve := func(call Call) (*Res, error) { return handle(call, receiver[Req, PReq](call)) }
 	return Method{
 		Procedure: procedure,
-		Kind:      KindClientStream,
 		Serve: func(call Call) error {
 			response, err := serve(call)
 			if err != nil {
@@ -142,7 +128,6 @@ func Bidi[Req, Res any, PReq message[Req], PRes message[Res]](
 	}
 	return Method{
 		Procedure: procedure,
-		Kind:      KindBidi,
 		Serve:     serve,
 		Connect: func(around Interceptor, options ...connect.HandlerOption) *connect.Handler {
 			return connect.NewBidiStreamHandler(procedure,
