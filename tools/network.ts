@@ -121,9 +121,9 @@ if (failed.length > 0 || left.length > 0) Deno.exit(1);
 function describe(all: readonly Outcome[]): string {
   const parts = [
     "# On real networks\n",
-    `Written by \`deno task network\`, which builds the networks and runs it all: Deno ${Deno.version.deno} and Bun ` +
-    `${BUN_VERSION}, each the client in turn, with machine, signaling server and TURN server (coturn) on hosts of ` +
-    "their own, made of network namespaces.\n",
+    `Written by \`deno task network\`; do not edit. The client runs on Deno ${Deno.version.deno} and on Bun ` +
+    `${BUN_VERSION}. Client, machine, signaling server and TURN server (coturn) each have a host of their own, made ` +
+    "of network namespaces.\n",
   ];
   for (const { id, title, text, columns } of TABLES) {
     const rows = all.filter(({ scenario, error }) => scenario.table === id && error === undefined);

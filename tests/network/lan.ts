@@ -8,8 +8,9 @@ import { MACHINE_NAME } from "./world.ts";
 export const LAN: Table = {
   id: "lan",
   title: "By name on the local network",
-  text: "The machine answers to its name by multicast DNS. Its certificate is checked against that name. " +
-    "Dials that may also lead through a signaling server say how long that way takes alone.",
+  text: "The machine answers to its name by multicast DNS, and its certificate is verified against that " +
+    "name. Where the dial could also go through a signaling server, the time of that path alone is " +
+    "given.",
   columns: ["dialed in", "over", "what was seen", "left behind"],
 };
 
@@ -97,7 +98,7 @@ export const LAN_SCENARIOS: readonly Scenario[] = [
   },
   {
     table: LAN.id,
-    name: "candidates with names instead of addresses, and a filter that lets none in but who was asked",
+    name: "candidates with names instead of addresses, and a filter that lets in answers only",
     quick: true,
     async run(setting) {
       const world = await setting.world({
@@ -124,7 +125,7 @@ export const LAN_SCENARIOS: readonly Scenario[] = [
   },
   {
     table: LAN.id,
-    name: "an answer of a machine that is gone",
+    name: "a stale answer: the machine is gone",
     quick: true,
     async run(setting) {
       const world = await setting.world({ lan: "with a router" });

@@ -6,8 +6,7 @@ import { bothWays, CLIENT, forwarding, MACHINE, MACHINE_NAME, type World } from 
 export const PATHS: Table = {
   id: "paths",
   title: "Ways to a machine",
-  text:
-    "Each is a dial through the signaling server, and a call of each of the four kinds on what came of it.",
+  text: "Each row is a dial through the signaling server, followed by a call of each of the four kinds.",
   columns: ["dialed in", "path", "left behind"],
 };
 
@@ -80,7 +79,7 @@ const CASES: readonly PathCase[] = [
     check: nothingDirect,
   },
   {
-    name: "a TURN server that is overridden: `turn:` of port 3478 becomes `turns:` of port 443",
+    name: "overridden TURN settings: `turn:` on port 3478 becomes `turns:` on port 443",
     quick: false,
     turn: true,
     prepare: async ({ lab, turnUrls }) => {

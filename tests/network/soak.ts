@@ -30,10 +30,10 @@ function mustNotGrow(before: Usage, after: Usage): void {
 export const SOAK: Table = {
   id: "soak",
   title: "Again and again",
-  text:
-    "Dial, call, close, 1,000 times, after 600 rounds of warming up. Threads and descriptors must not grow, nor " +
-    "memory in use by more than 8 KiB a round, on Bun nor all that the process holds. On Deno that " +
-    "was seen to grow to some 200 MiB before it stays, and has no bound. Both collect their garbage before they are measured.",
+  text: "Dial, call and close, 1,000 times, after 600 rounds of warming up. Threads and descriptors must " +
+    "not grow, and memory in use by no more than 8 KiB a round; on Bun the same limit applies to all " +
+    "memory of the process. On Deno that memory has been seen to grow to some 200 MiB before it " +
+    "stays, and has no limit. Both collect garbage before they are measured.",
   columns: ["a round", "threads", "descriptors", "in use, a round", "held, a round", "left behind"],
 };
 
@@ -69,10 +69,9 @@ const soak: Scenario = {
 export const CHURN: Table = {
   id: "churn",
   title: "All at once",
-  text:
-    "Every 50 ms something is done, in an order that a seed decides (`--seed` does the same again): a dial, a " +
-    "call, an abort of either, or a close under calls, on up to twelve channels at a time. The longer run kills the " +
-    "machine every 30 s and starts it again. Everything must end, and nothing be left.",
+  text: "Every 50 ms the client dials, calls, aborts either, or closes a channel with open calls, on up " +
+    "to twelve channels at a time, in a random order (`--seed` repeats a run). The longer run kills " +
+    "and restarts the machine every 30 s. Everything must end, and nothing may be left.",
   columns: ["seed", "dials", "calls", "threads", "descriptors", "left behind"],
 };
 
@@ -155,10 +154,9 @@ async function killAgainAndAgain(
 export const FLEET: Table = {
   id: "fleet",
   title: "Many machines at once",
-  text:
-    "A channel to each of 200 machines over WebRTC, and 10 calls a second on each, for 10 s; client and machines " +
-    "share two cores. (`examples/many_machines.ts` shows how to write that.) Threads and descriptors are those that " +
-    "200 channels take.",
+  text: "The client has a channel to each of 200 machines over WebRTC, and makes 10 calls a second on " +
+    "each, for 10 s; client and machines share two cores. `examples/many_machines.ts` shows how to " +
+    "write that. Threads and descriptors are those of 200 channels.",
   columns: [
     "dialed all in",
     "calls",

@@ -7,10 +7,9 @@ import { bothWays, CLIENT, forwarding, MACHINE_NAME, type World } from "./world.
 export const SURVIVAL: Table = {
   id: "survival",
   title: "What a channel survives",
-  text:
-    "A call every 50 ms, each with 10 s of time, before, during and after the event. Failed are those that did " +
-    'not succeed, with their codes; "again after" is from the end of the event, when the way is there again, to ' +
-    "the end of the first call that then succeeds.",
+  text: "The client makes a call every 50 ms, each with a deadline of 10 s, before, during and after the " +
+    'event. Failed calls are counted by code. "Again after" is the time from the end of the event, ' +
+    "when the path is there again, to the end of the first successful call.",
   columns: ["calls failed", "again after", "longest call", "left behind"],
 };
 
@@ -197,7 +196,8 @@ function scenarioOf(event: Event): Scenario {
 export const CUT: Table = {
   id: "cut",
   title: "Calls in flight when the network is cut",
-  text: "One call for each step of each kind, with no time of its own, when every packet begins to be lost.",
+  text: "One call of each kind at each of its steps, without a deadline, at the moment from which every " +
+    "packet is lost.",
   columns: ["ended with", "within", "left behind"],
 };
 
@@ -223,8 +223,8 @@ const cut: Scenario = {
 export const SIGNALING: Table = {
   id: "signaling",
   title: "Dials that the network fails",
-  text:
-    "What a dial says that cannot succeed, and how long it takes; then the same dial when the trouble is over.",
+  text: "The error of a dial that cannot succeed, and the time it takes; then the same dial once the " +
+    "cause is gone.",
   columns: ["failed after", "with", "then dialed in", "left behind"],
 };
 
@@ -302,8 +302,8 @@ const SIGNALING_SCENARIOS: readonly Scenario[] = [
 export const BANDWIDTH: Table = {
   id: "bandwidth",
   title: "Small calls beside a bulk transfer at 1 Mbit/s",
-  text:
-    "The client's link is cut to 1 Mbit/s each way while a stream takes all there is; a small call every 200 ms.",
+  text: "The client's link has 1 Mbit/s each way and a stream uses all of it, while the client makes a " +
+    "small call every 200 ms.",
   columns: ["calls failed", "median call", "longest call", "left behind"],
 };
 
