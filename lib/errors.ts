@@ -219,6 +219,33 @@ export class SignalingError extends DialError {
 }
 
 /**
+ * The machine answered, and the two ends found no path to each other; or `webrtc.forceRelay` is set, and there is no
+ * TURN server. Source: Interactive Connectivity Establishment (RFC 8445).
+ *
+ * @example
+ * ```ts
+ * import { dial, IceError } from "@viam-dial/dial";
+ * import { startMachine } from "@viam-dial/dial/testing";
+ *
+ * await using robot = await startMachine({ auth: "none" });
+ * try {
+ *   await using machine = await dial(robot.address, { insecure: true, webrtc: { forceRelay: true } });
+ * } catch (error) {
+ *   if (!(error instanceof IceError)) throw error;
+ *   console.error(error.message);
+ *   for (const { candidates } of error.timeline) console.error(candidates?.local, candidates?.remote);
+ * }
+ * ```
+ */
+export class IceError extends DialError {
+  /** Stable, for programs. */
+  override readonly code = "ERR_DIAL_ICE";
+  static {
+    nameErrors(this, "IceError");
+  }
+}
+
+/**
  * The runtime does not permit what the dial needs; the message says how to permit it. Source: Deno's permissions.
  *
  * @example

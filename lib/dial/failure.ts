@@ -1,12 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { connectionReason } from "../core/net/connection_error.ts";
-import {
-  dialAdvice,
-  type MissingPermission,
-  missingPermission,
-  permissionAdvice,
-  PHASE_WAITS,
-} from "../core/dial/dial_advice.ts";
+import { dialAdvice, permissionAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
+import { failureReason, permissionOf } from "../core/dial/failure_reason.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import {
   AuthenticationError,
@@ -15,11 +9,12 @@ import {
   DialPermissionError,
   DialTimeoutError,
   HostOfflineError,
+  IceError,
   InsecureConnectionError,
   SignalingError,
 } from "../errors.ts";
 
-/** What is known when a dial fails. */
+/** The facts of a failed dial. */
 export interface DialFailure {
   readonly error: unknown;
   readonly phase: DialPhase;
@@ -32,15 +27,13 @@ export interface DialFailure {
   readonly authenticated?: boolean;
 }
 
-const OFFLINE = "host appears to be offline";
-
 const SIGNALING_PHASES: readonly DialPhase[] = ["config", "offer", "signaling", "channel"];
 
-/** The error that a dial rejects with: of the kind that tells what to do, and saying it. */
+/** Makes the error that a dial rejects with: of the kind that fits, and saying what to do. */
 export function toDialError(failure: DialFailure): DialError {
   const { error, phase, address, attempts, timeline, timeoutMs } = failure;
   const init = { phase, address, attempts, timeline, cause: error };
-  // Made where it was found out, which is before the attempt is over.
+  // Found before the attempt was over, and so without all that belongs to it.
   if (error instanceof InsecureConnectionError) {
     const { message, authenticated } = error;
     return new InsecureConnectionError(message, {
@@ -51,28 +44,28 @@ export function toDialError(failure: DialFailure): DialError {
       authenticated,
     });
   }
-  if (error instanceof DialError) return error;
+  const reason = timeoutMs === undefined ? failureReason(error) : "unknown";
+  const advice = dialAdvice(reason, phase);
   if (timeoutMs !== undefined) {
     return new DialTimeoutError(
       `Cannot dial ${address} within ${timeoutMs} ms: the time ran out in phase "${phase}", ` +
-        `${PHASE_WAITS[phase]}. ${dialAdvice(undefined, phase)}; if the network is slow, raise timeoutMs`,
+        `${PHASE_WAITS[phase]}. ${advice}; if the network is slow, raise timeoutMs`,
       init,
     );
   }
-  const permission = permissionOf(error);
-  if (permission !== undefined) {
-    const { flag, scope } = permission;
-    const what = `${flag.replace("--allow-", "")} access${scope === undefined ? "" : ` to ${scope}`}`;
-    return new DialPermissionError(
-      `Cannot dial ${address}: Deno does not permit ${what}. ${permissionAdvice(permission, phase)}`,
-      { ...init, flag },
-    );
-  }
-  const reason = connectionReason(error);
   const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
-  const failed = (why: string, advice: string) => `Cannot dial ${address}: ${why}: ${text}. ${advice}`;
-  if (error instanceof ConnectError) {
-    if (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied) {
+  const failed = (why: string, what = advice) => `Cannot dial ${address}: ${why}: ${text}. ${what}`;
+  switch (reason) {
+    case "permission": {
+      const permission = permissionOf(error)!;
+      const { flag, scope } = permission;
+      const what = `${flag.replace("--allow-", "")} access${scope === undefined ? "" : ` to ${scope}`}`;
+      return new DialPermissionError(
+        `Cannot dial ${address}: Deno does not permit ${what}. ${permissionAdvice(permission, phase)}`,
+        { ...init, flag },
+      );
+    }
+    case "credentials":
       return new AuthenticationError(
         failure.authenticated === false
           ? failed("the server wants credentials", "Pass some, such as DialOptions.withApiKey(key, id)")
@@ -82,13 +75,15 @@ export function toDialError(failure: DialFailure): DialError {
           ),
         init,
       );
-    }
-    if (error.rawMessage.startsWith(OFFLINE)) {
+    case "offline":
       return new HostOfflineError(
         failed("the machine is offline", "Check that viam-server runs there and has a network"),
         init,
       );
-    }
+    case "ice":
+      return new IceError(failed("no path to the machine was found"), init);
+  }
+  if (error instanceof ConnectError) {
     if (phase === "authenticate" && error.code === Code.Unimplemented) {
       return new AuthenticationError(
         failed("the server takes no credentials", "Dial it without credentials"),
@@ -96,13 +91,10 @@ export function toDialError(failure: DialFailure): DialError {
       );
     }
     if (SIGNALING_PHASES.includes(phase)) {
-      return new SignalingError(
-        failed(`no WebRTC connection, in phase "${phase}"`, dialAdvice(reason, phase)),
-        init,
-      );
+      return new SignalingError(failed(`no WebRTC connection, in phase "${phase}"`), init);
     }
   }
-  return new DialError(failed(`it failed in phase "${phase}"`, dialAdvice(reason, phase)), init);
+  return new DialError(failed(`it failed in phase "${phase}"`), init);
 }
 
 /** The refusal to go on without TLS (Python's `InsecureConnectionError`; protocol §2.7). */
@@ -118,13 +110,4 @@ export function insecureConnection(
     ? "It speaks no TLS. If the network is trusted, set insecure or allowInsecureWithCredsDowngrade"
     : "It speaks no TLS. If that is right, set insecure or allowInsecureDowngrade";
   return new InsecureConnectionError(`${text}. ${hint}`, { ...failure, authenticated });
-}
-
-/** The permission that is missing, if that is what the error is about. */
-function permissionOf(error: unknown): MissingPermission | undefined {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
-    const missing = missingPermission(cause.message);
-    if (missing !== undefined) return missing;
-  }
-  return undefined;
 }

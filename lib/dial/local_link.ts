@@ -4,7 +4,7 @@ import type { FoundMachine } from "../core/net/mdns_records.ts";
 import { missingMdnsPermission } from "../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../mdns/mdns_lookup.ts";
 import type { DialContext } from "./context.ts";
-import type { TimelineRecorder } from "./timeline.ts";
+import { described, type TimelineRecorder } from "./timeline.ts";
 
 /**
  * Looks for the machine on the local network (protocol §2.6).
@@ -57,6 +57,10 @@ function localOptions({ parsed, options }: DialContext): DialContext["options"] 
 
 /** Notes the steps of this dial as remarks: the other way has its steps in the same timeline. */
 function besides(timeline: TimelineRecorder): TimelineRecorder {
+  const note: TimelineRecorder["remark"] = (phase, description, ok) => {
+    const noted = described(description);
+    timeline.remark(phase, { ...noted, detail: `on the local network: ${noted.detail}` }, ok);
+  };
   return {
     get entries() {
       return timeline.entries;
@@ -67,17 +71,13 @@ function besides(timeline: TimelineRecorder): TimelineRecorder {
     async step(phase, describe, run) {
       try {
         const result = await run();
-        timeline.remark(phase, `on the local network: ${describe(result)}`);
+        note(phase, describe(result));
         return result;
       } catch (error) {
-        timeline.remark(
-          phase,
-          `on the local network: ${error instanceof Error ? error.message : error}`,
-          false,
-        );
+        note(phase, error instanceof Error ? error.message : String(error), false);
         throw error;
       }
     },
-    remark: (phase, detail, ok) => timeline.remark(phase, `on the local network: ${detail}`, ok),
+    remark: note,
   };
 }

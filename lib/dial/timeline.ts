@@ -3,18 +3,26 @@ import type { DialEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import type { DialTrace } from "./telemetry.ts";
 
-/** Writes down what a dial does, and tells whoever wants to know. */
+/** Writes down what a dial does, and reports each entry to the logger and to `onEvent`. */
 export interface TimelineRecorder {
   readonly entries: readonly TimelineEntry[];
-  /** The phase that is under way; between two, the one that failed last, or else the last one. */
+  /** The phase under way; between two, the one that failed last, or else the last one. */
   readonly phase: DialPhase;
   /** Runs a step. `describe` says in a few words what came of it. */
-  step<T>(phase: DialPhase, describe: (result: T) => string, run: () => Promise<T>): Promise<T>;
+  step<T>(phase: DialPhase, describe: (result: T) => string | Description, run: () => Promise<T>): Promise<T>;
   /** Notes something beside the steps. */
-  remark(phase: DialPhase, detail: string, ok?: boolean): void;
+  remark(phase: DialPhase, description: string | Description, ok?: boolean): void;
 }
 
-/** Starts the clock. */
+/** What came of a step: in a few words, and typed. */
+export type Description = Pick<TimelineEntry, "detail" | "candidates" | "pair">;
+
+/** A description in words alone, or as it is. */
+export function described(description: string | Description): Description {
+  return typeof description === "string" ? { detail: description } : description;
+}
+
+/** Starts the clock of a dial. */
 export function createTimeline(
   logger: Required<Logger>,
   onEvent: ((event: DialEvent) => void) | undefined,
@@ -43,7 +51,7 @@ export function createTimeline(
       const times = () => ({ atMs: began - start, durationMs: performance.now() - began });
       try {
         const result = await (trace === undefined ? run() : trace.phase(name, run));
-        add({ phase: name, ...times(), detail: describe(result), ok: true });
+        add({ phase: name, ...times(), ...described(describe(result)), ok: true });
         return result;
       } catch (error) {
         failed = name;
@@ -58,9 +66,10 @@ export function createTimeline(
         running.splice(running.lastIndexOf(name), 1);
       }
     },
-    remark(name, detail, ok = true) {
-      trace?.remark(name, detail);
-      add({ phase: name, atMs: performance.now() - start, detail, ok });
+    remark(name, description, ok = true) {
+      const noted = described(description);
+      trace?.remark(name, noted.detail);
+      add({ phase: name, atMs: performance.now() - start, ...noted, ok });
     },
   };
 }

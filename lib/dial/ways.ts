@@ -1,3 +1,4 @@
+import { Code, ConnectError } from "@connectrpc/connect";
 import type { Link } from "../channel/link.ts";
 import { looksLocally } from "../core/dial/plan.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -35,7 +36,12 @@ async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise
   const { connectByWebrtc } = await abortable(import("./webrtc_link.ts"), signal);
   const link = await connectByWebrtc(plan, dial, signal);
   if (link !== undefined) return link;
-  if (dial.reconnecting) throw new Error("the signaling server no longer signals for this machine");
+  if (dial.reconnecting) {
+    throw new ConnectError(
+      "the signaling server no longer signals for this machine",
+      Code.FailedPrecondition,
+    );
+  }
   timeline.remark("config", `no signaler for ${plan.host}; dialing it directly`);
   return await connectDirectly(plan.fallback, dial, signal);
 }

@@ -1,13 +1,15 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { ChannelPath, Link } from "../channel/link.ts";
-import { chooseIceServers } from "../core/ice/ice.ts";
-import { joinHostPort } from "../core/net/address.ts";
-import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { describeTarget, type DialPlan } from "../core/dial/plan.ts";
+import { describeCandidates, type TimelineCandidates } from "../core/dial/timeline.ts";
 import { type Candidate, describeCandidate } from "../core/ice/candidate.ts";
+import { ExchangeError } from "../core/ice/exchange_error.ts";
+import { chooseIceServers } from "../core/ice/ice.ts";
+import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import { joinHostPort } from "../core/net/address.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { loadEngine, type Peer } from "../webrtc/peer.ts";
-import { ExchangeError, fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
+import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
+import { fetchSignalingConfig, NoSignalerError, type SignalingConfig } from "../webrtc/signaling_client.ts";
 import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
 import type { DialContext } from "./context.ts";
@@ -25,7 +27,7 @@ const HEDGE_MS = 15;
  * @param signal Gives the attempt up.
  */
 export async function connectByWebrtc(
-  plan: DialPlan & { kind: "webrtc" },
+  plan: WebrtcPlan,
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<Link | undefined> {
@@ -38,8 +40,7 @@ export async function connectByWebrtc(
   let kept = false;
   try {
     const isWarm = dial.tokens.size > 0;
-    const authorization = await authorize(server, dial, signal);
-    const signaling = transportTo(server, options, authorization);
+    const signaling = transportTo(server, options, await authorize(server, dial, signal));
     let config;
     try {
       config = await timeline.step(
@@ -57,95 +58,29 @@ export async function connectByWebrtc(
       throw error;
     }
     const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
-    const { endpoints, relayOnly, remarks } = chooseIceServers({
-      iceServers: undefined,
-      ...options.webrtc,
-      additional: config.iceServers,
-      publicNetwork: plan.publicNetwork,
-    });
-    for (const remark of remarks) timeline.remark("config", remark, false);
-    if (relayOnly && endpoints.every(({ scheme }) => scheme === "stun")) {
-      await timeline.step("offer", () => "", () => Promise.reject(withoutRelay(server)));
-    }
-    const turn: Omit<TurnSettings, "signal"> = {
-      endpoints,
-      relayOnly,
-      tls: options.tls,
-      onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
-    };
-    const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
-    const candidates = { local: new Set<string>(), remote: new Set<string>() };
-    const began = performance.now();
-    let answeredAfterMs = 0;
-    const connecting = hedge<WebrtcConnection>({
-      start(attempt, by) {
-        if (attempt > 1) {
-          timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
-        }
-        const promising = Promise.withResolvers<void>();
-        const result = connectThroughTurn({ ...turn, signal: by }, (iceServers) =>
-          connectWebrtc({
-            engine,
-            signaling,
-            signalingHost: plan.signaling.hostname,
-            host: plan.host,
-            iceServers,
-            relayOnly,
-            candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
-            maxMessageBytes: MAX_MESSAGE_BYTES,
-            signal: by,
-            onProgress(reached) {
-              first[reached].resolve();
-              if (reached !== "answered") return;
-              answeredAfterMs = performance.now() - began;
-              promising.resolve();
-            },
-            findAddress: (name, until) => findAddress(name, dial, until),
-            onCandidate: (side, candidate) => candidates[side].add(describeCandidate(candidate)),
-          }));
-        return { result, promising: promising.promise };
-      },
-      attempts: HEDGE_ATTEMPTS,
-      // On a slow network everything takes longer: an answer that took its time says so.
-      delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
-      retryable: isBadLuck,
-      discard: ({ carrier }) => carrier.close(),
+    const { connection, signaled } = await openConnection(
+      { plan, server, signaling, config, engine },
+      dial,
       signal,
-    });
-    connecting.catch(() => {});
-    const reached = (step: Promise<void>) => Promise.race([step, connecting.then(() => {})]);
-    await timeline.step("offer", () => "made", () => reached(first.offered.promise));
-    await timeline.step(
-      "signaling",
-      () => `${plan.host} answered through ${describeTarget(server.target)}`,
-      () => reached(first.answered.promise),
     );
-    const { result: connection, settled } = await timeline.step(
-      "channel",
-      ({ result }) => describePath(pathOf(result.peer)),
-      () => connecting,
-    ).catch((error) => {
-      timeline.remark("channel", describeCandidates(candidates), false);
-      throw error;
-    });
-    options.logger.debug(describeCandidates(candidates));
     kept = true;
-    const signaled = Promise.all([connection.signaled, settled]).then(() => server.carrier.close());
+    const released = signaled.then(() => server.carrier.close());
+    const { carrier, peer } = connection;
     return {
       kind: "webrtc",
-      carrier: connection.carrier,
-      authorization: undefined, // who may signal may call (protocol §2.5)
+      carrier,
+      authorization: undefined, // a token for signaling is enough (protocol §2.5)
       baseUrl: `https://${plan.host}`,
       lost: connection.lost,
-      path: () => pathOf(connection.peer),
+      path: () => pathOf(peer),
       wire: () => ({
-        bytesSent: connection.peer.bytesSent(),
-        bytesReceived: connection.peer.bytesReceived(),
-        bufferedBytes: connection.peer.bufferedAmount(),
-        roundTripMs: connection.peer.roundTripMs(),
+        bytesSent: peer.bytesSent(),
+        bytesReceived: peer.bytesReceived(),
+        bufferedBytes: peer.bufferedAmount(),
+        roundTripMs: peer.roundTripMs(),
       }),
       async close() {
-        await Promise.all([connection.carrier.close(), signaled]);
+        await Promise.all([carrier.close(), released]);
       },
     };
   } finally {
@@ -153,11 +88,126 @@ export async function connectByWebrtc(
   }
 }
 
-function withoutRelay({ target }: ReachedServer): ConnectError {
+type WebrtcPlan = DialPlan & { kind: "webrtc" };
+
+interface Signaling {
+  readonly plan: WebrtcPlan;
+  readonly server: ReachedServer;
+  /** To the server, with its token. */
+  readonly signaling: Transport;
+  readonly config: SignalingConfig;
+  readonly engine: Engine;
+}
+
+interface OpenConnection {
+  readonly connection: WebrtcConnection;
+  /** Resolves when the signaling server may be let go. Never rejects. */
+  readonly signaled: Promise<unknown>;
+}
+
+/** Exchanges offer and answer, and waits for the data channel: in up to three tries beside each other. */
+async function openConnection(
+  { plan, server, signaling, config, engine }: Signaling,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<OpenConnection> {
+  const { options, timeline } = dial;
+  const { endpoints, relayOnly, remarks } = chooseIceServers({
+    iceServers: undefined,
+    ...options.webrtc,
+    additional: config.iceServers,
+    publicNetwork: plan.publicNetwork,
+  });
+  for (const remark of remarks) timeline.remark("config", remark, false);
+  if (relayOnly && endpoints.every(({ scheme }) => scheme === "stun")) {
+    return await timeline.step("offer", () => "", () => Promise.reject(withoutRelay(server)));
+  }
+  const turn: Omit<TurnSettings, "signal"> = {
+    endpoints,
+    relayOnly,
+    tls: options.tls,
+    onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
+  };
+  const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
+  const local = new Map<string, Candidate>(), remote = new Map<string, Candidate>();
+  const began = performance.now();
+  let answeredAfterMs = 0;
+  const connecting = hedge<WebrtcConnection>({
+    start(attempt, by) {
+      if (attempt > 1) {
+        timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
+      }
+      const promising = Promise.withResolvers<void>();
+      const result = connectThroughTurn({ ...turn, signal: by }, (iceServers) =>
+        connectWebrtc({
+          engine,
+          signaling,
+          signalingHost: plan.signaling.hostname,
+          host: plan.host,
+          iceServers,
+          relayOnly,
+          candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
+          maxMessageBytes: MAX_MESSAGE_BYTES,
+          signal: by,
+          onProgress(reached) {
+            first[reached].resolve();
+            if (reached !== "answered") return;
+            answeredAfterMs = performance.now() - began;
+            promising.resolve();
+          },
+          findAddress: (name, until) => findAddress(name, dial, until),
+          onCandidate(side, candidate) {
+            (side === "local" ? local : remote).set(describeCandidate(candidate), candidate);
+          },
+        }));
+      return { result, promising: promising.promise };
+    },
+    attempts: HEDGE_ATTEMPTS,
+    // On a slow network everything takes longer: an answer that took its time says so.
+    delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
+    retryable: isBadLuck,
+    discard: ({ carrier }) => carrier.close(),
+    signal,
+  });
+  connecting.catch(() => {});
+  const reached = (step: Promise<void>) => Promise.race([step, connecting.then(() => {})]);
+  await timeline.step("offer", () => "made", () => reached(first.offered.promise));
+  await timeline.step(
+    "signaling",
+    () => `${plan.host} answered through ${describeTarget(server.target)}`,
+    () => reached(first.answered.promise),
+  );
+  const tried = (): TimelineCandidates => ({ local: [...local.values()], remote: [...remote.values()] });
+  try {
+    const { result: connection, settled } = await timeline.step(
+      "channel",
+      ({ result: { peer } }) => {
+        const { kind, local = "?", remote = "?" } = pathOf(peer);
+        const pair = peer.selectedPair();
+        return {
+          detail: `open, ${kind} ${local} to ${remote}`,
+          candidates: tried(),
+          ...pair === undefined ? {} : { pair },
+        };
+      },
+      () => connecting,
+    );
+    return { connection, signaled: Promise.all([connection.signaled, settled]) };
+  } catch (error) {
+    const candidates = tried();
+    timeline.remark("channel", { detail: describeCandidates(candidates), candidates }, false);
+    throw error;
+  }
+}
+
+function withoutRelay({ target }: ReachedServer): ExchangeError {
   const server = describeTarget(target);
-  return new ConnectError(
-    `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${server} names one`,
-    Code.FailedPrecondition,
+  return new ExchangeError(
+    "connection",
+    new ConnectError(
+      `webrtc.forceRelay needs a TURN server, and neither webrtc.iceServers nor ${server} names one`,
+      Code.FailedPrecondition,
+    ),
   );
 }
 
@@ -178,7 +228,7 @@ async function findAddress(
   return undefined;
 }
 
-/** Whether an engine, ours or the machine's, has failed a handshake: some that are faster than its own bookkeeping. */
+/** Whether an engine, ours or the machine's, failed a handshake: an answer may outrun its own bookkeeping. */
 function isBadLuck(error: unknown): boolean {
   return error instanceof ExchangeError && error.reason !== "signaling" && error.code === Code.Unavailable;
 }
@@ -207,18 +257,6 @@ function pathOf(peer: Peer): ChannelPath {
   };
 }
 
-/** What the two ends could try with each other. */
-function describeCandidates(
-  { local, remote }: { readonly local: ReadonlySet<string>; readonly remote: ReadonlySet<string> },
-): string {
-  const list = (candidates: ReadonlySet<string>) => [...candidates].join(", ") || "none";
-  return `candidates here: ${list(local)}; of the machine: ${list(remote)}`;
-}
-
 function isIPv6({ address }: Candidate): boolean {
   return address.includes(":");
-}
-
-function describePath(path: ChannelPath): string {
-  return `open, ${path.kind} ${path.local ?? "?"} to ${path.remote ?? "?"}`;
 }

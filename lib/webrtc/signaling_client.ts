@@ -1,27 +1,13 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { type ICEServer, SignalingService } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import {
-  CallerExchange,
-  type ExchangeFailure,
-  type ExchangeInput,
-  type ExchangeOutput,
-} from "../core/ice/caller_exchange.ts";
+import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/ice/caller_exchange.ts";
+import { saysNoSignaler } from "../core/dial/signaling_status.ts";
+import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { toWireStatus } from "../core/grpc/wire_status.ts";
 
 /** The signaling server does not signal for this machine; a direct dial may do (protocol §2.1). */
 export class NoSignalerError extends Error {
   override readonly name = "NoSignalerError";
-}
-
-/** A connection that did not come about, and where it failed. */
-export class ExchangeError extends ConnectError {
-  readonly reason: ExchangeFailure;
-
-  /** @param cause Has the code and the message. */
-  constructor(reason: ExchangeFailure, cause: ConnectError) {
-    super(cause.rawMessage, cause.code, cause.metadata, undefined, cause);
-    this.reason = reason;
-  }
 }
 
 /** Bound on the last `CallUpdate`, in milliseconds. It does not hold up the dial. */
@@ -57,11 +43,7 @@ export async function fetchSignalingConfig(
     return { iceServers: answer.config?.additionalIceServers ?? [], engine };
   } catch (error) {
     const failure = ConnectError.from(error);
-    const unknownHost = failure.code === Code.InvalidArgument &&
-      failure.rawMessage === "host not preconfigured";
-    if (failure.code === Code.Unimplemented || unknownHost) {
-      throw new NoSignalerError(failure.rawMessage, { cause: failure });
-    }
+    if (saysNoSignaler(failure)) throw new NoSignalerError(failure.rawMessage, { cause: failure });
     throw error;
   }
 }

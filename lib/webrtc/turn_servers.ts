@@ -1,4 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
+import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -85,9 +86,12 @@ export async function connectThroughTurn(
   } catch (error) {
     void opening.then(closeBridges);
     // What ICE says of it is that it found no way.
-    if (!(error instanceof ConnectError) || failures.length === 0) throw error;
+    if (!(error instanceof ExchangeError) || failures.length === 0) throw error;
     const message = [error.rawMessage, ...new Set(failures)].join("; ");
-    throw new ConnectError(message, error.code, error.metadata, undefined, error);
+    throw new ExchangeError(
+      error.reason,
+      new ConnectError(message, error.code, error.metadata, undefined, error.cause),
+    );
   }
   const settled = setTimeout(() => {
     for (const [bridge, relay] of bridges) {

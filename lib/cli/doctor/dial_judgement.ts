@@ -1,5 +1,11 @@
-import type { TimelineEntry } from "../../core/dial/timeline.ts";
-import { AuthenticationError, DialError, DialPermissionError, HostOfflineError } from "../../errors.ts";
+import { describeCandidates, type TimelineEntry } from "../../core/dial/timeline.ts";
+import {
+  AuthenticationError,
+  DialError,
+  DialPermissionError,
+  HostOfflineError,
+  IceError,
+} from "../../errors.ts";
 import { messageOf } from "../error_text.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Finding } from "./ladder.ts";
@@ -48,22 +54,25 @@ export function judgeAnswer({ entries, failure, host }: DialEvidence): Finding {
 }
 
 /** Judges whether ICE found a path. */
-export function judgeChannel(evidence: DialEvidence, candidates: string): Finding {
+export function judgeChannel(evidence: DialEvidence): Finding {
   const { entries, failure } = evidence;
   const opened = entries.findLast(({ phase, ok, durationMs }) =>
     phase === "channel" && ok && durationMs !== undefined
   );
   if (opened !== undefined) {
-    return { verdict: "ok", detail: `${opened.detail}${candidates}`, ms: opened.durationMs! };
+    const { detail, candidates, durationMs } = opened;
+    const tried = candidates === undefined ? "" : `; ${describeCandidates(candidates)}`;
+    return { verdict: "ok", detail: `${detail}${tried}`, ms: durationMs! };
   }
   if (failure === undefined) return { verdict: "ok", detail: "open" };
-  if (failure instanceof DialError && failure.phase === "channel") {
-    const tried = entries.findLast(({ phase, detail }) =>
-      phase === "channel" && detail.startsWith("candidates")
-    );
+  if (failure instanceof IceError || (failure instanceof DialError && failure.phase === "channel")) {
+    const tried = entries.findLast(({ candidates }) => candidates !== undefined)?.candidates;
     return {
       verdict: "failed",
-      detail: [messageOf(failure.cause ?? failure), ...tried === undefined ? [] : [tried.detail]].join("; "),
+      detail: [
+        messageOf(failure.cause ?? failure),
+        ...tried === undefined ? [] : [describeCandidates(tried)],
+      ].join("; "),
       ...explainChannel(evidence),
     };
   }

@@ -202,18 +202,13 @@ async function tryDial(
     return {};
   }
   const entries: TimelineEntry[] = [];
-  let candidates = "";
   let channel: ViamChannel | undefined;
   let failure: unknown;
   const began = performance.now();
   try {
     channel = await dial(given, {
       ...options,
-      logger: {
-        debug(message) {
-          if (message.startsWith("candidates")) candidates = `; ${message}`;
-        },
-      },
+      logger: {},
       onEvent(event) {
         if (event.type === "progress") entries.push(event.entry);
         say(`${describeEvent(event)}\n`);
@@ -228,7 +223,7 @@ async function tryDial(
   if (network !== undefined && open?.kind !== "direct") {
     const evidence = { entries, failure, ...network };
     await judge("machine", () => judgeAnswer(evidence));
-    await judge("data channel", () => judgeChannel(evidence, candidates));
+    await judge("data channel", () => judgeChannel(evidence));
   }
   await judge(
     "dial",

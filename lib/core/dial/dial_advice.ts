@@ -1,7 +1,8 @@
+import type { FailureReason } from "./failure_reason.ts";
 import type { DialPhase } from "./timeline.ts";
 
-/** What to do about a server that cannot be reached, by the reasons of `connectionReason()`. */
-const BY_REASON: Readonly<Record<string, string>> = {
+/** Advice for a server that cannot be reached. */
+const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
   "connection refused": "Check that the machine runs there, and that the port is right",
   "name not found": "Check the spelling of the name, and that this computer's DNS knows it",
   "no route to host": "Check this computer's network, and that the machine is on it",
@@ -13,9 +14,9 @@ const BY_REASON: Readonly<Record<string, string>> = {
   "connection lost": "Check that it is a gRPC server that listens there, and whether it wants TLS",
 };
 
-/** What to do about a dial that failed in a phase, when there is no better reason. */
+/** Advice by the phase that failed, where the reason gives none. */
 const BY_PHASE: Readonly<Record<DialPhase, string>> = {
-  options: "Mend the options that it names",
+  options: "Correct the options that it names",
   mdns: "Give the machine's address with its port, or leave the mdns option out",
   tls: "Check the address, and that the server speaks TLS; if it does not, set insecure",
   connect: "Check the address, and that it is a gRPC server that listens there",
@@ -31,12 +32,12 @@ const BY_PHASE: Readonly<Record<DialPhase, string>> = {
     "disableWebrtc",
 };
 
-/** What to do about a failed dial. */
-export function dialAdvice(reason: string | undefined, phase: DialPhase): string {
-  return (reason === undefined ? undefined : BY_REASON[reason]) ?? BY_PHASE[phase];
+/** Says what to do about a failed dial. */
+export function dialAdvice(reason: FailureReason, phase: DialPhase): string {
+  return BY_REASON[reason] ?? BY_PHASE[phase];
 }
 
-/** What a phase waits for, for a dial that ran out of time in it. */
+/** What each phase waits for, for a dial that ran out of time in it. */
 export const PHASE_WAITS: Readonly<Record<DialPhase, string>> = {
   options: "checking the options",
   mdns: "looking for the machine on the local network",
@@ -67,7 +68,7 @@ export function missingPermission(message: string): MissingPermission | undefine
   return match === null ? undefined : { flag: match[4]!, scope: match[2] ?? match[3] };
 }
 
-/** What to start Deno with instead. */
+/** Says what to start Deno with instead. */
 export function permissionAdvice({ flag, scope }: MissingPermission, phase: DialPhase): string {
   const exact = scope === undefined || /[\s,]/.test(scope) ? flag : `${flag}=${scope}, or with ${flag}`;
   const also = phase === "engine"

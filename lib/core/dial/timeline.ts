@@ -1,29 +1,45 @@
+import { type Candidate, type CandidatePair, describeCandidate } from "../ice/candidate.ts";
+
 /** The steps of a dial. */
 export type DialPhase =
-  /** Options and address are checked. */
+  /** Checks options and address. */
   | "options"
-  /** The machine is looked for on the local network. */
+  /** Looks for the machine on the local network. */
   | "mdns"
-  /** Whether the server speaks TLS is found out. */
+  /** Finds out whether the server speaks TLS. */
   | "tls"
-  /** The server is reached, and what it speaks is learnt. */
+  /** Reaches the server, and learns which protocol it speaks. */
   | "connect"
-  /** A token is fetched. */
+  /** Fetches a token. */
   | "authenticate"
-  /** ICE servers are asked for. */
+  /** Asks for ICE servers. */
   | "config"
-  /** The WebRTC engine is loaded. */
+  /** Loads the WebRTC engine. */
   | "engine"
-  /** The offer is made. */
+  /** Makes the offer. */
   | "offer"
-  /** The offer is sent, and the answer awaited. */
+  /** Sends the offer and waits for the answer. */
   | "signaling"
-  /** ICE, DTLS and SCTP come up until data channel 0 is open. */
+  /** Brings up ICE, DTLS and SCTP, until data channel 0 is open. */
   | "channel";
+
+/** The candidates that the two ends could try with each other. */
+export interface TimelineCandidates {
+  /** Of this computer. */
+  readonly local: readonly Candidate[];
+  /** Of the machine. */
+  readonly remote: readonly Candidate[];
+}
+
+/** Lists candidates in one line. */
+export function describeCandidates({ local, remote }: TimelineCandidates): string {
+  const list = (candidates: readonly Candidate[]) => candidates.map(describeCandidate).join(", ") || "none";
+  return `candidates here: ${list(local)}; of the machine: ${list(remote)}`;
+}
 
 /** One step, or a remark. */
 export interface TimelineEntry {
-  /** What was done. */
+  /** The step that it belongs to. */
   readonly phase: DialPhase;
   /** Milliseconds from the start of the dial. */
   readonly atMs: number;
@@ -33,6 +49,10 @@ export interface TimelineEntry {
   readonly detail: string;
   /** Whether it went well. */
   readonly ok: boolean;
+  /** The candidates of both ends, at the end of the step "channel", whether it succeeded or not. */
+  readonly candidates?: TimelineCandidates;
+  /** The pair that was chosen, when the step "channel" succeeded and the engine tells. */
+  readonly pair?: CandidatePair;
 }
 
 /** One line for each entry, for error messages and logs. */

@@ -1,12 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { CallResponse, ICECandidate } from "../../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+import type { ExchangeFailure } from "./exchange_error.ts";
 import { decodeSessionDescription, encodeSessionDescription, firstMediaId } from "./session_description.ts";
-
-/**
- * Where an attempt failed: before there was an answer, or by a broken protocol ("signaling"); at the machine, after
- * it had answered ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
- */
-export type ExchangeFailure = "signaling" | "answerer" | "connection";
 
 /** What happens during a caller's exchange with the signaling server. */
 export type ExchangeInput =

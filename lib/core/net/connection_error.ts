@@ -5,7 +5,18 @@ import { Code, ConnectError } from "@connectrpc/connect";
  * chain of causes, Bun's in a code, node's sockets in a code.
  */
 
-const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+/** Why a server cannot be reached, in the field's words. */
+export type ConnectionReason =
+  | "connection refused"
+  | "name not found"
+  | "no route to host"
+  | "timed out"
+  | "a client certificate is required"
+  | "certificate not trusted"
+  | "TLS failed"
+  | "connection lost";
+
+const REASONS: readonly (readonly [pattern: RegExp, reason: ConnectionReason])[] = [
   [/ECONNREFUSED|ConnectionRefused|connection refused/i, "connection refused"],
   [/ENOTFOUND|EAI_AGAIN|DNSException|getaddrinfo|dns error|failed to lookup/i, "name not found"],
   [/EHOSTUNREACH|ENETUNREACH|no route to host|network (?:is )?unreachable/i, "no route to host"],
@@ -22,8 +33,8 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   ],
 ];
 
-/** The reason in the field's words; undefined when it is none of those. */
-export function connectionReason(error: unknown): string | undefined {
+/** The reason of an error of the runtime; undefined when it is none of those. */
+export function connectionReason(error: unknown): ConnectionReason | undefined {
   const texts: string[] = [];
   for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
     const { code } = cause as { code?: unknown };

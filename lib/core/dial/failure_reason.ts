@@ -1,0 +1,76 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ExchangeError } from "../ice/exchange_error.ts";
+import { type ConnectionReason, connectionReason } from "../net/connection_error.ts";
+import { missingPermission } from "./dial_advice.ts";
+import { saysOffline } from "./signaling_status.ts";
+
+/** Why a dial, or one try of it, failed. */
+export type FailureReason =
+  | ConnectionReason
+  /** The runtime does not permit it. */
+  | "permission"
+  /** The server refused the credentials, or wants some. */
+  | "credentials"
+  /** The signaling server knows the machine, and the machine is not connected to it. */
+  | "offline"
+  /** The two ends found no path to each other, or the relay that it must lead through is missing. */
+  | "ice"
+  /** A server answered with another status. */
+  | "status"
+  | "unknown";
+
+/** Judges an error by its type, its status code and, below those, by what the runtime said of the connection. */
+export function failureReason(error: unknown): FailureReason {
+  if (error instanceof ExchangeError && error.reason !== "signaling") return "ice";
+  const below = runtimeErrorOf(error);
+  if (permissionOf(below) !== undefined) return "permission";
+  const connection = connectionReason(below);
+  if (connection !== undefined) return connection;
+  if (!(error instanceof ConnectError)) return "unknown";
+  if (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied) return "credentials";
+  return saysOffline(error) ? "offline" : "status";
+}
+
+/** The permission that is missing, if that is what the error is about. */
+export function permissionOf(error: unknown): ReturnType<typeof missingPermission> {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
+    const missing = missingPermission(cause.message);
+    if (missing !== undefined) return missing;
+  }
+  return undefined;
+}
+
+/** Skips what was made of the runtime's error. A status has no such cause: its text is the peer's. */
+function runtimeErrorOf(error: unknown): unknown {
+  let below = error;
+  while (below instanceof ConnectError) below = below.cause;
+  return below;
+}
+
+const LASTING_REASONS: ReadonlySet<FailureReason> = new Set<FailureReason>([
+  "permission",
+  "credentials",
+  "a client certificate is required",
+  "certificate not trusted",
+  "unknown",
+]);
+
+const LASTING_CODES: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.FailedPrecondition,
+  Code.OutOfRange,
+  Code.Unimplemented,
+]);
+
+/**
+ * Whether a failed reconnect may succeed a moment later: the machine restarts, the network is gone, a gateway has
+ * nothing behind it. A wrong key, a machine that the signaling server does not know and a certificate stay what they
+ * are. A name that is not found may be: it was found before, and without a network some systems find none.
+ */
+export function mayPass(error: unknown): boolean {
+  const reason = failureReason(error);
+  if (LASTING_REASONS.has(reason)) return false;
+  return reason === "offline" || !(error instanceof ConnectError) || !LASTING_CODES.has(error.code);
+}
