@@ -46,7 +46,11 @@ export type { DialAttempt } from "./lib/errors.ts";
 export type { OptionProblem } from "./lib/options/problem.ts";
 export type { ReflectedServices } from "./lib/core/grpc/reflected_services.ts";
 export type { DialPhase, TimelineCandidates, TimelineEntry } from "./lib/core/dial/timeline.ts";
-export type { Candidate, CandidatePair, CandidateType } from "./lib/core/ice/candidate.ts";
+export type {
+  Candidate as IceCandidate,
+  CandidatePair as IceCandidatePair,
+  CandidateType as IceCandidateType,
+} from "./lib/core/ice/candidate.ts";
 export type { IceServer } from "./lib/core/ice/ice.ts";
 export type { Address } from "./lib/core/net/address.ts";
 export { Metadata } from "./lib/core/grpc/metadata.ts";

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { dialAdvice, permissionAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
-import { failureReason, permissionOf } from "../core/dial/failure_reason.ts";
+import { dialAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
+import { failureReason } from "../core/dial/failure_reason.ts";
+import { permissionAdvice, permissionOf } from "../core/dial/permission.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import {
   AuthenticationError,

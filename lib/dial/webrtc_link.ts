@@ -182,8 +182,8 @@ async function openConnection(
     const { result: connection, settled } = await timeline.step(
       "channel",
       ({ result: { peer } }) => {
-        const { kind, local = "?", remote = "?" } = pathOf(peer);
         const pair = peer.selectedPair();
+        const { kind, local = "?", remote = "?" } = pathOf(peer, pair);
         return {
           detail: `open, ${kind} ${local} to ${remote}`,
           candidates: tried(),
@@ -241,8 +241,7 @@ const KINDS: readonly (readonly [type: Candidate["type"], kind: ChannelPath["kin
   ["relay", "relay"],
 ];
 
-function pathOf(peer: Peer): ChannelPath {
-  const pair = peer.selectedPair();
+function pathOf(peer: Peer, pair = peer.selectedPair()): ChannelPath {
   const rank = (candidate: Candidate) => KINDS.findIndex(([type]) => type === candidate.type);
   const farther = pair === undefined ? 0 : Math.max(0, rank(pair.local), rank(pair.remote));
   return {

@@ -95,15 +95,15 @@ test("judgeAnswer() and judgeChannel() decide by phases and classes of errors", 
   assert.match(judgeAnswer({ ...base, entries: [], failure: offline }).problem!, /^robot is offline/);
   const busy = judgeAnswer({ ...base, entries: [entry("signaling", false)], failure: refused });
   assert.deepEqual([busy.verdict, busy.detail], ["failed", "busy"]);
-  const open = judgeChannel({ ...base, entries: [entry("channel", true)] }, "");
+  const open = judgeChannel({ ...base, entries: [entry("channel", true)] });
   assert.deepEqual([open.verdict, open.ms], ["ok", 5]);
-  const lost = judgeChannel({ ...base, entries: [entry("channel", false)], failure: unopened }, "");
+  const lost = judgeChannel({ ...base, entries: [entry("channel", false)], failure: unopened });
   assert.deepEqual([lost.detail, lost.problem], [
     "ICE failed",
     "No network path was found between this computer and robot",
   ]);
   const denied = new DialPermissionError("no", { phase: "engine", address: "robot", flag: "--allow-ffi" });
-  assert.equal(judgeChannel({ ...base, entries: [], failure: denied }, "").exitCode, 5);
+  assert.equal(judgeChannel({ ...base, entries: [], failure: denied }).exitCode, 5);
 }, { pure: true });
 
 test("diagnose() reports the first step that failed, or that the machine can be reached", () => {

@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  dialAdvice,
-  missingPermission,
-  permissionAdvice,
-  PHASE_WAITS,
-} from "../../lib/core/dial/dial_advice.ts";
+import { dialAdvice, PHASE_WAITS } from "../../lib/core/dial/dial_advice.ts";
+import { missingPermission, permissionAdvice } from "../../lib/core/dial/permission.ts";
 import { connectionReason } from "../../lib/core/net/connection_error.ts";
 import type { DialPhase } from "../../lib/core/dial/timeline.ts";
 import { test } from "../harness.ts";

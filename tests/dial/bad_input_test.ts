@@ -11,6 +11,7 @@ import {
   DialOptions,
   DialOptionsError,
   HostOfflineError,
+  IceError,
   SignalingError,
 } from "../../mod.ts";
 import { test } from "../harness.ts";
@@ -131,6 +132,7 @@ test("dial() with forceRelay says at once that there is no TURN server", async (
   await using machine = await startMachine({ auth: "none" });
   const webrtc = { forceRelay: true, iceServers: [{ urls: "stun:127.0.0.1:3478" }] };
   const { error, tookMs } = await failure(dial(machine.address, { insecure: true, webrtc }));
+  assert.ok(error instanceof IceError, `no IceError: ${error}`);
   assert.match(
     assertCause(error, Code.FailedPrecondition).rawMessage,
     /webrtc\.forceRelay needs a TURN server/,

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { joinHostPort } from "../../lib/core/net/address.ts";
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import {
   AuthenticationError,
@@ -13,6 +14,7 @@ import {
   DialOptionsError,
   DialTimeoutError,
   HostOfflineError,
+  IceError,
   InsecureConnectionError,
   resolveDialOptions,
   SignalingError,
@@ -73,6 +75,16 @@ const failures: readonly Failure[] = [
     message: /no WebRTC connection, in phase "signaling": .*no room.*\. Check that the machine is online/,
   },
   {
+    title: "a relay that is wanted and missing",
+    options: { webrtc: { forceRelay: true } },
+    kind: IceError,
+    name: "IceError",
+    code: "ERR_DIAL_ICE",
+    phase: "offer",
+    message:
+      /no path to the machine was found: .*forceRelay needs a TURN server.*\. Check webrtc\.iceServers/,
+  },
+  {
     title: "a server that never answers",
     machine: { faults: { silent: true } },
     options: { timeoutMs: 500 },
@@ -120,6 +132,29 @@ test("dial() rejects with AuthenticationError when credentials are wanted and th
     assert.match(error.message, /wants credentials: .*\. Pass some, such as DialOptions\.withApiKey/);
     return true;
   });
+});
+
+test("timeline has the candidates of both ends, typed, and the pair that was chosen", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using channel = await dial(machine.address, { insecure: true });
+  const open = channel.timeline.find(({ phase, durationMs }) =>
+    phase === "channel" && durationMs !== undefined
+  );
+  const { candidates, pair } = open!;
+  assert.ok(candidates !== undefined && candidates.local.length > 0 && candidates.remote.length > 0);
+  for (const { address, port, type, protocol } of [...candidates.local, ...candidates.remote]) {
+    assert.ok(address !== "" && port >= 0 && type === "host" && ["udp", "tcp"].includes(protocol));
+  }
+  const { address, port } = pair!.remote;
+  assert.ok(open!.detail.endsWith(` to ${joinHostPort(address, port)}`), open!.detail);
+
+  machine.faults = { signaling: { noCandidates: true } };
+  const error: unknown = await dial(machine.address, { insecure: true, timeoutMs: 1_000 }).catch((thrown) =>
+    thrown
+  );
+  assert.ok(error instanceof DialTimeoutError && error.phase === "channel", inspect(error));
+  const tried = error.timeline.find((entry) => entry.candidates !== undefined);
+  assert.ok(tried!.ok === false && tried!.candidates!.local.length > 0 && tried!.pair === undefined);
 });
 
 test("a key that a server repeats, in its text or in a detail, is in no error", async () => {

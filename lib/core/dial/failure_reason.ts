@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ExchangeError } from "../ice/exchange_error.ts";
 import { type ConnectionReason, connectionReason } from "../net/connection_error.ts";
-import { missingPermission } from "./dial_advice.ts";
+import { permissionOf } from "./permission.ts";
 import { saysOffline } from "./signaling_status.ts";
 
 /** Why a dial, or one try of it, failed. */
@@ -29,15 +29,6 @@ export function failureReason(error: unknown): FailureReason {
   if (!(error instanceof ConnectError)) return "unknown";
   if (error.code === Code.Unauthenticated || error.code === Code.PermissionDenied) return "credentials";
   return saysOffline(error) ? "offline" : "status";
-}
-
-/** The permission that is missing, if that is what the error is about. */
-export function permissionOf(error: unknown): ReturnType<typeof missingPermission> {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
-    const missing = missingPermission(cause.message);
-    if (missing !== undefined) return missing;
-  }
-  return undefined;
 }
 
 /** Skips what was made of the runtime's error. A status has no such cause: its text is the peer's. */

@@ -7,14 +7,19 @@ export type CandidateType = "host" | "srflx" | "prflx" | "relay";
 export interface Candidate {
   /** IPv4, IPv6 without brackets, or a name. */
   readonly address: string;
+  /** From 0 to 65535. */
   readonly port: number;
+  /** How the address was learnt. */
   readonly type: CandidateType;
+  /** What carries it. */
   readonly protocol: "udp" | "tcp";
 }
 
 /** Both ends of the path in use. */
 export interface CandidatePair {
+  /** Of this computer. */
   readonly local: Candidate;
+  /** Of the other end. */
   readonly remote: Candidate;
 }
 

@@ -15,4 +15,9 @@ export class ExchangeError extends ConnectError {
     super(cause.rawMessage, cause.code, cause.metadata, undefined, cause);
     this.reason = reason;
   }
+
+  /** That of `ConnectError`, which would be inherited, holds of every `ConnectError`. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Function.prototype[Symbol.hasInstance].call(this, value);
+  }
 }
