@@ -1,37 +1,37 @@
 import { type DialPhase, formatTimeline, type TimelineEntry } from "./core/dial/timeline.ts";
 
-/** Heeded by all runtimes. */
+/** All runtimes call it when they print an object. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 type Inspect = (value: unknown, options?: object) => string;
 
-/** One try at getting connected, and what became of it. */
+/** One failed attempt to connect. */
 export interface DialAttempt {
   /** "webrtc" through a signaling server, or "direct". */
   readonly path: "webrtc" | "direct";
   /** `host:port` of the signaling server, or of the machine. */
   readonly target: string;
-  /** What the try failed with. */
+  /** The error of the attempt. */
   readonly error: unknown;
 }
 
-/** What a `DialError` is made of. */
+/** The contents of a `DialError`. */
 export interface DialErrorInit {
   /** The phase that failed. */
   readonly phase: DialPhase;
-  /** The address as it was given. */
+  /** The address as given. */
   readonly address: string;
-  /** Everything that was tried. */
+  /** Every attempt. */
   readonly attempts?: readonly DialAttempt[];
-  /** What happened when, in milliseconds from the start of the dial. */
+  /** The steps of the dial, with times in milliseconds from its start. */
   readonly timeline?: readonly TimelineEntry[];
-  /** What failed the dial. */
+  /** The error that ended the dial. */
   readonly cause?: unknown;
 }
 
 /**
- * A dial that failed. `cause` is what failed it: for a refusal by a server, the `ConnectError`. Printing it shows
- * every attempt and what happened when.
+ * A failed dial. `cause` is the error that ended it; for a refusal by a server, a `ConnectError`. Printing it shows
+ * every attempt and the timeline.
  *
  * Source: the `ConnectionError` of Python's `dial`.
  *
@@ -54,11 +54,11 @@ export class DialError extends Error {
   readonly code: string = "ERR_DIAL";
   /** The phase that failed. */
   readonly phase: DialPhase;
-  /** The address as it was given. */
+  /** The address as given. */
   readonly address: string;
-  /** Everything that was tried. */
+  /** Every attempt. */
   readonly attempts: readonly DialAttempt[];
-  /** What happened when, in milliseconds from the start of the dial. */
+  /** The steps of the dial, with times in milliseconds from its start. */
   readonly timeline: readonly TimelineEntry[];
 
   static {
@@ -93,7 +93,7 @@ export class DialError extends Error {
  *   await using machine = await dial(robot.address, { insecure: true, timeoutMs: 200 });
  * } catch (error) {
  *   if (!(error instanceof DialTimeoutError)) throw error;
- *   console.error(error.phase, error.timeline.at(-1)); // what it waited for, and since when
+ *   console.error(error.phase, error.timeline.at(-1)); // the step that it waited for
  * }
  * ```
  */
@@ -106,7 +106,7 @@ export class DialTimeoutError extends DialError {
 }
 
 /**
- * The server refused the credentials, or wants some. Source: gRPC status codes, `UNAUTHENTICATED` and
+ * The server refused the credentials, or requires some. Source: gRPC status codes, `UNAUTHENTICATED` and
  * `PERMISSION_DENIED`.
  *
  * @example
@@ -132,7 +132,7 @@ export class AuthenticationError extends DialError {
 }
 
 /**
- * The server speaks no TLS, and the options do not permit to go on without. Nothing was sent to it.
+ * The server does not speak TLS, and the options do not permit plaintext. No credentials were sent to it.
  *
  * Source: Python's `viam.errors.InsecureConnectionError`.
  *
@@ -153,7 +153,7 @@ export class AuthenticationError extends DialError {
 export class InsecureConnectionError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_INSECURE";
-  /** Whether credentials would have been sent. */
+  /** True if credentials would have been sent. */
   readonly authenticated: boolean;
   static {
     nameErrors(this, "InsecureConnectionError");
@@ -167,7 +167,7 @@ export class InsecureConnectionError extends DialError {
 }
 
 /**
- * The signaling server knows the machine, and the machine is not there. Source: goutils' signaling server, which
+ * The signaling server knows the machine, but the machine is offline. Source: goutils' signaling server, which
  * answers `NotFound` with "host appears to be offline".
  *
  * @example
@@ -219,7 +219,7 @@ export class SignalingError extends DialError {
 }
 
 /**
- * The machine answered, and the two ends found no path to each other; or `webrtc.forceRelay` is set, and there is no
+ * The machine answered, but the two ends found no path to each other; or `webrtc.forceRelay` is set, and there is no
  * TURN server. Source: Interactive Connectivity Establishment (RFC 8445).
  *
  * @example
@@ -246,7 +246,7 @@ export class IceError extends DialError {
 }
 
 /**
- * The runtime does not permit what the dial needs; the message says how to permit it. Source: Deno's permissions.
+ * The dial lacks a permission of the runtime; the message says how to grant it. Source: Deno's permissions.
  *
  * @example
  * ```ts

@@ -1,16 +1,16 @@
-/** Takes log lines. Every level may be left out. */
+/** Receives log lines. Every level is optional. */
 export interface Logger {
-  /** What only helps while looking for a fault. */
+  /** Details that help only to find a fault. */
   readonly debug?: (message: string, fields?: Record<string, unknown>) => void;
   /** One line for each transition of a channel. */
   readonly info?: (message: string, fields?: Record<string, unknown>) => void;
-  /** What works, but not as asked, such as a downgrade to plaintext. */
+  /** Something that works, but not as requested, such as a downgrade to plaintext. */
   readonly warn?: (message: string, fields?: Record<string, unknown>) => void;
-  /** What has failed for good. */
+  /** A permanent failure. */
   readonly error?: (message: string, fields?: Record<string, unknown>) => void;
 }
 
-/** How much is logged. */
+/** The level of a logger. */
 export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 
 // deno-lint-ignore no-console
@@ -18,11 +18,11 @@ const CONSOLE: Required<Logger> = console;
 
 const ORDER: readonly LogLevel[] = ["debug", "info", "warn", "error", "silent"];
 
-/** The module's logger. It is silent until given a level; secrets never reach it. */
+/** The logger of this module. It is silent until it is given a level; secrets never reach it. */
 export interface ModuleLogger extends Required<Logger> {
-  /** Least level that is passed on. */
+  /** The lowest level that is passed on. */
   level: LogLevel;
-  /** Where lines go; the console by default. */
+  /** The receiver of the lines; the console by default. */
   sink: Logger;
 }
 
@@ -72,7 +72,7 @@ function createModuleLogger(): ModuleLogger {
   };
 }
 
-/** Completes a logger of the user's with the levels that it leaves out. What its methods throw goes to `LOGGER`. */
+/** Completes a user's logger with the missing levels. `LOGGER` receives the errors of its methods. */
 export function quietLogger(logger: Logger): Required<Logger> {
   const write = writerTo(logger, LOGGER);
   return Object.freeze({
@@ -83,7 +83,7 @@ export function quietLogger(logger: Logger): Required<Logger> {
   });
 }
 
-/** Looks up the method for each line: some loggers swap theirs when their level changes. */
+/** Looks up the method for each line, because some loggers replace theirs when their level changes. */
 function writerTo(logger: Logger, reportTo: Required<Logger>) {
   return guardCallback(
     "the logger",

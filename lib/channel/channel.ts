@@ -13,23 +13,23 @@ import type { ChannelStats } from "./stats.ts";
 export interface ChannelCore {
   readonly transport: Transport;
   readonly kind: ChannelKind;
-  /** What happened during the dial. */
+  /** The timeline of the dial. */
   readonly timeline: readonly TimelineEntry[];
   readonly logger: Required<Logger>;
   state(): ChannelState;
   path(): ChannelPath;
   stats(): ChannelStats;
-  /** Resolves when closed; with an error, when not by `close()`. */
+  /** Resolves when closed; with an error if not by `close()`. */
   readonly closed: Promise<Error | undefined>;
   /** Reports events from now on; returns a function that stops it. */
   listen(listener: (event: DialEvent) => void): () => void;
   /** Ends every call and frees what the channel holds. Idempotent. */
   close(): Promise<void>;
-  /** Told that the channel was collected without having been closed, and how closing it now goes. */
+  /** Called when the channel was collected without having been closed, with the promise of its closing. */
   readonly onAbandoned?: (closing: Promise<void>) => void;
 }
 
-/** What the handles of a channel share, and what is left when they are collected. Nothing in it may refer to them. */
+/** The state that the handles of a channel share, and that outlives them. Nothing in it may refer to them. */
 interface Shared {
   /**
    * Undefined once the channel is closed. The errors that it then holds refer to the objects whose methods are on
@@ -41,9 +41,9 @@ interface Shared {
 }
 
 /*
- * The net below `close()`: native connections outlive whoever made them, so a channel whose last handle is collected
- * is closed. A handle is reachable through clients, calls and streams under way, and listeners to its events or to
- * `closed`: none of these ever lose it. The registry keeps no process alive.
+ * A safety net below `close()`: native connections outlive the code that made them, so a channel whose last handle is
+ * collected is closed. A handle stays reachable through clients, through calls and streams under way, and through
+ * listeners to its events or to `closed`; none of these ever lose it. The registry keeps no process alive.
  */
 const abandoned = new FinalizationRegistry<Shared>((shared) => {
   if (--shared.handles > 0) return;
@@ -69,11 +69,11 @@ type Inspect = (value: unknown, options?: unknown) => string;
 
 /**
  * A connection to a machine, with authentication applied: a Connect `Transport`, which any generated service works
- * on. It stays the same object when the connection under it is replaced.
+ * on. It stays the same object when its connection is replaced.
  *
- * Made by {@link dial} and {@link dialDirect}.
+ * {@link dial} and {@link dialDirect} make it.
  *
- * Source: Python's `viam.rpc.dial.AuthenticatedChannel`; calls go as Connect's `Transport` has them.
+ * Source: Python's `viam.rpc.dial.AuthenticatedChannel`; the methods of calls are those of Connect's `Transport`.
  *
  * @example
  * ```ts
@@ -121,18 +121,18 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     return this.#core.kind;
   }
 
-  /** Whether calls go through now, wait for a reconnect, or fail. */
+  /** The state of the channel: calls go through, wait for a reconnect, or fail. */
   get state(): ChannelState {
     return this.#core.state();
   }
 
-  /** The way that calls take now. */
+  /** The current path of calls. */
   get path(): ChannelPath {
     return this.#core.path();
   }
 
   /**
-   * Counts what the channel has carried since it was dialed, and looks at its connection as it is now. Cheap: nothing is
+   * Counts the traffic of the channel since it was dialed, and reads the state of its connection. Cheap: nothing is
    * asked of the machine.
    *
    * @example
@@ -151,12 +151,12 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     return this.#core.stats();
   }
 
-  /** What happened during the dial, in milliseconds from its start. */
+  /** The steps of the dial, with times in milliseconds from its start. */
   get timeline(): readonly TimelineEntry[] {
     return this.#core.timeline;
   }
 
-  /** Resolves when the channel is closed; with an error, when it was lost for good. */
+  /** Resolves when the channel is closed; with an error if it was lost for good. */
   get closed(): Promise<Error | undefined> {
     return this.#closed ??= this.#use(this.#core.closed);
   }
@@ -176,8 +176,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   }
 
   /**
-   * Makes a streaming call of any kind. A reader that leaves its loop over the messages ends the call. Through
-   * `createClient`, which keeps that from transports, pass a `signal` instead.
+   * Makes a streaming call of any kind. Leaving the loop over the messages ends the call. `createClient` does not tell
+   * transports about that, so pass a `signal` there.
    */
   async stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
@@ -194,11 +194,11 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   }
 
   /**
-   * The services of the machine, by gRPC server reflection: descriptors for `createClient`, where there is no
-   * generated code. Asked once a channel, and kept; calls beside each other share the question.
+   * Returns the services of the machine by gRPC server reflection: descriptors for `createClient`, without generated
+   * code. A channel asks once and keeps the answer; concurrent calls share the request.
    *
-   * @param options `signal` gives the waiting up, with its reason.
-   * @throws {ConnectError} `Unimplemented` when the machine has no reflection; any other as of a call
+   * @param options `signal` ends the wait, with its reason.
+   * @throws {ConnectError} `Unimplemented` when the machine has no reflection, or the error of a failed call
    *
    * @example
    * ```ts
@@ -213,7 +213,7 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   async reflect(options: { readonly signal?: AbortSignal } = {}): Promise<ReflectedServices> {
     const { signal } = options;
     signal?.throwIfAborted();
-    // Loaded here: most programs have generated code.
+    // Loaded here, because most programs have generated code.
     const asking = this.#reflection ??= import("../reflection/reflect.ts").then(
       ({ reflectServices }) => reflectServices(this),
     );
@@ -224,8 +224,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   }
 
   /**
-   * Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. What a listener
-   * throws is logged once, and ends nothing.
+   * Listens to events of the channel, from now on; each is a `CustomEvent` with a typed `detail`. The errors
+   * of a listener are logged once, and have no other effect.
    */
   override addEventListener<K extends keyof ChannelEventMap>(
     type: K,
@@ -276,7 +276,7 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     super.removeEventListener(type, this.#guard(listener), options);
   }
 
-  /** An `EventTarget` ends the process for a listener that throws. */
+  /** Wraps a listener: an `EventTarget` would end the process if it throws. */
   #guard(listener: EventListenerOrEventListenerObject | null): ((event: Event) => void) | null {
     if (listener === null || listener === undefined) return null;
     let guarded = this.#guarded.get(listener);
@@ -290,8 +290,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   }
 
   /**
-   * What happens to the channel from now on, one event after the other. The loop ends after `closed`; until then, or
-   * until it is left, the channel is in use.
+   * Iterates over the events of the channel from now on. The loop ends after `closed`. Until then, or until it is left,
+   * the channel counts as used.
    *
    * @example
    * ```ts
@@ -324,7 +324,7 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     return queue;
   }
 
-  /** Closes the channel: calls in flight fail with `Unavailable`, sockets and timers are freed. Idempotent. */
+  /** Closes the channel: calls in flight fail with `Unavailable`, and sockets and timers are released. Idempotent. */
   close(): Promise<void> {
     return this.#core.close();
   }
@@ -346,7 +346,7 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
 }
 
 /**
- * What {@link dial} returns: a channel, and the release of what it holds. It is a `Transport` itself.
+ * The result of {@link dial}: a channel, and the release of what it holds. It is a `Transport` itself.
  *
  * Source: Python's `viam.rpc.dial.ViamChannel`.
  *
@@ -367,15 +367,15 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
 export class ViamChannel extends AuthenticatedChannel {
   /** The usable channel; the same object whatever happens to the connection. */
   readonly channel: AuthenticatedChannel;
-  /** Frees what the channel holds. It runs exactly once, by `close()` as a rule. */
+  /** Releases what the channel holds. It runs exactly once, usually from `close()`. */
   readonly release: () => Promise<void>;
   #closing: Promise<void> | undefined;
 
   /**
-   * Made by `dial`; of your own channel, with what goes with it.
+   * Made by `dial`. Make one for a channel of your own together with what must be released with it.
    *
    * @param channel The usable channel.
-   * @param release Run exactly once, after the channel is closed, even if that fails.
+   * @param release Runs exactly once, after the channel is closed, even if closing fails.
    */
   constructor(channel: AuthenticatedChannel, release: () => void | Promise<void> = () => {}) {
     super(channel);
@@ -385,7 +385,7 @@ export class ViamChannel extends AuthenticatedChannel {
   }
 
   /**
-   * Closes the channel, then releases what it held, also if closing fails. Idempotent: every call returns the same
+   * Closes the channel, then releases what it held, even if closing fails. Idempotent: every call returns the same
    * promise.
    */
   override close(): Promise<void> {
@@ -393,7 +393,7 @@ export class ViamChannel extends AuthenticatedChannel {
   }
 }
 
-/** Shows how a channel stands and came about, and nothing that could hold a secret. */
+/** Shows the state of a channel and its dial, and nothing that could contain a secret. */
 function inspectChannel(this: AuthenticatedChannel, ...args: readonly unknown[]): string {
   const inspect = args.find((arg) => typeof arg === "function") as Inspect;
   const { kind, state, path } = this;

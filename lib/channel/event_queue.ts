@@ -1,16 +1,16 @@
-/** Most events that wait for a reader; of more, the oldest are dropped. */
+/** Most events that wait for a reader; beyond that, the oldest are dropped. */
 const MAX_WAITING = 1_000;
 
-/** Events in the order in which they come, for a `for await` loop. */
+/** A queue of events for a `for await` loop, in the order in which they come. */
 export interface EventQueue<E> extends AsyncIterableIterator<E, undefined, undefined> {
-  /** Takes in an event. */
+  /** Adds an event. */
   push(event: E): void;
-  /** No more events come; those that wait are still read. */
+  /** Ends the queue; waiting events are still read. */
   end(): void;
 }
 
 /**
- * Makes a queue between whoever reports events and a loop over them.
+ * Makes a queue between the source of events and a loop over them.
  *
  * @param stop Called once, when no more events are wanted: after the end, or when the reader leaves.
  */

@@ -3,29 +3,31 @@ import type { Authorization } from "../rpc/authorization.ts";
 import type { Carrier } from "../rpc/carrier.ts";
 import type { WireStats } from "./stats.ts";
 
-/** An established way to a machine. */
+/** An established connection to a machine. */
 export interface Link {
   readonly kind: ChannelKind;
   readonly carrier: Carrier;
-  /** Who its calls are made as; undefined when they need no token. */
+  /** The source of the token for its calls; undefined when they need none. */
   readonly authorization: Authorization | undefined;
-  /** What interceptors see in front of a method's path. */
+  /** The URL that interceptors see in front of a method's path. */
   readonly baseUrl: string;
-  /** Resolves with what ended it. A direct link never ends by itself: a lost session is replaced by the next call. */
+  /**
+   * Resolves with the error that ended it. A direct link never ends by itself: the next call replaces a lost session.
+   */
   readonly lost: Promise<Error>;
-  /** Describes the way now. */
+  /** Describes the current path. */
   readonly path: () => ChannelPath;
-  /** What the engine knows of the connection; undefined when there is none. */
+  /** Reads the engine's statistics of the connection; undefined when there is no engine. */
   readonly wire?: () => WireStats;
-  /** Frees what it holds; idempotent. */
+  /** Releases what it holds. Idempotent. */
   close(): Promise<void>;
 }
 
-/** The way that a channel's calls take. */
+/** The path of a channel's calls. */
 export interface ChannelPath {
   /**
-   * "direct", or how the two ends of a WebRTC connection found each other: the farther of the two ways, "host"
-   * being the nearest and "relay" the farthest.
+   * "direct", or the kind of candidates that connect the two ends over WebRTC: the farther of the two, from "host", the
+   * nearest, to "relay", the farthest.
    */
   readonly kind: "direct" | "host" | "server-reflexive" | "peer-reflexive" | "relay";
   /** "grpc" or "grpc-web" with the HTTP version, or "webrtc". */
@@ -38,5 +40,5 @@ export interface ChannelPath {
   readonly roundTripMs: number | undefined;
 }
 
-/** Whether a channel can be used. */
+/** The state of a channel. */
 export type ChannelState = "connected" | "reconnecting" | "closed";

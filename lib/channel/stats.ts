@@ -1,6 +1,6 @@
 import type { TrafficCounts } from "../core/grpc/traffic_counts.ts";
 
-/** What an engine knows of its connection now. */
+/** The current statistics of an engine for its connection. */
 export interface WireStats {
   /** On the wire of this connection, in bytes, as far as the engine counts them. */
   readonly bytesSent: number;
@@ -12,9 +12,9 @@ export interface WireStats {
   readonly roundTripMs: number | undefined;
 }
 
-/** What a channel has carried since it was dialed, reconnects included; and how its connection is now. */
+/** The traffic of a channel since it was dialed, reconnects included, and the current state of its connection. */
 export interface ChannelStats {
-  /** Calls by how they went; a call that was cancelled or ran out of time has failed. */
+  /** Calls by outcome; a call that was cancelled or ran out of time has failed. */
   readonly calls: {
     readonly started: number;
     readonly succeeded: number;
@@ -23,7 +23,7 @@ export interface ChannelStats {
   };
   /** Request and response messages of all calls. */
   readonly messages: { readonly sent: number; readonly received: number };
-  /** Their serialized size, in bytes; what a protocol puts around them is not counted. */
+  /** Their serialized size, in bytes, without the framing of the protocol. */
   readonly bytes: { readonly sent: number; readonly received: number };
   /** Connections after the first one. */
   readonly reconnects: number;
@@ -31,7 +31,7 @@ export interface ChannelStats {
   readonly connection: WireStats | undefined;
 }
 
-/** Puts the statistics of a channel together. */
+/** Combines the statistics of a channel. */
 export function channelStats(
   counts: TrafficCounts,
   reconnects: number,

@@ -19,16 +19,16 @@ import { createTimeline } from "./timeline.ts";
 import { connectAnyWay } from "./ways.ts";
 
 /**
- * Connects to a machine by the best means: over WebRTC through a signaling server, or directly if it is local, has
+ * Connects to a machine: over WebRTC through a signaling server, or directly if the machine is local, has
  * no signaler, or the options say so.
  *
  * Source: Python's `viam.rpc.dial.dial`; for the order of the ways, goutils' `rpc.Dial`.
  *
  * @param address `host`, `host:port`, `[v6]:port`, `http(s)://host[:port]` or `unix:/path`.
- * @param options All of them may be left out.
- * @returns A channel that can be used at once: the first token is there, data channel 0 is open.
- * @throws {DialOptionsError} before anything is sent, if an argument cannot be used
- * @throws {DialError} if the dial fails, or one of its kinds, such as `AuthenticationError`; `cause` is what failed it
+ * @param options All are optional.
+ * @returns A channel that is ready: the first token is fetched, and data channel 0 is open.
+ * @throws {DialOptionsError} before anything is sent, if an argument is invalid
+ * @throws {DialError} if the dial fails, or a subclass, such as `AuthenticationError`; `cause` is what failed it
  * @throws the reason of `options.signal`, if that aborts
  *
  * @example
@@ -56,7 +56,7 @@ export async function dial(address: string | URL, options?: DialOptions): Promis
  * Source: Python's `viam.rpc.dial.dial_direct`.
  *
  * @param address As for `dial`.
- * @param options As for `dial`; what concerns WebRTC is left out of account.
+ * @param options As for `dial`; those of WebRTC are ignored.
  * @throws as `dial` does
  *
  * @example
@@ -86,7 +86,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
   const listeners = new Set<(event: DialEvent) => void>();
   if (options.onEvent !== undefined) listeners.add(guardCallback("onEvent", options.onEvent, logger));
   function emit(event: DialEvent): void {
-    // A listener that is added meanwhile is told of the next event.
+    // A listener that is added meanwhile receives the next event.
     for (const listener of [...listeners]) {
       if (listeners.has(listener)) listener(event);
     }
@@ -156,7 +156,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
   });
 }
 
-/** Logs each transition in one line: at "error" what ends the channel. */
+/** Logs each transition in one line; the event that ends the channel is logged as an error. */
 function logEvent(event: DialEvent, address: string, logger: Required<Logger>): void {
   switch (event.type) {
     case "connected":

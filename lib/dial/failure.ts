@@ -24,17 +24,17 @@ export interface DialFailure {
   readonly timeline: readonly TimelineEntry[];
   /** Set when the time ran out. */
   readonly timeoutMs?: number | undefined;
-  /** Whether there were credentials or a token. */
+  /** True if there were credentials or a token. */
   readonly authenticated?: boolean;
 }
 
 const SIGNALING_PHASES: readonly DialPhase[] = ["config", "offer", "signaling", "channel"];
 
-/** Makes the error that a dial rejects with: of the kind that fits, and saying what to do. */
+/** Makes the error that a dial rejects with: of the matching class, with advice. */
 export function toDialError(failure: DialFailure): DialError {
   const { error, phase, address, attempts, timeline, timeoutMs } = failure;
   const init = { phase, address, attempts, timeline, cause: error };
-  // Found before the attempt was over, and so without all that belongs to it.
+  // It was made before the attempt was over, and lacks the facts of the whole dial.
   if (error instanceof InsecureConnectionError) {
     const { message, authenticated } = error;
     return new InsecureConnectionError(message, {
@@ -98,7 +98,7 @@ export function toDialError(failure: DialFailure): DialError {
   return new DialError(failed(`it failed in phase "${phase}"`), init);
 }
 
-/** The refusal to go on without TLS (Python's `InsecureConnectionError`; protocol §2.7). */
+/** Makes the refusal to continue without TLS (Python's `InsecureConnectionError`; protocol §2.7). */
 export function insecureConnection(
   failure: Omit<DialFailure, "error">,
   target: string,

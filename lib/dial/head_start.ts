@@ -6,9 +6,9 @@ export interface HeadStartOptions<T> {
   readonly better: (signal: AbortSignal, onPromising: () => void) => Promise<T | undefined>;
   /** The way that always exists. */
   readonly other: (signal: AbortSignal) => Promise<T>;
-  /** How long the better way may take once it is promising, though the other one is there, in milliseconds. */
+  /** How long the other way, when connected, waits for a promising better way, in milliseconds. */
   readonly headStartMs: number;
-  /** Frees a result that came too late. */
+  /** Releases a result that came too late. */
   readonly discard: (late: T) => Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -51,7 +51,7 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
     return absent;
   }) as Promise<T | typeof absent>;
   const otherOrError = other.then((value) => ({ value }), (error: unknown) => ({ error }));
-  /** "Cannot be reached" says less than what failed a way that was promising. */
+  /** "Cannot be reached" says less than the error of a way that was promising. */
   const whyNeither = (error: unknown) =>
     promisedAt !== undefined && betterError !== undefined && !signal.aborted &&
       ConnectError.from(error).code === Code.Unavailable

@@ -55,7 +55,7 @@ function localOptions({ parsed, options }: DialContext): DialContext["options"] 
   };
 }
 
-/** Notes the steps of this dial as remarks: the other way has its steps in the same timeline. */
+/** Records the steps of this dial as remarks: the other way records its steps in the same timeline. */
 function besides(timeline: TimelineRecorder): TimelineRecorder {
   const note: TimelineRecorder["remark"] = (phase, description, ok) => {
     const noted = described(description);

@@ -12,9 +12,9 @@ import { STREAM_OVER } from "../rpc/stream_over.ts";
 import { VERSION } from "../runtime/version.ts";
 
 /*
- * OpenTelemetry, where a program has it: found by the global that `@opentelemetry/api` and runtimes register
- * themselves with, never imported. What is used of it is declared here; Deno's own tracing registers no propagator,
- * and some programs no context manager.
+ * OpenTelemetry, if the program has registered it: found through the global of `@opentelemetry/api` and of runtimes,
+ * never imported. The parts in use are declared here. Deno's own tracing registers no propagator, and some programs no
+ * context manager.
  */
 
 interface Context {
@@ -56,7 +56,7 @@ interface Api {
 }
 
 const API = Symbol.for("opentelemetry.js.api.1");
-/** Where the API keeps a context's span. */
+/** The key under which the API keeps a context's span. */
 const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
 
 const INTERNAL = 0, CLIENT = 2;
@@ -68,15 +68,15 @@ export interface DialTrace {
   phase<T>(name: DialPhase, run: () => Promise<T>): Promise<T>;
   /** Notes something beside the steps. */
   remark(phase: DialPhase, detail: string): void;
-  /** Ends the dial: with the kind of channel, or with what failed it. */
+  /** Ends the dial, with the kind of channel or with its error. */
   end(outcome: { readonly kind: string } | { readonly error: unknown }): void;
 }
 
 /** Spans for a channel. */
 export interface Telemetry {
-  /** Begins a dial; `again` when it is to replace a connection that was lost. */
+  /** Begins a dial; `again` if it replaces a lost connection. */
   startDial(again: boolean): DialTrace;
-  /** Puts a span around every call, and sends its context along. */
+  /** Wraps every call in a span, and sends its context along. */
   readonly interceptor: Interceptor;
 }
 
@@ -159,7 +159,7 @@ function startDial(
 
 interface TracedCall {
   within<T>(run: () => Promise<T>): Promise<T>;
-  /** Ends the span, once; with the error that ended the call. */
+  /** Ends the span once, with the error that ended the call, if any. */
   end(error: unknown): void;
 }
 
@@ -189,7 +189,7 @@ function startCall(
     }
     span.end();
   };
-  // A stream that nobody reads to its end is over when its signal says so.
+  // A stream that is not read to its end is over when its signal aborts.
   const abandoned = () =>
     queueMicrotask(() =>
       end(request.signal.reason ?? new ConnectError("the call was given up", Code.Canceled))
@@ -210,7 +210,7 @@ async function* watch<T>(messages: AsyncIterable<T>, end: (error: unknown) => vo
   }
 }
 
-/** Tells the server whose call this is part of (W3C Trace Context), unless the program has its own way to. */
+/** Sends the context of the span to the server (W3C Trace Context), unless the program has a propagator of its own. */
 function inject(api: Api, context: Context, span: Span, header: Headers): void {
   if (api.propagation !== undefined) {
     api.propagation.inject(context, header, { set: (carrier, name, value) => carrier.set(name, value) });

@@ -3,21 +3,21 @@ import type { DialEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import type { DialTrace } from "./telemetry.ts";
 
-/** Writes down what a dial does, and reports each entry to the logger and to `onEvent`. */
+/** Records the steps of a dial, and reports each entry to the logger and to `onEvent`. */
 export interface TimelineRecorder {
   readonly entries: readonly TimelineEntry[];
-  /** The phase under way; between two, the one that failed last, or else the last one. */
+  /** The current phase; between two, the last one that failed, or else the last one. */
   readonly phase: DialPhase;
-  /** Runs a step. `describe` says in a few words what came of it. */
+  /** Runs a step. `describe` describes its result in a few words. */
   step<T>(phase: DialPhase, describe: (result: T) => string | Description, run: () => Promise<T>): Promise<T>;
-  /** Notes something beside the steps. */
+  /** Adds a remark. */
   remark(phase: DialPhase, description: string | Description, ok?: boolean): void;
 }
 
-/** What came of a step: in a few words, and typed. */
+/** The result of a step: a description, and typed values. */
 export type Description = Pick<TimelineEntry, "detail" | "candidates" | "pair">;
 
-/** A description in words alone, or as it is. */
+/** Completes a description that is only words. */
 export function described(description: string | Description): Description {
   return typeof description === "string" ? { detail: description } : description;
 }

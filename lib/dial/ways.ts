@@ -5,10 +5,12 @@ import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { connectDirectly } from "./direct_link.ts";
 
-/** How long the way through the cloud waits for a machine that was found locally, in milliseconds from there on. */
+/**
+ * How long the connection through the cloud waits for a machine that was found locally, in milliseconds from then on.
+ */
 const LOCAL_HEAD_START_MS = 300;
 
-/** Dials as planned and, beside that, the machine that may be on the local network. */
+/** Dials as planned and, at the same time, looks for the machine on the local network. */
 export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Promise<Link> {
   if (!looksLocally(dial.parsed, dial.options)) return await connectAsPlanned(dial, signal);
   const [{ withHeadStart }, { findLocally }] = await abortable(
@@ -32,7 +34,7 @@ export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Pro
 async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise<Link> {
   const { plan, timeline } = dial;
   if (plan.kind === "direct") return await connectDirectly(plan.target, dial, signal);
-  // Loaded here: a script that dials directly starts faster without.
+  // Loaded here, so that a script that dials directly starts faster.
   const { connectByWebrtc } = await abortable(import("./webrtc_link.ts"), signal);
   const link = await connectByWebrtc(plan, dial, signal);
   if (link !== undefined) return link;

@@ -32,12 +32,12 @@ const BY_PHASE: Readonly<Record<DialPhase, string>> = {
     "disableWebrtc",
 };
 
-/** Says what to do about a failed dial. */
+/** Advises what to do about a failed dial. */
 export function dialAdvice(reason: FailureReason, phase: DialPhase): string {
   return BY_REASON[reason] ?? BY_PHASE[phase];
 }
 
-/** What each phase waits for, for a dial that ran out of time in it. */
+/** The wait of each phase, for a dial that ran out of time in it. */
 export const PHASE_WAITS: Readonly<Record<DialPhase, string>> = {
   options: "checking the options",
   mdns: "looking for the machine on the local network",

@@ -4,7 +4,7 @@ import { type ConnectionReason, connectionReason } from "../net/connection_error
 import { permissionOf } from "./permission.ts";
 import { saysOffline } from "./signaling_status.ts";
 
-/** Why a dial, or one try of it, failed. */
+/** The reason why a dial, or one attempt of it, failed. */
 export type FailureReason =
   | ConnectionReason
   /** The runtime does not permit it. */
@@ -19,7 +19,10 @@ export type FailureReason =
   | "status"
   | "unknown";
 
-/** Judges an error by its type, its status code and, below those, by what the runtime said of the connection. */
+/**
+ * Finds the reason of an error by its type, its status code and, below those, by what the runtime reported about the
+ * connection.
+ */
 export function failureReason(error: unknown): FailureReason {
   if (error instanceof ExchangeError && error.reason !== "signaling") return "ice";
   const below = runtimeErrorOf(error);
@@ -31,7 +34,7 @@ export function failureReason(error: unknown): FailureReason {
   return saysOffline(error) ? "offline" : "status";
 }
 
-/** Skips what was made of the runtime's error. A status has no such cause: its text is the peer's. */
+/** Skips our own errors around the runtime's. A status has no such cause: its text comes from the peer. */
 function runtimeErrorOf(error: unknown): unknown {
   let below = error;
   while (below instanceof ConnectError) below = below.cause;

@@ -1,14 +1,14 @@
 import type { DialPhase } from "./timeline.ts";
 
-/** A permission that Deno did not have, such as `--allow-net`, and what for. */
+/** A permission that Deno lacked, such as `--allow-net`, and its scope. */
 export interface MissingPermission {
-  /** The flag that gives it. */
+  /** The flag that grants it. */
   readonly flag: string;
-  /** What it was wanted for, such as `127.0.0.1:8080` or a path; undefined for everything. */
+  /** Its scope, such as `127.0.0.1:8080` or a path; undefined for everything. */
   readonly scope: string | undefined;
 }
 
-/** Finds the permission whose lack an error, or one of its causes, is about. */
+/** Finds the missing permission that an error, or one of its causes, reports. */
 export function permissionOf(error: unknown): MissingPermission | undefined {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
     const missing = missingPermission(cause.message);
@@ -17,7 +17,7 @@ export function permissionOf(error: unknown): MissingPermission | undefined {
   return undefined;
 }
 
-/** Reads the refusals that Deno words like "Requires net access to "x", run again with the --allow-net flag". */
+/** Parses refusals of Deno such as: Requires net access to "x", run again with the --allow-net flag. */
 export function missingPermission(message: string): MissingPermission | undefined {
   const match =
     /Requires (\w+) access(?: to (?:"([^"]+)"|<([^>]+)>))?, run again with the (--allow-[a-z]+) flag/.exec(
@@ -26,7 +26,7 @@ export function missingPermission(message: string): MissingPermission | undefine
   return match === null ? undefined : { flag: match[4]!, scope: match[2] ?? match[3] };
 }
 
-/** Says what to start Deno with instead. */
+/** Advises how to start Deno instead. */
 export function permissionAdvice({ flag, scope }: MissingPermission, phase: DialPhase): string {
   const exact = scope === undefined || /[\s,]/.test(scope) ? flag : `${flag}=${scope}, or with ${flag}`;
   const also = phase === "engine"

@@ -25,9 +25,9 @@ export type DialPhase =
 
 /** The candidates that the two ends could try with each other. */
 export interface TimelineCandidates {
-  /** Of this computer. */
+  /** Candidates of this computer. */
   readonly local: readonly Candidate[];
-  /** Of the machine. */
+  /** Candidates of the machine. */
   readonly remote: readonly Candidate[];
 }
 
@@ -43,19 +43,19 @@ export interface TimelineEntry {
   readonly phase: DialPhase;
   /** Milliseconds from the start of the dial. */
   readonly atMs: number;
-  /** How long the step took; undefined for a remark, and for a step that did not end. */
+  /** Duration of the step; undefined for a remark, and for a step that did not end. */
   readonly durationMs?: number;
-  /** How it went, in a few words. */
+  /** The result, in a few words. */
   readonly detail: string;
-  /** Whether it went well. */
+  /** True if it succeeded. */
   readonly ok: boolean;
   /** The candidates of both ends, at the end of the step "channel", whether it succeeded or not. */
   readonly candidates?: TimelineCandidates;
-  /** The pair that was chosen, when the step "channel" succeeded and the engine tells. */
+  /** The chosen pair, if the step "channel" succeeded and the engine reports it. */
   readonly pair?: CandidatePair;
 }
 
-/** One line for each entry, for error messages and logs. */
+/** Formats one line for each entry, for error messages and logs. */
 export function formatTimeline(entries: readonly TimelineEntry[]): string {
   return entries.map((entry) => {
     const at = `${entry.atMs.toFixed(1).padStart(8)} ms`;

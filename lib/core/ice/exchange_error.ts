@@ -1,12 +1,12 @@
 import { ConnectError } from "@connectrpc/connect";
 
 /**
- * Where an attempt failed: before there was an answer, or by a broken protocol ("signaling"); at the machine, after
- * it had answered ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
+ * The place where an attempt failed: before the answer, or by a broken protocol ("signaling"); at the machine, after
+ * its answer ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
  */
 export type ExchangeFailure = "signaling" | "answerer" | "connection";
 
-/** A WebRTC connection that did not come about, and where it failed. */
+/** A failed WebRTC connection, and the place where it failed. */
 export class ExchangeError extends ConnectError {
   readonly reason: ExchangeFailure;
 
@@ -16,7 +16,7 @@ export class ExchangeError extends ConnectError {
     this.reason = reason;
   }
 
-  /** That of `ConnectError`, which would be inherited, holds of every `ConnectError`. */
+  /** The inherited one of `ConnectError` would accept every `ConnectError`. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return Function.prototype[Symbol.hasInstance].call(this, value);
   }

@@ -1,11 +1,11 @@
 /** An address of a network interface. */
 export interface InterfaceAddress {
   readonly address: string;
-  /** Length of its subnet's prefix, in bits; undefined where only the address is known. */
+  /** Length of its subnet's prefix in bits; undefined if unknown. */
   readonly prefix: number | undefined;
 }
 
-/** Prefix that is assumed where it is not known, in bits. */
+/** Assumed length of an unknown prefix, in bits. */
 const USUAL_PREFIX = { 4: 24, 6: 64 } as const;
 
 /** An IP address as a number. */
@@ -45,14 +45,14 @@ function parseV6(text: string): bigint | undefined {
   return groups.reduce((value, group) => value << 16n | BigInt(`0x${group}`), 0n);
 }
 
-/** Whether two addresses have the first `bits` bits in common. */
+/** True if two addresses share their first `bits` bits. */
 export function sharePrefix(one: IpAddress, other: IpAddress, bits: number): boolean {
   if (one.version !== other.version) return false;
   const rest = BigInt((one.version === 4 ? 32 : 128) - bits);
   return one.value >> rest === other.value >> rest;
 }
 
-/** Whether an address is in the subnet of an interface, or so close to it that a router between them is unlikely. */
+/** True if an address is in the subnet of an interface, or so close that a router in between is unlikely. */
 export function isNear(address: IpAddress, { address: own, prefix }: InterfaceAddress): boolean {
   const base = parseIp(own);
   if (base === undefined) return false;
@@ -60,7 +60,7 @@ export function isNear(address: IpAddress, { address: own, prefix }: InterfaceAd
   return sharePrefix(address, base, Math.min(prefix ?? usual, usual));
 }
 
-/** Reads `192.0.2.0/24`. */
+/** True if an address is in a network such as `192.0.2.0/24`. */
 export function inNetwork(address: IpAddress, network: string): boolean {
   const [base, bits] = network.split("/");
   return sharePrefix(address, parseIp(base!)!, Number(bits));
