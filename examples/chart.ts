@@ -9,7 +9,7 @@ const LINES = 24, TICKS_PER_TURN = 100, FULL_SCALE_RPM = 160, WIDTH = 50;
 await using robot = await findRobot();
 await using machine = await dial(robot.address, robot.options);
 
-/** Ends the call; to leave the loop alone does not reach the machine through Connect's clients. */
+/** Ends the call. Leaving the loop does not: Connect's clients do not tell the machine. */
 const enough = new AbortController();
 const ticks = createClient(BoardService, machine).streamTicks(
   { name: "local", pinNames: ["encoder"] },

@@ -1,4 +1,4 @@
-/** Talks both ways at once: what you type goes out while the answers, one letter a message, come in. */
+/** Talks both ways at once: your lines go out while the answers, one letter a message, come in. */
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
 import { createClient } from "@connectrpc/connect";

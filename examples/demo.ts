@@ -1,5 +1,5 @@
 /**
- * Starts an embedded machine, dials it over WebRTC and then directly, and makes a call of every kind on each way.
+ * Starts an embedded machine, dials it over WebRTC and then directly, and makes a call of every kind on each path.
  * With `--host` it dials a real machine instead, and lists its resources.
  *
  * deno task demo [--host H --api-key K --api-key-id I [--signaling S] [--insecure]]
@@ -29,7 +29,7 @@ async function* words(): AsyncGenerator<{ data: Uint8Array }> {
   for (const word of ["one", "two", "three"]) yield text(word);
 }
 
-/** Prints what a call answered, and how long it took. */
+/** Prints the answer of a call, and the time it took. */
 async function timed(name: string, call: () => Promise<string>): Promise<void> {
   const start = performance.now();
   const answer = await call();

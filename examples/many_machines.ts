@@ -1,4 +1,4 @@
-/** Dials many machines at once, asks each the same, and leaves none of the others to wait for one that is gone. */
+/** Dials many machines at once and asks each the same question. An absent machine does not delay the others. */
 import { createClient } from "@connectrpc/connect";
 import { dial, DialError } from "@viam-dial/dial";
 import { RobotService } from "@viam-dial/dial/testing";

@@ -1,4 +1,4 @@
-/** Shows what a lost connection looks like: the channel stays, the connection under it is replaced. */
+/** Shows a lost connection: the channel stays, and its connection is replaced. */
 import { createClient } from "@connectrpc/connect";
 import { dial } from "@viam-dial/dial";
 import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";

@@ -12,11 +12,11 @@ import { MotorService } from "./proto/gen/viam/component/motor/v1/motor_pb.ts";
 import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
 import { ShellService } from "./proto/gen/viam/service/shell/v1/shell_pb.ts";
 
-/** What to dial, and how. */
+/** The address to dial, and its options. */
 export interface Robot extends AsyncDisposable {
   readonly address: string;
   readonly options: DialOptions;
-  /** Cuts every connection, where the machine is in this process. */
+  /** Cuts every connection, if the machine is in this process. */
   readonly cut: () => void;
 }
 
@@ -48,7 +48,7 @@ export const robotRoutes: Routes = (router) => {
     getPosition: () => ({ position }),
     stop: () => ({}),
     async goFor({ rpm, revolutions }, { signal }) {
-      // A wheel that is told to stop, by the caller or by a deadline, stays where it is by then.
+      // A wheel that is stopped, by the caller or by a deadline, keeps its position.
       const started = Date.now(), from = position, turns = (ms: number) => Math.abs(rpm) * ms / 60_000;
       const wanted = Math.abs(revolutions) / Math.abs(rpm) * 60_000;
       await wait(wanted, undefined, { signal }).catch(() => {});
@@ -60,7 +60,7 @@ export const robotRoutes: Routes = (router) => {
     async *streamTicks({ pinNames }, { signal }) {
       for (let tick = 0, time = 0; !signal.aborted; tick++) {
         await wait(5);
-        time += 10 + 6 * Math.sin(tick / 4); // a wheel that turns faster and slower
+        time += 10 + 6 * Math.sin(tick / 4); // a wheel that speeds up and slows down
         yield { pinName: pinNames[0]!, high: tick % 2 === 0, time: BigInt(Math.round(time * 1e6)) };
       }
     },

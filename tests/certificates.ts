@@ -1,4 +1,4 @@
-/** Certificates for tests: an authority of its own a test, made by the `openssl` command in a temporary folder. */
+/** Certificates for tests: each test has its own authority, made by the `openssl` command in a temporary folder. */
 
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-/** What a certificate is for. */
+/** Settings of a certificate. */
 export interface CertificateOptions {
-  /** Names and addresses it is valid for; `localhost`, `127.0.0.1` and `::1` by default. */
+  /** The names and addresses in it; `localhost`, `127.0.0.1` and `::1` by default. */
   readonly names?: readonly string[];
   /** Its validity ended yesterday. */
   readonly expired?: boolean;
@@ -27,7 +27,7 @@ export interface Certificate {
 export interface Certificates extends Certificate {
   /** The authority's certificate, PEM. */
   readonly ca: string;
-  /** Where `ca.pem`, `cert.pem` and `key.pem` lie until `remove`. */
+  /** The folder of `ca.pem`, `cert.pem` and `key.pem`, until `remove`. */
   readonly folder: string;
   /** Signs another certificate with the same authority. */
   issue(options?: CertificateOptions): Promise<Certificate>;
@@ -123,7 +123,7 @@ function utcTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(/\.\d+/, "").replace(/[-:T]/g, "").slice(2);
 }
 
-/** Makes a server certificate that is its own authority, as `openssl req -x509` does where it is told nothing else. */
+/** Makes a self-signed server certificate, as `openssl req -x509` does by default. */
 export async function makeSelfSigned(names: readonly string[]): Promise<Certificate> {
   const folder = await mkdtemp(join(tmpdir(), "viam-dial-certificates-"));
   try {

@@ -2,16 +2,16 @@
 
 import { RUNTIME } from "../lib/runtime/runtime.ts";
 
-/** Which runtime runs this. */
+/** The current runtime. */
 export const runtime: "deno" | "bun" | "node" = RUNTIME;
 
-/** How a test runs. */
+/** Settings of a test. */
 export interface TestOptions {
   /** Runs without any permission on Deno. */
   readonly pure?: boolean;
   /** Fails the test when it takes longer, in milliseconds; 30,000 by default. */
   readonly timeoutMs?: number;
-  /** Why the test cannot run here; it is reported as skipped, with this text in its name. */
+  /** The reason why the test cannot run here; it is reported as skipped, with this text in its name. */
   readonly skip?: string | undefined;
 }
 

@@ -1,8 +1,8 @@
-/** Chance that can be repeated: tests that use it say which seed they used, and take another from the environment. */
+/** Repeatable randomness: tests that use it print their seed, and take another from the environment. */
 
 import process from "node:process";
 
-/** Numbers from 0 to below 1, always the same for one seed (mulberry32). */
+/** Random numbers from 0 to below 1, the same for the same seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -22,7 +22,7 @@ export function fuzzSeed(): number {
   return seed;
 }
 
-/** Changes, takes out and puts in up to four bytes. */
+/** Changes, removes and inserts up to four bytes. */
 export function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
   const copy = Array.from(bytes);
   for (let change = Math.floor(random() * 4); change >= 0; change--) {
@@ -36,7 +36,7 @@ export function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
   return Uint8Array.from(copy);
 }
 
-/** Cuts bytes at random offsets, at none or at every one, empty pieces among them. */
+/** Cuts bytes at random offsets, at none or at every one, including empty pieces. */
 export function cutUp(bytes: Uint8Array, random: () => number): Uint8Array[] {
   const cuts = Array.from(
     { length: Math.floor(random() * 6) },

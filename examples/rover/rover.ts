@@ -1,9 +1,9 @@
-/** A program to be tested: it drives towards a wall, and stops in front of it. */
+/** The program under test: it drives towards a wall, and stops in front of it. */
 import { createClient, type Transport } from "@connectrpc/connect";
 import { MotorService } from "../proto/gen/viam/component/motor/v1/motor_pb.ts";
 import { SensorService } from "../proto/gen/viam/component/sensor/v1/sensor_pb.ts";
 
-/** Drives until the distance sensor reads less than `stopAt` metres; returns what it read last. */
+/** Drives until the distance sensor reads less than `stopAt` metres; returns the last reading. */
 export async function approach(machine: Transport, stopAt: number): Promise<number> {
   const motors = createClient(MotorService, machine), sensors = createClient(SensorService, machine);
   try {

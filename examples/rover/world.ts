@@ -1,4 +1,4 @@
-/** A machine whose wall comes nearer with every look at it, and which remembers what its wheels were told. */
+/** A machine whose wall comes nearer with every reading, and which records the commands to its wheels. */
 import { type Machine, startMachine } from "@viam-dial/dial/testing";
 import { MotorService } from "../proto/gen/viam/component/motor/v1/motor_pb.ts";
 import { SensorService } from "../proto/gen/viam/component/sensor/v1/sensor_pb.ts";

@@ -17,7 +17,7 @@ import {
 } from "../../mod.ts";
 import { test } from "../harness.ts";
 
-/** A channel whose events and whose end the test decides; nothing can be called on it. */
+/** A channel whose events and end the test controls; nothing can be called on it. */
 function channelOf(close: () => Promise<void>, logger: Required<Logger> = LOGGER): {
   readonly channel: AuthenticatedChannel;
   readonly emit: (event: DialEvent) => void;
@@ -57,7 +57,7 @@ function channelOf(close: () => Promise<void>, logger: Required<Logger> = LOGGER
   };
 }
 
-test("ViamChannel releases after closing, once, however often and whichever way it is asked", async () => {
+test("ViamChannel releases once after closing, however often and in whichever way it is closed", async () => {
   const steps: string[] = [];
   const { channel } = channelOf(() => {
     steps.push("close");
@@ -73,7 +73,7 @@ test("ViamChannel releases after closing, once, however often and whichever way 
   assert.deepEqual(steps, ["close", "release"]);
 }, { pure: true });
 
-test("ViamChannel releases although closing fails, and rejects with what failed", async () => {
+test("ViamChannel releases even if closing fails, and rejects with that error", async () => {
   const broken = new Error("cannot close");
   for (const close of [() => Promise.reject(broken), () => assert.fail(broken)]) {
     let released = 0;
@@ -84,7 +84,7 @@ test("ViamChannel releases although closing fails, and rejects with what failed"
   }
 }, { pure: true });
 
-test("ViamChannel reports that closing and releasing have both failed", async () => {
+test("ViamChannel reports both errors when closing and releasing fail", async () => {
   const machine = new ViamChannel(channelOf(() => Promise.reject(new Error("one"))).channel, () => {
     throw new Error("two");
   });
@@ -95,7 +95,7 @@ test("ViamChannel reports that closing and releasing have both failed", async ()
   });
 }, { pure: true });
 
-test("ViamChannel waits for a release that takes its time", async () => {
+test("ViamChannel waits for a slow release", async () => {
   const released = Promise.withResolvers<void>();
   const machine = new ViamChannel(channelOf(() => Promise.resolve()).channel, () => released.promise);
   let closed = false;
@@ -106,7 +106,7 @@ test("ViamChannel waits for a release that takes its time", async () => {
   await closing;
 });
 
-test("await using closes the channel, after an error too, and lets that through", async () => {
+test("await using closes the channel, also after an error, which it passes on", async () => {
   await using machine = await startMachine({ auth: "none" });
   let used: ViamChannel | undefined;
   await assert.rejects(async () => {
@@ -135,7 +135,7 @@ const story: readonly ChannelEvent[] = [
   { type: "closed", error: undefined },
 ];
 
-test("ViamChannel dispatches each event of its channel with that as its detail", () => {
+test("ViamChannel dispatches each event of its channel as the detail of a CustomEvent", () => {
   const { channel, emit } = channelOf(() => Promise.resolve());
   const machine = new ViamChannel(channel);
   const seen: ChannelEvent[] = [];
@@ -154,7 +154,7 @@ test("ViamChannel dispatches each event of its channel with that as its detail",
   assert.deepEqual(seen, story);
 }, { pure: true });
 
-test("events() yields what happens from its call on, and ends after closed", async () => {
+test("events() yields the events after its call, and ends after closed", async () => {
   const { channel, emit, listeners } = channelOf(() => Promise.resolve());
   const early = channel.events();
   emit({ type: "progress", entry: { phase: "tls", atMs: 0, detail: "x", ok: true } });
@@ -168,7 +168,7 @@ test("events() yields what happens from its call on, and ends after closed", asy
   assert.equal(listeners(), 0);
 }, { pure: true });
 
-test("events() lets several reads wait, and a reader leave", async () => {
+test("events() allows several waiting reads, and a reader that leaves", async () => {
   const { channel, emit, listeners } = channelOf(() => Promise.resolve());
   const events = channel.events();
   const reads = [events.next(), events.next(), events.next()];
@@ -179,7 +179,7 @@ test("events() lets several reads wait, and a reader leave", async () => {
   assert.equal(listeners(), 0);
 }, { pure: true });
 
-test("a listener or handler that throws, at once or later, is reported once and keeps no event from the others", async () => {
+test("a listener that throws or rejects is reported once, and the others still receive their events", async () => {
   const warnings: unknown[] = [];
   const logger = quietLogger({ warn: (message, fields) => warnings.push([message, fields?.error]) });
   const { channel, emit } = channelOf(() => Promise.resolve(), logger);
@@ -214,7 +214,7 @@ test("a listener or handler that throws, at once or later, is reported once and 
   );
 });
 
-test("AuthenticatedChannel dispatches events by itself, to the listeners of each of its handles", () => {
+test("AuthenticatedChannel dispatches events to the listeners of each of its handles", () => {
   const { channel, emit } = channelOf(() => Promise.resolve());
   const seen: string[] = [];
   channel.addEventListener("closed", ({ detail }) => seen.push(`channel ${detail.type}`));
@@ -223,7 +223,7 @@ test("AuthenticatedChannel dispatches events by itself, to the listeners of each
   assert.deepEqual(seen, ["channel closed", "handle closed"]);
 }, { pure: true });
 
-test("timeline is frozen, and does not grow with what comes after the dial", async () => {
+test("timeline is frozen, and does not grow after the dial", async () => {
   await using machine = await startMachine({ auth: "none" });
   await using channel = await dial(machine.address, { insecure: true });
   const before = channel.timeline.length;
@@ -234,7 +234,7 @@ test("timeline is frozen, and does not grow with what comes after the dial", asy
   assert.equal(channel.timeline.length, before);
 });
 
-test("an inspection of a channel shows how it stands, and nothing of what it was made with", async () => {
+test("an inspection of a channel shows its state, and none of its options", async () => {
   await using machine = await startMachine();
   const options = { ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId), insecure: true };
   await using channel = await dial(machine.address, options);

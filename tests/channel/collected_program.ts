@@ -1,6 +1,6 @@
 /**
- * Loses its hold on channels, collects garbage, and says what became of them. What is still open then ends with the
- * machine. Run by collected_test.ts.
+ * Drops channels, collects garbage, and reports what became of them. What is still open then ends with the machine. Run
+ * by collected_test.ts.
  */
 
 import process from "node:process";
@@ -30,7 +30,7 @@ function open(options: DialOptions = {}): Promise<ViamChannel> {
   });
 }
 
-/** Collects for a while; the stack of a turn of the event loop is not that of the next. */
+/** Collects for a while, because each turn of the event loop has another stack. */
 async function collectFor(turns: number, until: () => boolean = () => false): Promise<void> {
   for (let turn = 0; turn < turns && !until(); turn++) {
     collect();
@@ -40,7 +40,7 @@ async function collectFor(turns: number, until: () => boolean = () => false): Pr
 
 const LOST = 8;
 
-/** The engines scan stacks and registers, each in its way: some of many may stay for a while. */
+/** The engines scan stacks and registers, so some of many objects may stay for a while. */
 const STAYING = 4;
 const enough = () => warnings >= LOST - STAYING;
 

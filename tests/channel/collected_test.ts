@@ -1,4 +1,6 @@
-/** What the engine may collect of a channel, and what it must not, each in a process that collects on demand. */
+/**
+ * Garbage collection of channels: what may be collected, and what must not, each in a process that collects on demand.
+ */
 
 import assert from "node:assert/strict";
 import { startMachine } from "../../lib/testing/mod.ts";
@@ -22,7 +24,7 @@ async function run(scenario: string): Promise<string> {
 }
 
 test(
-  "a ViamChannel that nobody has any more is closed, with a warning, and its peers are freed",
+  "an unreachable ViamChannel is closed with a warning, and its peers are freed",
   async () => {
     assert.match(await run("lost channels over WebRTC"), /then few; warned$/);
   },
@@ -30,7 +32,7 @@ test(
 );
 
 test(
-  "an AuthenticatedChannel that nobody has any more is closed with a warning, and the process ends by itself",
+  "an unreachable AuthenticatedChannel is closed with a warning, and the process ends by itself",
   async () => {
     assert.equal(await run("lost direct channels"), "warned");
   },
@@ -47,7 +49,7 @@ const kept: readonly [scenario: string, outcome: RegExp][] = [
   ["a listener", /^0 warnings$/],
 ];
 for (const [scenario, outcome] of kept) {
-  test(`a channel is not collected while there is something in use: ${scenario}`, async () => {
+  test(`a channel is not collected while it is in use: ${scenario}`, async () => {
     assert.match(await run(scenario), outcome);
   }, { timeoutMs: 120_000 });
 }

@@ -38,7 +38,7 @@ for (const disableWebrtc of [true, false]) {
   });
 }
 
-test("getStats() goes on counting after a reconnect, and when the channel is closed", async () => {
+test("getStats() keeps counting after a reconnect, and keeps its counts after close()", async () => {
   await using machine = await startMachine({ auth: "none" });
   const channel: ViamChannel = await dial(machine.address, { insecure: true });
   const probe = createClient(ProbeService, channel);

@@ -1,4 +1,4 @@
-/** Makes the call that a request of the runner describes, and tells how it went. */
+/** Makes the call that a request of the runner describes, and reports the result. */
 
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { type Any, anyUnpack } from "@bufbuild/protobuf/wkt";
@@ -61,12 +61,12 @@ class Observed {
   fail(reason: unknown): void {
     const error = ConnectError.from(reason);
     this.result.error = toWireError(error);
-    // Without `onHeader` and `onTrailer` there is but the error's metadata, which is of both.
+    // Without `onHeader` and `onTrailer` there is only the error's metadata, which combines both.
     if (!this.#headers) this.result.responseHeaders = toHeaders(error.metadata);
     if (!this.#trailers) this.result.responseTrailers = toHeaders(error.metadata);
   }
 
-  /** Half-closing is next: cancels before it, or some time after it. */
+  /** Before the half-close: cancels now, or some time after it. */
   beforeHalfClose(): void {
     const { cancel } = this.request;
     if (cancel === undefined) return;
@@ -77,7 +77,7 @@ class Observed {
   }
 }
 
-/** Makes the call. Rejects only when the request makes no sense. */
+/** Makes the call. Rejects only if the request is invalid. */
 export async function makeCall(
   request: ClientCompatRequest,
   transport: Transport,
@@ -147,7 +147,7 @@ async function read(call: Observed, answers: AsyncIterable<Answer>): Promise<voi
   }
 }
 
-/** One message out, one in; then what is left. */
+/** Sends one message, receives one, and so on; then receives the rest. */
 async function converse(
   call: Observed,
   open: (input: AsyncIterable<MessageShape<typeof BidiStreamRequestSchema>>) => AsyncIterable<Answer>,

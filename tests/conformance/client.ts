@@ -1,4 +1,4 @@
-/** The client under test, for the lane that its argument names. The runner tells it which calls to make. */
+/** The client under test, for the lane in its argument. The runner tells it which calls to make. */
 
 import process from "node:process";
 import { create } from "@bufbuild/protobuf";

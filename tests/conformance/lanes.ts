@@ -12,7 +12,7 @@ import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { dial } from "../../mod.ts";
 import { type ClientCompatRequest, Compression, HTTPVersion } from "./protocol.ts";
 
-/** Where a transport comes from. */
+/** A source of transports. */
 export type Lane = "fetch" | "http2" | "webrtc";
 
 const MAX_BUFFERED_BYTES = 64 * 1024 * 1024;

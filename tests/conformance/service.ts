@@ -1,4 +1,4 @@
-/** The suite's service, as a server under test has to have it. */
+/** The service that the suite expects of a server under test. */
 
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
@@ -41,7 +41,7 @@ export function conformanceRoutes(router: ConnectRouter): void {
     }),
 
     async clientStream(requests, context) {
-      // At once: it is the time left.
+      // Measured at once, since it is the time left.
       const timeoutMs = context.timeoutMs();
       const received = [];
       for await (const request of requests) received.push(request);

@@ -26,7 +26,7 @@ import { test } from "../harness.ts";
 interface Failure {
   readonly title: string;
   readonly machine?: MachineOptions;
-  /** Beside the machine's own key and `insecure`. */
+  /** Options in addition to the machine's key and `insecure`. */
   readonly options?: DialOptions;
   readonly kind: new (...args: never[]) => DialError;
   readonly name: string;
@@ -125,7 +125,7 @@ for (const { title, machine: setUp, options, kind, name, code, phase, message } 
   });
 }
 
-test("dial() rejects with AuthenticationError when credentials are wanted and there are none", async () => {
+test("dial() rejects with AuthenticationError when credentials are required and missing", async () => {
   await using machine = await startMachine();
   await assert.rejects(dial(machine.address, { insecure: true }), (error: unknown) => {
     assert.ok(error instanceof AuthenticationError);
@@ -157,7 +157,7 @@ test("timeline has the candidates of both ends, typed, and the pair that was cho
   assert.ok(tried!.ok === false && tried!.candidates!.local.length > 0 && tried!.pair === undefined);
 });
 
-test("a key that a server repeats, in its text or in a detail, is in no error", async () => {
+test("no error contains a key that a server repeats in its text or in a detail", async () => {
   const key = "a-key-that-nobody-may-see";
   for (const inDetail of [false, true]) {
     await using machine = await startMachine({
@@ -184,7 +184,7 @@ test("a key that a server repeats, in its text or in a detail, is in no error", 
   }
 });
 
-test("dial() rejects with DialError when nobody listens, in the phase in which it found that out", async () => {
+test("dial() rejects with DialError when nobody listens, in the phase that failed", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -204,7 +204,7 @@ test("dial() rejects with DialError when nobody listens, in the phase in which i
   }
 });
 
-test("DialOptionsError has its name in its stack, and its problems as they were", () => {
+test("DialOptionsError has its name in its stack, and its problems unchanged", () => {
   try {
     resolveDialOptions({ timeoutMs: -1, insecure: "x" } as unknown as DialOptions);
     assert.fail("it was taken");

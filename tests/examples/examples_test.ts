@@ -30,7 +30,7 @@ function linesOf({ stdout }: ChildExit): string[] {
 }
 
 test("an example is no longer than 40 lines", async () => {
-  // The demo and the standing machine are programs; robot.ts is what the examples dial.
+  // The demo and the machine are longer programs; robot.ts is what the examples dial.
   const programs = new Set(["demo.ts", "machine.ts", "robot.ts"]);
   for (const folder of ["examples/", "examples/rover/"]) {
     for (const name of (await readdir(ROOT + folder)).filter((name) => name.endsWith(".ts"))) {
@@ -49,7 +49,7 @@ test("read_a_sensor prints the reading of another machine and of its own", async
 }, { timeoutMs: 120_000 });
 
 test(
-  "drive_a_motor gives a turn up at its deadline, here and on the machine, and stops the motor",
+  "drive_a_motor ends a turn at its deadline, here and on the machine, and stops the motor",
   async () => {
     await using machine = await startMachine({ routes: robotRoutes });
     const lines = linesOf(await runExample("drive_a_motor", machine));
@@ -72,7 +72,7 @@ test("chart draws a bar for every tick of a stream, and exits", async () => {
   assert.ok(Math.max(...widths) > 1.5 * Math.min(...widths), "the chart is flat");
 }, { timeoutMs: 120_000 });
 
-test("upload_a_file shows how far it is, and the machine has the same bytes", async () => {
+test("upload_a_file shows its progress, and the machine receives the same bytes", async () => {
   const lines = linesOf(await runExample("upload_a_file", undefined, { args: ["deno.lock"] }));
   const percent = lines.map((line) => /^deno\.lock: (\d+) %$/.exec(line)?.[1]).filter((found) =>
     found !== undefined
@@ -92,7 +92,7 @@ test("chat answers every line, and ends with its input", async () => {
   assert.deepEqual(linesOf(exit), ["machine: hello", "machine: who is there?", "bye"]);
 }, { timeoutMs: 120_000 });
 
-test("many_machines lists what each has, and which is not there", async () => {
+test("many_machines lists the resources of each machine, and names the absent one", async () => {
   const lines = linesOf(await runExample("many_machines"));
   assert.equal(lines.length, 6);
   for (const line of lines.slice(0, 5)) assert.match(line, /^(?:host|peer-reflexive): thermometer, wheel$/);
@@ -105,7 +105,7 @@ test("reconnect shows the loss and goes on with the same client", async () => {
   assert.deepEqual(lines.slice(-2), ["back, by webrtc", "after 21.5"]);
 }, { timeoutMs: 120_000 });
 
-test("a robot program of a user's is tested on the runtime's own test runner", async () => {
+test("the test runner of each runtime runs the rover's tests", async () => {
   const { args, summary } = {
     deno: {
       args: [

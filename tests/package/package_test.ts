@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const run = promisify(execFile);
 const TYPESCRIPT = join(ROOT, "node_modules/typescript/bin/tsc");
 
-/** A project that has installed the tarball, as users of this runtime do. */
+/** A project that has installed the tarball as users of this runtime would. */
 async function installedProject(folder: string): Promise<string> {
   const tarball = await buildPackage(join(folder, "tarball"));
   const { dependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
@@ -38,7 +38,7 @@ async function installedProject(folder: string): Promise<string> {
   return project;
 }
 
-test("the package installs from its tarball, has its types, and dials over WebRTC and directly", async () => {
+test("the package installs from its tarball, has types, and dials over WebRTC and directly", async () => {
   const folder = await mkdtemp(join(tmpdir(), "viam-dial-package-"));
   try {
     const project = await installedProject(folder);

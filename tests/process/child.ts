@@ -8,28 +8,28 @@ import { runtime } from "../harness.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
-/** How a program is started. */
+/** Settings of a program. */
 export interface ChildOptions {
   readonly args?: readonly string[];
-  /** Deno's permissions, such as `--allow-net`; all of them by default. Bun has none to give. */
+  /** Deno's permissions, such as `--allow-net`; all by default. Bun has none. */
   readonly permissions?: readonly string[];
   /** Lets the program collect garbage by `gc()`; on Bun it has `Bun.gc` anyway. */
   readonly exposeGc?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** A program with arguments that runs it, such as `unshare --net`. */
   readonly within?: readonly string[];
-  /** Its standard input, or that it is written later. Left out, there is none. */
+  /** Its standard input, or a marker that it is written later. By default there is none. */
   readonly input?: string | { readonly open: true };
 }
 
-/** How a program ended. */
+/** The end of a program. */
 export interface ChildExit {
   readonly code: number | null;
   /** The signal that ended it. */
   readonly signal: string | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** From its last line until its end, in milliseconds. */
+  /** Time from its last line to its end, in milliseconds. */
   readonly lingeredMs: number;
 }
 
@@ -82,7 +82,7 @@ export function startProgram(program: string, options: ChildOptions = {}): Child
     wake.resolve();
     return { code: code as number | null, signal: signal as string | null, stdout, stderr, lingeredMs };
   });
-  // Not by `child.kill`: Deno then reports the signal as what ended it, whatever the program made of it.
+  // Not `child.kill`: Deno then reports the signal as the cause of the end, whatever the program did with it.
   const kill: Child["kill"] = (signal) => void process.kill(child.pid!, signal);
   return {
     pid: child.pid!,

@@ -42,7 +42,7 @@ test("the demo dials another machine and lists its resources", async () => {
   for (const { type, name } of resources) assert.match(stdout, new RegExp(`${type}:.*/${name}$`, "m"));
 });
 
-test("the demo says what is wrong in one line, without the key, and exits with 1", async () => {
+test("the demo reports a failure in one line, without the key, and exits with 1", async () => {
   await using machine = await startMachine();
   const key = "not-the-key-of-this-machine";
   const { code, stderr } = await runProgram("examples/demo.ts", {
@@ -54,7 +54,7 @@ test("the demo says what is wrong in one line, without the key, and exits with 1
   assert.ok(!stderr.includes(key));
 });
 
-test("the standing machine prints how to dial it, and stops when told to", async () => {
+test("the machine program prints how to dial it, and stops on a signal", async () => {
   await using child = startProgram("examples/machine.ts", { permissions: PERMISSIONS });
   const shown: Record<string, string> = {};
   while (shown["stop it"] === undefined) {

@@ -118,7 +118,7 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
   async "left open, closed by a timer"() {
     const channel = await dial(address, webrtc);
     await call(channel);
-    // A timer that does not keep the process: it only runs because the channel does.
+    // A timer that does not keep the process alive: it runs only because the channel does.
     later(1_500, async () => {
       await channel.close();
       print("closed");

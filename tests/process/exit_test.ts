@@ -1,4 +1,4 @@
-/** How a process that dials ends: by itself, unless a WebRTC channel is open. */
+/** The end of a process that dials: by itself, unless a WebRTC channel is open. */
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -11,24 +11,24 @@ import { runtime, test } from "../harness.ts";
 
 const PROGRAM = fileURLToPath(new URL("exit_program.ts", import.meta.url));
 
-/** How long a process may take to end once its program has nothing more to do, in milliseconds. */
+/** Time that a process may take to end once its program has finished, in milliseconds. */
 const EXIT_MS = 2_000;
 
-/** Bounds a whole run, in milliseconds: starting a runtime on a busy machine takes its time. */
+/** Limit of a whole run, in milliseconds: starting a runtime takes a while on a busy computer. */
 const RUN_MS = 60_000;
 
-/** How a program ended. */
+/** The end of a program. */
 interface Ending {
   readonly code: number | null;
   readonly signal: string | null;
   /** Every line that it wrote to its standard output. */
   readonly lines: readonly string[];
   readonly stderr: string;
-  /** From its last line to its end, in milliseconds. */
+  /** Time from its last line to its end, in milliseconds. */
   readonly lingeredMs: number;
 }
 
-/** Runs a scenario of exit_program.ts; `onLine` is told of its lines, and may send it signals. */
+/** Runs a scenario of exit_program.ts; `onLine` receives its lines, and may send it signals. */
 async function run(
   scenario: string,
   machine: Machine,
@@ -60,7 +60,7 @@ async function run(
   return { code, signal, lines, stderr, lingeredMs: exitedAt - lastLineAt };
 }
 
-/** The program did all it should, and ended by itself, well and soon. */
+/** Checks that the program did everything, and ended by itself, with success and soon. */
 function assertEnded(ending: Ending, lines: readonly string[]): void {
   const told = JSON.stringify(ending);
   assert.deepEqual(ending.lines, lines, told);

@@ -1,4 +1,4 @@
-/** What a process that dials has loaded. */
+/** The modules that a process that dials has loaded. */
 
 import assert from "node:assert/strict";
 import process from "node:process";

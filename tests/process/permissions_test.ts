@@ -4,7 +4,7 @@ import { DialOptions } from "../../mod.ts";
 import { runtime, test } from "../harness.ts";
 import { runProgram } from "./child.ts";
 
-// What README promises; Bun, which has no permissions, runs the same programs.
+// The permissions in the README; Bun, which has none, runs the same programs.
 const promises: readonly [kind: "direct" | "webrtc", permissions: readonly string[]][] = [
   ["direct", ["--allow-net"]],
   ["webrtc", ["--allow-net", "--allow-ffi", "--allow-read"]],
@@ -28,7 +28,7 @@ for (const [kind, permissions] of promises) {
   });
 }
 
-/** A child of Deno that is given no permission is given all of them by node:child_process: one that is of no use. */
+/** node:child_process gives a child of Deno all permissions if it is given none, so give it a useless one. */
 const NOTHING = ["--allow-env=NOTHING"];
 
 const WEBRTC_FLAGS =

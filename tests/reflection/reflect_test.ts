@@ -76,7 +76,7 @@ function extendedService(): DescService {
 }
 
 for (const [name, options] of PATHS) {
-  test(`reflect() describes over ${name} what the machine serves, for calls of every kind`, async () => {
+  test(`reflect() describes the services of the machine over ${name}, for calls of every kind`, async () => {
     await withChannel(async (channel) => {
       const reflection = await channel.reflect();
       assert.deepEqual(reflection.undescribed, []);
@@ -106,7 +106,7 @@ for (const [name, options] of PATHS) {
   });
 }
 
-test("reflect() describes services of one's own, though they bring a file that the machine has a part of", async () => {
+test("reflect() describes a user's services, even if they include a file of which the machine has a part", async () => {
   const common = create(FileDescriptorProtoSchema, {
     name: "viam/common/v1/common.proto",
     package: "viam.common.v1",
@@ -141,7 +141,7 @@ test("reflect() describes services of one's own, though they bring a file that t
   assert.equal(getMethod("viam.service.own.v1.OwnService/Read")?.input.typeName, "viam.common.v1.Readings");
 });
 
-test("reflect() asks once a channel, and again after a failure", async () => {
+test("reflect() asks once for each channel, and again after a failure", async () => {
   await withChannel(async (channel, machine) => {
     machine.faults = { refuse: Code.Internal };
     await assert.rejects(channel.reflect(), { code: Code.Internal });
@@ -154,7 +154,7 @@ test("reflect() asks once a channel, and again after a failure", async () => {
   });
 });
 
-test("reflect() falls back to v1alpha, and says when there is no reflection", async () => {
+test("reflect() falls back to v1alpha, and is Unimplemented without reflection", async () => {
   await withChannel(
     async (channel, machine) => {
       const reflection = await channel.reflect();
@@ -178,7 +178,7 @@ test("reflect() falls back to v1alpha, and says when there is no reflection", as
   );
 });
 
-test("reflect() gives the waiting up with the signal's reason, and the question goes on", async () => {
+test("reflect() ends the wait with the signal's reason, and the request goes on", async () => {
   await withChannel(async (channel, machine) => {
     machine.faults = { silent: true, only: (path) => path === V1 };
     const reason = new Error("enough");
@@ -190,7 +190,7 @@ test("reflect() gives the waiting up with the signal's reason, and the question 
   });
 });
 
-test("the machine's reflection answers every kind of question, in both versions", async () => {
+test("the machine's reflection answers every kind of request, in both versions", async () => {
   await withChannel(
     async (channel) => {
       for (const service of [ServerReflection, AlphaServerReflection as unknown as typeof ServerReflection]) {

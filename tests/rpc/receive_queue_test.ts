@@ -42,7 +42,7 @@ test("ReceiveQueue delivers what was queued before the end, then the end", async
   await assert.rejects(received.next(), /late/);
 }, { pure: true });
 
-test("ReceiveQueue gives reads that wait side by side their messages in order", async () => {
+test("ReceiveQueue serves concurrent reads in order", async () => {
   const { received } = queue();
   const reads = [received.next(), received.next(), received.next()];
   received.push(new Uint8Array(1));
@@ -63,7 +63,7 @@ test("ReceiveQueue asks the carrier to pause when its reader is behind, and to r
   assert.deepEqual(log, ["pause", "resume"]);
 }, { pure: true });
 
-test("ReceiveQueue asks for a pause long before its budget is used, however few the messages", async () => {
+test("ReceiveQueue asks for a pause long before its budget is used, even for few messages", async () => {
   const { received, log } = queue(100_000);
   for (let index = 0; index < 3; index++) received.push(new Uint8Array(10_000));
   assert.deepEqual(log, ["pause"]);
@@ -71,7 +71,7 @@ test("ReceiveQueue asks for a pause long before its budget is used, however few 
   assert.deepEqual(log, ["pause", "resume"]);
 }, { pure: true });
 
-test("ReceiveQueue refuses what is over its budget, once, and loses nothing within it", async () => {
+test("ReceiveQueue fails once when its budget is exceeded, and loses nothing before that", async () => {
   const { received, log } = queue(10_000);
   for (let index = 0; index < 9; index++) received.push(new Uint8Array(800));
   for (let index = 0; index < 9; index++) assert.equal((await received.next()).value, 800);
@@ -80,7 +80,7 @@ test("ReceiveQueue refuses what is over its budget, once, and loses nothing with
   await assert.rejects(received.next(), /maxBufferedBytes/);
 }, { pure: true });
 
-test("ReceiveQueue counts empty messages, too", () => {
+test("ReceiveQueue counts empty messages", () => {
   const { received, log } = queue(1_000_000);
   let count = 0;
   while (!log.includes("refused ResourceExhausted")) {

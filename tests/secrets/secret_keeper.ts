@@ -1,23 +1,23 @@
-/** Collects whatever a dial and its channel let out, and finds the secrets in it. */
+/** Collects all output of a dial and its channel, and finds secrets in it. */
 
 import { inspect } from "node:util";
 import type { DialEvent, DialOptions, Logger } from "../../mod.ts";
 
-/** What has come out so far. */
+/** The output so far. */
 export interface SecretKeeper {
   /** Makes a secret, and looks for it from now on. */
   secret(label: string): string;
   /** Looks for a secret that somebody else has made. */
   guard(label: string, value: string): void;
-  /** A logger and a listener, which take down all they are told. */
+  /** A logger and a listener that record everything they receive. */
   readonly ears: Required<Pick<DialOptions, "logger" | "onEvent">>;
-  /** Takes down how a value looks: a result, or what something has thrown. */
+  /** Records the inspection of a value: a result, or something thrown. */
   show(where: string, value: unknown): void;
-  /** The same for options, which JSON has whole: they can be handed to another process that way. */
+  /** The same for options. JSON contains them completely, so that they can be passed to another process. */
   showOptions(where: string, value: object): void;
-  /** How many lines, events and values have been taken down. */
+  /** The number of recorded lines, events and values. */
   readonly counts: Readonly<Record<"line" | "event" | "value", number>>;
-  /** Where which secret was found. */
+  /** The places where secrets were found. */
   leaks(): string[];
 }
 
@@ -70,7 +70,7 @@ export function createSecretKeeper(): SecretKeeper {
   };
 }
 
-/** A value as people and programs come to see it. */
+/** The forms in which people and programs see a value. */
 function looks(value: unknown): string[] {
   const texts = [...inspections(value), toJson(value)];
   if (value instanceof Error) {

@@ -1,6 +1,6 @@
 /**
- * Dials, fails and reconnects in many ways with secrets of its own making, and looks for those in every log line,
- * event, error and inspection that comes of it.
+ * Dials, fails and reconnects in many ways with generated secrets, and searches every log line, event, error and
+ * inspection for them.
  */
 
 import assert from "node:assert/strict";
@@ -27,11 +27,11 @@ interface Setting {
   /** Accepts the key `key` of `ID`; without TLS. */
   readonly machine: Machine;
   readonly key: string;
-  /** Options for it, with ears. */
+  /** Options for it that record all output. */
   readonly options: DialOptions;
 }
 
-/** Runs a scenario with a machine, and finds no secret in what it let out. */
+/** Runs a scenario with a machine, and finds no secret in the output. */
 function keepsSecrets(
   title: string,
   run: (setting: Setting) => Promise<void>,
@@ -51,7 +51,7 @@ function keepsSecrets(
   }, { timeoutMs: 60_000 });
 }
 
-/** Dials, which has to fail, and shows how it did. */
+/** Dials, expects a failure, and records it. */
 async function fails(
   keeper: SecretKeeper,
   dialing: Promise<ViamChannel | { close(): Promise<void> }>,
@@ -222,7 +222,7 @@ test("no log line, event, error or inspection has a secret: TLS, with a key of t
   try {
     const { ca, cert, key } = certificates;
     const client = await certificates.issue({ client: true });
-    // The secret of a PEM file is what is in it.
+    // The secret of a PEM file is its content.
     for (const [index, line] of client.key.trim().split("\n").entries()) {
       if (!line.startsWith("-----")) keeper.guard(`line ${index} of the client's key`, line);
     }
@@ -238,7 +238,7 @@ test("no log line, event, error or inspection has a secret: TLS, with a key of t
       await fails(keeper, dial(machine.address, { ...options, tls: untrusting }));
       const broken = client.key.replace(/^[^-]/gm, "*");
       keeper.guard("a broken key", broken.split("\n")[1]!);
-      // Not every runtime looks at a key that no server asks for.
+      // Not every runtime reads a key that no server asks for.
       await dial(machine.address, { ...options, tls: { ...tls, key: broken } }).then(
         (channel) => channel.close(),
         (error) => keeper.show("failed dial", error),
@@ -320,7 +320,7 @@ keepsSecrets("secrets in the wrong places", async ({ keeper, machine, options, k
   keeper.showOptions("resolved", resolveDialOptions(options));
 });
 
-test("the keeper finds what is let out, in every look", () => {
+test("the keeper finds a secret in every form of output", () => {
   const keeper = createSecretKeeper();
   const secret = keeper.secret("it");
   keeper.show("a", "nothing");

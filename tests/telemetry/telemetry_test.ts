@@ -58,7 +58,7 @@ const traceparentOf = (span: ReadableSpan) => {
 };
 
 for (const [name, options] of [["WebRTC", {}], ["direct", { disableWebrtc: true }]] as const) {
-  test(`a ${name} dial has a span, and each of its steps one within`, async () => {
+  test(`a ${name} dial has a span, with a child span for each step`, async () => {
     await traced(async (spans) => {
       await withChannel((_channel, machine) => {
         const all = spans();
@@ -110,7 +110,7 @@ for (const [name, options] of [["WebRTC", {}], ["direct", { disableWebrtc: true 
   });
 }
 
-test("a call's span has the status that the call ends with, streams too", async () => {
+test("a call's span has the status of the call, for streams, too", async () => {
   await traced(async (spans) => {
     await withChannel(async (channel) => {
       const probe = createClient(ProbeService, channel);
@@ -142,7 +142,7 @@ test("a call's span has the status that the call ends with, streams too", async 
   });
 });
 
-test("the span of a stream that nobody reads to its end ends with the stream", async () => {
+test("the span of an abandoned stream ends with the stream", async () => {
   await traced(async (spans) => {
     await withChannel(async (channel) => {
       const probe = createClient(ProbeService, channel);
@@ -158,7 +158,7 @@ test("the span of a stream that nobody reads to its end ends with the stream", a
   });
 });
 
-test("a failed dial has spans that say so", async () => {
+test("a failed dial has failed spans", async () => {
   await traced(async (spans) => {
     await using machine = await startMachine();
     await assert.rejects(
@@ -174,7 +174,7 @@ test("a failed dial has spans that say so", async () => {
   });
 });
 
-test("a reconnect is a dial again", async () => {
+test("a reconnect has the spans of a dial", async () => {
   await traced(async (spans) => {
     await withChannel(async (channel, machine) => {
       const reconnected = new Promise<void>((resolve) => {
@@ -190,7 +190,7 @@ test("a reconnect is a dial again", async () => {
   });
 }, { timeoutMs: 60_000 });
 
-test("without a context manager spans of a dial still hang together, and calls send their context", async () => {
+test("without a context manager the spans of a dial are still connected, and calls send their context", async () => {
   await traced(async (spans) => {
     await withChannel(async (channel) => {
       const { metadata } = await createClient(ProbeService, channel).inspect({});
@@ -206,7 +206,7 @@ test("without a context manager spans of a dial still hang together, and calls s
   }, false);
 });
 
-test("a program's own propagator is used, where it has one", async () => {
+test("a program's own propagator is used if there is one", async () => {
   await traced(async () => {
     propagation.setGlobalPropagator({
       inject: (_context, carrier, setter) => setter.set(carrier, "x-my-trace", "mine"),
@@ -221,7 +221,7 @@ test("a program's own propagator is used, where it has one", async () => {
   });
 });
 
-test("without OpenTelemetry nothing is sent along", async () => {
+test("without OpenTelemetry no context is sent", async () => {
   await withChannel(async (channel) => {
     const { metadata } = await createClient(ProbeService, channel).inspect({});
     assert.equal(metadata["traceparent"], undefined);

@@ -1,4 +1,4 @@
-/** What users of Connect know of its transports holds for ours: each check runs on both, and what they do is compared. */
+/** Checks that our transport behaves as Connect's own: each check runs on both, and the results are compared. */
 
 import assert from "node:assert/strict";
 import {
@@ -48,7 +48,7 @@ const LANES: Readonly<Record<string, Open>> = {
   },
 };
 
-/** Tells what happened, in values that can be compared. */
+/** Describes the result in comparable values. */
 type Check = (use: (interceptors?: Interceptor[]) => Promise<Transport>) => Promise<unknown>;
 
 function compare(title: string, check: Check): void {
@@ -81,7 +81,7 @@ function application(headers: Headers): [name: string, value: string][] {
     .map(([name, value]) => [name, value.replace(/=+$/, "")]);
 }
 
-/** What an error says. */
+/** The comparable parts of an error. */
 function described(error: unknown) {
   assert.ok(error instanceof ConnectError, String(error));
   return {
@@ -113,7 +113,7 @@ async function* payloads(count: number) {
 
 const KEY = createContextKey("unset");
 
-/** Notes what an interceptor sees, and adds to the request. */
+/** Records what an interceptor sees, and adds to the request. */
 function noting(name: string, notes: unknown[]): Interceptor {
   return (next) => async (request) => {
     notes.push([

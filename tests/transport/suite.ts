@@ -9,16 +9,16 @@ import {
 } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test, type TestOptions } from "../harness.ts";
 
-/** A transport to a server of ProbeService, and how to be done with it. */
+/** A transport to a server of ProbeService, and its release. */
 export interface Opened {
   readonly transport: Transport;
   close(): Promise<void>;
 }
 
-/** What a lane does. */
+/** The properties of a lane. */
 export interface Lane {
   readonly name: string;
-  /** How the server sees the calls: "webrtc", "grpc" or "grpc-web"; several where the runtime mixes them. */
+  /** The protocol that the server sees: "webrtc", "grpc" or "grpc-web"; several if the runtime mixes them. */
   readonly paths: readonly string[];
   readonly open: () => Promise<Opened>;
   readonly skip?: string | undefined;
@@ -26,7 +26,7 @@ export interface Lane {
   readonly keepsLists: boolean;
 }
 
-/** What every way to a server has to do alike: one suite for every carrier and every server. */
+/** The behaviour that every path to a server shares: one suite for every carrier and every server. */
 export function testTransport(lane: Lane): void {
   const check = (
     title: string,
@@ -339,7 +339,7 @@ async function witnessed(transport: Transport, token: string): Promise<void> {
   }
 }
 
-/** The error that `run` fails with. */
+/** Returns the error that `run` fails with. */
 export async function rejection(run: () => Promise<unknown>): Promise<ConnectError> {
   try {
     await run();
