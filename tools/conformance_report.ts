@@ -40,37 +40,38 @@ export function conformanceReport(run: ConformanceRun): string {
 
 ${conformanceTable(run)}
 \`deno task conformance\` runs every lane on both runtimes and writes this file; \`deno task conformance fetch\` runs one
-lane. It needs \`go\`, which installs the suite to \`.cache\`, where the code of its messages is generated as well.
+lane. It needs \`go\`, which installs the suite to \`.cache\`; the code of its messages is generated there, too.
 
 ## Lanes
 
 | lane | under test | against |
 | --- | --- | --- |
-| fetch | the transport over \`fetch\`, in the clear and over TLS, with client certificates | the suite's two reference servers, connect-go and grpc-go |
-| http2 | the transport over \`node:http2\`, in the clear and over TLS, with client certificates | the same |
-| webrtc | \`dial\`, signaling in the clear and over TLS, with client certificates, and the transport over a data channel | the embedded machine, which is under test as well |
-| machine | the embedded machine, in the clear and over TLS, with client certificates | the suite's two reference clients |
+| fetch | the transport over \`fetch\`, in plaintext and over TLS, with client certificates | the suite's two reference servers, connect-go and grpc-go |
+| http2 | the transport over \`node:http2\`, in plaintext and over TLS, with client certificates | the same |
+| webrtc | \`dial\`, signaling in plaintext and over TLS, with client certificates, and the transport over a data channel | the embedded machine, which is under test as well |
+| machine | the embedded machine, in plaintext and over TLS, with client certificates | the suite's two reference clients |
 
-Every case that a lane's features allow is on: calls of each kind, bidirectional ones in half and in full duplex, the
-client's and the server's deadlines, cancellation at every moment, repeated and binary metadata, errors with details,
+Each lane runs every case that its features allow: calls of each kind, bidirectional ones in half and full duplex,
+deadlines of the client and the server, cancellation at every moment, repeated and binary metadata, errors with details,
 trailers, empty messages, unexpected answers and requests, limits of message sizes, gzip. The features are in \`lanes\`.
-To the suites for both sides at once the webrtc lane adds those for one side that need no HTTP: client cancellation,
-empty messages, message sizes.
+The webrtc lane runs the suites that test both sides at once, and of those for one side the ones that need no HTTP:
+client cancellation, empty messages, message sizes.
 
-## What is not on, and why
+## Features that are off, and why
 
 - Connect's own protocol and JSON: machines speak gRPC and gRPC-Web, in protobuf.
-- Bidirectional calls over HTTP/1.1, where they hang: a call that needs HTTP/2 is never made without.
-- HTTP/2 in the clear over Bun's \`fetch\`, which has it over TLS only. There \`node:http2\` is used.
+- Bidirectional calls over HTTP/1.1, where they hang: a call that needs HTTP/2 is never made without it.
+- Plaintext HTTP/2 over Bun's \`fetch\`, which has HTTP/2 over TLS only. Such calls use \`node:http2\`.
 - gzip on a data channel: its frames have no place for it.
-- A limit on what a client takes in: the suite has no case of it. \`tests/transport/suite.ts\` has, for every lane.
+- A limit on the messages that a client accepts: the suite has no case for it. \`tests/transport/suite.ts\` has one, on every
+  carrier.
 
-## Cases that are known to fail
+## Known failures
 
 ${
     run.results.every(({ knownFailing }) => knownFailing === 0)
       ? "None."
-      : "They are listed in `known_failing`, each with the reason and a link to the fault."
+      : "`known_failing` lists them, each with its reason and a link to the fault."
   }
 `;
 }
