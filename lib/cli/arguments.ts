@@ -1,18 +1,18 @@
 import { parseArgs } from "node:util";
 
-/** A wrong command line: nothing was done. */
+/** The command line is invalid, and nothing was done. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
 /** An option of a command. */
 export interface Option {
-  /** What stands for its value in the help; without it the option takes none. */
+  /** The name of its value in the help; without it the option takes no value. */
   readonly value?: string;
   readonly short?: string;
   /** May be given several times. */
   readonly multiple?: boolean;
-  /** The only values that it takes. */
+  /** The only allowed values. */
   readonly words?: readonly string[];
   /** Its value names a file. */
   readonly file?: boolean;
@@ -22,26 +22,26 @@ export interface Option {
 /** Options by name, without dashes. */
 export type Options = Readonly<Record<string, Option>>;
 
-/** What was typed after a command. */
+/** The parsed arguments of a command. */
 export interface Arguments {
   readonly positionals: readonly string[];
-  /** Whether an option without a value was given. */
+  /** True if an option without a value was given. */
   has(name: string): boolean;
   /** The value of an option. */
   text(name: string): string | undefined;
   /** Every value of an option. */
   texts(name: string): readonly string[];
-  /** The value of an option as a whole number. Throws a UsageError when it is none from `least` to `most`. */
+  /** The value of an option as an integer. Throws a UsageError if it is not one from `least` to `most`. */
   integer(name: string, least: number, most: number): number | undefined;
 }
 
-/** Secrets that people would type; the list of processes shows a command line to every user of the computer. */
+/** Options that would contain secrets: the list of processes shows a command line to every user of the computer. */
 const SECRET_OPTIONS = ["api-key", "payload", "credential", "credentials", "access-token", "token", "secret"];
 
 /**
- * Reads what was typed after a command.
+ * Parses the arguments of a command.
  *
- * @throws {UsageError} when an option is not known or has a value that it does not take
+ * @throws {UsageError} for an unknown option, or a value that the option does not allow
  */
 export function readArguments(typed: readonly string[], options: Options): Arguments {
   const known = Object.fromEntries(
@@ -86,7 +86,7 @@ export function readArguments(typed: readonly string[], options: Options): Argum
       if (text === undefined) return undefined;
       const value = Number(text);
       if (text.trim() === "" || !Number.isSafeInteger(value) || value < least || value > most) {
-        // The ping that people know takes seconds, with fractions.
+        // The familiar ping takes seconds, with fractions.
         const unit = options[name]?.value === "MS" ? " of milliseconds" : "";
         throw new UsageError(
           `--${name} is ${JSON.stringify(text)}; it takes a whole number${unit} from ${least}` +
@@ -98,7 +98,7 @@ export function readArguments(typed: readonly string[], options: Options): Argum
   };
 }
 
-/** The address of a command that takes nothing else; undefined if it was left out. */
+/** The address of a command that takes no other argument; undefined if it was left out. */
 export function oneAddress(command: string, { positionals }: Arguments): string | undefined {
   const [address, extra] = positionals;
   if (extra === undefined) return address;

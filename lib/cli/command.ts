@@ -6,16 +6,16 @@ export interface Command {
   readonly name: string;
   /** One line, for the list of commands. */
   readonly summary: string;
-  /** What follows its name. */
+  /** The arguments after its name. */
   readonly usage: string;
-  /** What else there is to say. */
+  /** Further details. */
   readonly details: string;
   readonly options: Options;
-  /** Does it, once the command line is read. Loaded when it is used. */
+  /** Loads the function that runs it, when it is used. */
   readonly load: () => Promise<Run>;
 }
 
-/** Does a command; returns the exit code. What it throws is told, and stands for an exit code, too. */
+/** Runs a command, and returns the exit code. An exception is reported, and has an exit code, too. */
 export type Run = (args: Arguments, terminal: Terminal) => Promise<number>;
 
 /** Options of every command. */

@@ -1,5 +1,5 @@
 /*
- * Errors name the options of the module. Whoever types a command knows them by other names.
+ * Errors name the options of the module. Users of the command line know them by other names.
  */
 
 const WORDS: readonly (readonly [text: RegExp, word: string])[] = [
@@ -15,7 +15,7 @@ const WORDS: readonly (readonly [text: RegExp, word: string])[] = [
   [/(\b(?:set|since) )insecure\b/g, "$1--insecure"],
 ];
 
-/** An error's message in the words of the command line. */
+/** Translates an error's message to the options of the command line. */
 export function inCommandWords(message: string): string {
   return WORDS.reduce((text, [pattern, word]) => text.replace(pattern, word), message);
 }

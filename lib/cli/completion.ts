@@ -2,7 +2,7 @@ import { type Option, UsageError } from "./arguments.ts";
 import type { Command, Run } from "./command.ts";
 import { EXIT } from "./exit_code.ts";
 
-/** Writes a completion script of these commands. */
+/** Writes a completion script for the commands. */
 export function completionOf(commands: readonly Command[]): Run {
   return async (args, terminal) => {
     const [shell, extra] = args.positionals;
@@ -17,7 +17,7 @@ export function completionOf(commands: readonly Command[]): Run {
 
 const SCRIPTS = { bash, zsh, fish };
 
-/** Every option with a value, by name; no two commands mean different values by one name. */
+/** Every option with a value, by name; an option of the same name has the same values in all commands. */
 function valued(commands: readonly Command[]): [string, Option][] {
   const all = new Map<string, Option>();
   for (const { options } of commands) {

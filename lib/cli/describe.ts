@@ -24,7 +24,7 @@ import { enumText, messageText, methodText, serviceText } from "./proto_text.ts"
 export const describe: Run = async (args, terminal) => {
   const { positionals } = args;
   const name = positionals.at(-1);
-  // No name has a colon: this is an address alone.
+  // Names have no colon, so this is an address.
   if (name === undefined || positionals.length > 2 || (positionals.length === 1 && name.includes(":"))) {
     throw new UsageError(
       "describe takes a name, such as viam.robot.v1.RobotService, after the address if any",
@@ -47,7 +47,7 @@ export const describe: Run = async (args, terminal) => {
 
 type Described = DescService | DescMethod | DescMessage | DescEnum;
 
-/** A method may be named with a dot, too, as protobuf does. */
+/** Accepts a dot in front of a method, too, as protobuf does. */
 function find(name: string, reflection: ReflectedServices): Described | undefined {
   const plain = name.replace(/^[./]/, "");
   const type = reflection.get(plain);
@@ -94,7 +94,7 @@ function asJson(found: Described): object {
   }
 }
 
-/** Options may be extensions, which have no JSON here. */
+/** Removes options: they may be extensions, which have no JSON form here. */
 function withoutOptions({ proto }: DescMessage): DescMessage["proto"] {
   return create(DescriptorProtoSchema, {
     ...proto,

@@ -35,7 +35,7 @@ export const DIAL_OPTIONS: Options = {
   "timeout": { value: "MS", help: "how long the dial may take; 20000 by default" },
 };
 
-/** The variables that say what the command line leaves out. */
+/** The variables that replace missing arguments. */
 export const VARIABLES = {
   address: "VIAM_ADDRESS",
   apiKey: "VIAM_API_KEY",
@@ -87,7 +87,7 @@ export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promis
   };
 }
 
-/** Dials, and shows how that goes. */
+/** Dials, and shows the progress. */
 export async function dialMachine(
   address: string,
   args: Arguments,
@@ -111,7 +111,7 @@ export async function dialMachine(
   }
 }
 
-/** One line for an event. */
+/** Formats an event as one line. */
 export function describeEvent(event: DialEvent): string {
   switch (event.type) {
     case "progress": {
@@ -150,7 +150,7 @@ async function credentialsOf(args: Arguments, terminal: Terminal): Promise<DialO
   return { ...DialOptions.withApiKey(apiKey, apiKeyId), ...named };
 }
 
-/** Reads credentials from a file. Nothing of its content gets into a message. */
+/** Reads credentials from a file. No message contains any of its content. */
 async function readCredentials(file: string): Promise<DialOptions> {
   const text = await readText(file, "credentials-file");
   let read: unknown;
@@ -172,7 +172,7 @@ async function readCredentials(file: string): Promise<DialOptions> {
 
 function headerOf(text: string): [string, string] {
   const colon = text.indexOf(":");
-  // Without its text, which may be a secret.
+  // Without the text of the error, which may contain a secret.
   if (colon <= 0) throw new UsageError("--header takes NAME:VALUE, and there is no name before a colon");
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
@@ -186,7 +186,7 @@ async function fileOption(args: Arguments, option: string, member: string): Prom
   const file = args.text(option);
   if (file === undefined) return {};
   const text = await readText(file, option);
-  // Runtimes say of anything else that the server cannot be reached.
+  // The runtimes report anything else as an unreachable server.
   if (!text.includes("-----BEGIN ")) throw new UsageError(`--${option} ${file} is no PEM`);
   return { [member]: text };
 }

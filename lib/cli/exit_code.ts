@@ -3,13 +3,13 @@ import { AuthenticationError, DialError, DialPermissionError } from "../errors.t
 import { DialOptionsError } from "../options/options_error.ts";
 import { UsageError } from "./arguments.ts";
 
-/** How the command line ends. */
+/** The exit codes of the command line. */
 export const EXIT = {
-  /** It did what it was asked. */
+  /** The command succeeded. */
   ok: 0,
-  /** It failed in a way that none of the others is. */
+  /** Any other failure. */
   failed: 1,
-  /** The command line is wrong; nothing was done. */
+  /** The command line is invalid; nothing was done. */
   usage: 2,
   /** The machine cannot be reached. */
   unreachable: 3,
@@ -23,7 +23,7 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** The exit code that an error stands for. */
+/** Returns the exit code of an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError || error instanceof DialOptionsError) return EXIT.usage;
   if (error instanceof DialPermissionError) return EXIT.forbidden;

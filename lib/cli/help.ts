@@ -4,7 +4,7 @@ import { COMMANDS } from "./commands.ts";
 
 const PROGRAM = "viam-dial";
 
-/** What there is, as text or as one line of JSON. */
+/** The list of commands, as text or as one line of JSON. */
 export function generalHelp(json: boolean): string {
   if (json) return `${JSON.stringify({ commands: COMMANDS.map(asJson) })}\n`;
   return [
@@ -21,7 +21,7 @@ export function generalHelp(json: boolean): string {
   ].join("\n");
 }
 
-/** What a command takes, as text or as one line of JSON. */
+/** The help of a command, as text or as one line of JSON. */
 export function commandHelp(command: Command, json: boolean): string {
   if (json) return `${JSON.stringify(asJson(command))}\n`;
   const { name, usage, summary, details, options } = command;
@@ -53,7 +53,7 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
-/** Lines of at most 90 characters. */
+/** Wraps text into lines of at most 90 characters. */
 function wrapped(text: string): string[] {
   const lines: string[] = [];
   let line = "";

@@ -26,7 +26,7 @@ export const list: Run = async (args, terminal) => {
   return EXIT.ok;
 };
 
-/** A method's names, for programs. */
+/** Describes a method for programs. */
 export function methodAsJson({ name, methodKind, input, output }: DescMethod): Record<string, string> {
   return { name, kind: methodKind, input: input.typeName, output: output.typeName };
 }

@@ -1,6 +1,6 @@
 import { UsageError } from "./arguments.ts";
 
-/** Why a port cannot be listened on, by the system's code. */
+/** The reasons why a port cannot be used, by the code of the system. */
 const REASONS: Readonly<Record<string, string>> = {
   EADDRINUSE: "another program listens there",
   EACCES: "this user may not",
@@ -11,9 +11,9 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Waits until something listens.
+ * Waits until a server listens.
  *
- * @param where What was asked for, as it is to be named.
+ * @param where The requested address, for messages.
  * @throws {UsageError} when it cannot listen there
  */
 export async function listening<T>(where: string, started: Promise<T>): Promise<T> {

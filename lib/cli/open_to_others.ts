@@ -1,9 +1,9 @@
 import { isLoopback } from "../core/net/address.ts";
 
-/** Addresses that stand for every address of this computer. */
+/** The unspecified addresses, which mean every address of this computer. */
 const EVERYWHERE = ["0.0.0.0", "::"];
 
-/** Whether other computers can reach who listens on an address. */
+/** True if other computers can reach a server on an address. */
 export function isOpenToOthers(hostname: string): boolean {
   return EVERYWHERE.includes(hostname) || !isLoopback(hostname);
 }

@@ -80,7 +80,7 @@ export const ping: Run = async (args, terminal) => {
 
 const PING = rawMethod("/viam_dial.v1.Ping/Ask", "unary") as DescMethodUnary;
 
-/** How long the machine takes to say that it has no such method, in milliseconds. */
+/** Measures the time that the machine takes to refuse a nonexistent method, in milliseconds. */
 export async function roundTrip(
   channel: ViamChannel | AuthenticatedChannel,
   deadline: number,
@@ -95,7 +95,7 @@ export async function roundTrip(
   return performance.now() - began;
 }
 
-/** How calls go, in a few words. */
+/** Describes the path of calls in a few words. */
 export function describePath({ kind, protocol, local, remote }: ChannelPath): string {
   const way = local === undefined ? remote : `${local} to ${remote}`;
   return kind === "direct" ? `direct, ${protocol}, ${way}` : `${protocol}, ${kind}, ${way}`;

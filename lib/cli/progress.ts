@@ -1,21 +1,21 @@
 import type { Terminal } from "./terminal.ts";
 
-/** What is done in less than this is not worth a line, in milliseconds. */
+/** Time below which an action shows no progress, in milliseconds. */
 const PATIENCE_MS = 300;
 const REFRESH_MS = 100;
 
-/** A line that says what is waited for, and for how long. */
+/** A line that shows the current wait, and its duration. */
 export interface Progress {
-  /** Says what is under way. */
+  /** Sets the current action. */
   now(what: string): void;
-  /** Takes the line away. */
+  /** Removes the line. */
   end(): void;
 }
 
 /** Shows nothing. */
 export const NO_PROGRESS: Progress = { now() {}, end() {} };
 
-/** Shows a line on standard error once something takes long; nothing when no person reads it. */
+/** Shows a line on standard error once an action takes long; shows nothing when no person reads it. */
 export function showProgress(terminal: Terminal, what: string): Progress {
   if (!terminal.errorIsTerminal) return NO_PROGRESS;
   const began = performance.now();

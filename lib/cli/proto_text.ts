@@ -9,15 +9,15 @@ import type {
 import { ScalarType } from "@bufbuild/protobuf";
 
 /*
- * Descriptors as the text of a .proto file, with full names.
+ * Formats descriptors as the text of a .proto file, with full names.
  */
 
-/** A service with its methods. */
+/** Formats a service with its methods. */
 export function serviceText({ typeName, methods }: DescService): string {
   return block(`service ${typeName}`, methods.map((method) => signature(method)));
 }
 
-/** A method, under its full name. */
+/** Formats a method under its full name. */
 export function methodText(method: DescMethod): string {
   return `// ${method.parent.typeName}/${method.name}\n${signature(method)}\n`;
 }
@@ -28,12 +28,12 @@ function signature({ name, input, output, methodKind }: DescMethod): string {
   return `rpc ${name}(${takes}${input.typeName}) returns (${gives}${output.typeName});`;
 }
 
-/** A message with its fields. */
+/** Formats a message with its fields. */
 export function messageText({ typeName, members }: DescMessage): string {
   return block(`message ${typeName}`, members.flatMap((member) => memberLines(member)));
 }
 
-/** An enumeration with its values. */
+/** Formats an enumeration with its values. */
 export function enumText({ typeName, values }: DescEnum): string {
   return block(`enum ${typeName}`, values.map(({ name, number }) => `${name} = ${number};`));
 }

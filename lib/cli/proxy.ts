@@ -9,7 +9,7 @@ import { isOpenToOthers } from "./open_to_others.ts";
 import { startProxy } from "./proxy/server.ts";
 import { untilInterrupted } from "./until_interrupted.ts";
 
-/** Makes a machine a local port. */
+/** Serves a machine on a local port. */
 export const proxy: Run = async (args, terminal) => {
   const { hostname, port } = listenOn(args.text("listen") ?? "0");
   const address = addressOf(oneAddress("proxy", args), terminal);
@@ -51,7 +51,7 @@ export const proxy: Run = async (args, terminal) => {
 export function listenOn(text: string): { readonly hostname: string; readonly port: number } {
   const [, host = "127.0.0.1", digits] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
-  // As an address, whose port is never 0.
+  // Parsed as an address, whose port is never 0.
   const parsed = parseAddress(`${host}:1`);
   if (digits === undefined || port > 65_535 || "problem" in parsed || parsed.scheme !== undefined) {
     throw new UsageError(`--listen is ${JSON.stringify(text)}; it takes PORT or HOST:PORT`);

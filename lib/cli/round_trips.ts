@@ -1,4 +1,4 @@
-/** What round trips come to. */
+/** The summary of round trips. */
 export type Summary =
   & { readonly sent: number; readonly answered: number; readonly lostPercent: number }
   & (
@@ -6,7 +6,7 @@ export type Summary =
     | { readonly minMs?: undefined }
   );
 
-/** Sums up round trips, in milliseconds, of so many calls. */
+/** Summarises round trips, in milliseconds, of a number of calls. */
 export function summarize(sent: number, times: readonly number[]): Summary {
   const answered = times.length;
   const lostPercent = sent === 0 ? 0 : Math.round(100 * (sent - answered) / sent);

@@ -64,7 +64,7 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
     if (error instanceof DialError && typed.some((text) => text === "--verbose" || text === "-v")) {
       terminal.warn(`${formatTimeline(error.timeline)}\n`);
     }
-    // What nobody foresaw is a fault of this program, and its place is worth knowing.
+    // An unexpected error is a fault of this program, so its stack is shown.
     if (exitCode === EXIT.failed && error instanceof Error) terminal.warn(`${error.stack}\n`);
     return exitCode;
   }

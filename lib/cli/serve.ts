@@ -29,7 +29,7 @@ export const serve: Run = async (args, terminal) => {
     ...await tlsOf(args),
   });
   await using machine = await listening(joinHostPort(hostname ?? "127.0.0.1", port), starting);
-  // Credentials that were made here are told, since nobody else can; those of the environment are known.
+  // Shows generated credentials, since nobody knows them otherwise; those of the environment are known.
   const secret = given || machine.apiKey === "" ? undefined : machine;
   if (args.has("json")) {
     const { address } = machine;
@@ -44,7 +44,7 @@ export const serve: Run = async (args, terminal) => {
       );
     }
     const cert = args.text("cert");
-    // A certificate that the system trusts needs nothing; most that are tried here are not of that kind.
+    // A certificate that the system trusts needs no settings, but most test certificates are not trusted.
     lines.push(`  viam-dial ping ${cert === undefined ? "--insecure" : `--ca ${cert}`}`);
     await terminal.write(lines.map((line) => `${line}\n`).join(""));
   }
@@ -61,7 +61,7 @@ async function tlsOf(args: Arguments): Promise<Pick<MachineOptions, "tls">> {
   if (cert === undefined && key === undefined) return {};
   if (cert === undefined || key === undefined) throw new UsageError("--cert and --key go together");
   const tls = { cert: await readText(cert, "cert"), key: await readText(key, "key") };
-  // A server takes anything, and fails with every caller.
+  // A server accepts any certificate and key, and then fails with every caller.
   const certificate = parsed("cert", () => new X509Certificate(tls.cert));
   const privateKey = parsed("key", () => createPrivateKey(tls.key));
   if (!certificate.checkPrivateKey(privateKey)) {
@@ -74,7 +74,7 @@ function parsed<T>(option: string, parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    // Without what the parser says: it may quote a key.
+    // Without the parser's message, which may quote a key.
     throw new UsageError(`--${option} is no PEM that can be read`, { cause: error });
   }
 }

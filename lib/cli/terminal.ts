@@ -1,6 +1,6 @@
 import process from "node:process";
 
-/** Where a command reads and writes. */
+/** The input and output of a command. */
 export interface Terminal {
   /** Writes to standard output; resolves when there is room for more. */
   write(text: string): Promise<void>;
@@ -8,9 +8,9 @@ export interface Terminal {
   warn(text: string): void;
   /** Standard input. */
   readonly input: AsyncIterable<Uint8Array>;
-  /** Whether a person types the input. */
+  /** True if a person types the input. */
   readonly inputIsTerminal: boolean;
-  /** Whether a person reads standard error. */
+  /** True if a person reads standard error. */
   readonly errorIsTerminal: boolean;
   /** A variable of the environment; undefined when it is not set, or may not be read. */
   variable(name: string): string | undefined;
@@ -38,7 +38,7 @@ export function processTerminal(): Terminal {
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
-  // Whoever reads the output has had enough, as `head` has.
+  // The reader of the output has closed it, as `head` does.
   process.stdout.on("error", () => process.exit(141));
   process.stderr.on("error", () => process.exit(141));
   return {

@@ -43,7 +43,7 @@ export function fixedAuthorization(token: string): Authorization {
   return { token: () => token, refused() {}, connectionLost() {} };
 }
 
-/** How long fetching a token may take, in milliseconds. */
+/** Limit of fetching a token, in milliseconds. */
 const RENEWAL_TIMEOUT_MS = 20_000;
 
 interface CurrentToken extends TokenLife {
@@ -51,11 +51,11 @@ interface CurrentToken extends TokenLife {
 }
 
 /**
- * A token that is renewed before it expires, after the server refused it, and after a connection was lost. Calls that
- * come at once share one renewal.
+ * Renews a token before it expires, after the server refused it, and after a lost connection. Concurrent calls share
+ * one renewal.
  *
  * @param fetchToken Fetches a token.
- * @param closed Stops what is under way.
+ * @param closed Aborts a renewal.
  * @param first The token to begin with; by default, the first call fetches one.
  */
 export function renewedAuthorization(
@@ -73,7 +73,7 @@ export function renewedAuthorization(
       current = currentToken(token);
       return token;
     } catch (error) {
-      // A failed renewal does not make an unexpired token worse.
+      // After a failed renewal an unexpired token is still usable.
       if (old !== undefined && current === old && Date.now() < old.endsAt) return old.token;
       throw error;
     } finally {

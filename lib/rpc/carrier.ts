@@ -2,46 +2,46 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { Metadata } from "../core/grpc/metadata.ts";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
 
-/** What opens a call. */
+/** The data that opens a call. */
 export interface CallRequest {
   /** `/package.Service/Method`. */
   readonly path: string;
   readonly kind: StreamKind;
-  /** Request metadata, names in lower case, `-bin` values as base64. Not changed by the carrier. */
+  /** Request metadata, with names in lower case and `-bin` values as base64. The carrier does not change it. */
   readonly metadata: Metadata;
-  /** The same `metadata` comes again with other calls, unchanged: a carrier may keep what it makes of it. */
+  /** True if other calls have the same unchanged `metadata`: a carrier may cache what it makes of it. */
   readonly constant?: boolean;
-  /** Time left until the deadline, in milliseconds; undefined without a deadline. Told to the server. */
+  /** Time left until the deadline, in milliseconds; undefined without a deadline. It is sent to the server. */
   readonly timeoutMs: number | undefined;
-  /** Goes ahead of the messages of other calls, where a carrier orders them itself. For small messages. */
+  /** Sends ahead of the messages of other calls, where the carrier orders them. For small messages. */
   readonly urgent?: boolean;
 }
 
-/** How a call ended. */
+/** The end of a call. */
 export interface CallEnd {
-  /** Undefined when the status is OK. Its `metadata` holds the trailers, too. */
+  /** Undefined when the status is OK. Its `metadata` contains the trailers, too. */
   readonly error: ConnectError | undefined;
   readonly trailers: Metadata;
 }
 
 /**
- * What a carrier reports of one call: headers at most once, then messages, then the end exactly once. After the
- * end, or after `Call.reset`, nothing. No event comes before `Carrier.open` has returned.
+ * Receives the reports of a carrier on one call: headers at most once, then messages, then the end exactly once.
+ * Nothing comes after the end, or after `Call.reset`, and nothing before `Carrier.open` has returned.
  */
 export interface CallListener {
   headers(metadata: Metadata): void;
-  /** One whole serialized message. The bytes are the listener's to keep. */
+  /** A whole serialized message. The listener may keep the bytes. */
   message(bytes: Uint8Array): void;
   end(end: CallEnd): void;
 }
 
-/** One open call. No method throws; what goes wrong is reported to the listener as the end. */
+/** An open call. No method throws; failures are reported to the listener as the end. */
 export interface Call {
   /**
-   * Sends one serialized message; with `last`, half-closes in the same breath.
+   * Sends one serialized message; `last` also half-closes.
    *
-   * @returns undefined while there is room for more; else a promise, which never rejects, for when there is room
-   * again or the call has ended.
+   * @returns Undefined while there is room for more; otherwise a promise, which never rejects, that resolves when there
+   * is room again or the call has ended.
    */
   send(message: Uint8Array, last: boolean): Promise<void> | undefined;
   /** Half-closes: nothing more is sent. Does nothing after a `last` message. */
@@ -49,26 +49,26 @@ export interface Call {
   /** Abandons the call and tells the server. Does nothing after the end. */
   reset(): void;
   /**
-   * Asks for no more messages for now. A carrier with flow control holds the server back; one without goes on
-   * reporting, and the listener's budget decides.
+   * Asks the carrier to hold back messages. A carrier with flow control pauses the server; one without keeps reporting,
+   * and the listener enforces its limit.
    */
   pause(): void;
   /** Undoes `pause`. */
   resume(): void;
 }
 
-/** What a unary call brought. */
+/** The answer to a unary call. */
 export interface UnaryAnswer {
-  /** `Metadata` where the carrier tells repeated values apart. */
+  /** A `Metadata` if the carrier separates repeated values. */
   readonly headers: Headers;
   /** The one message, serialized. */
   readonly message: Uint8Array;
   readonly trailers: Metadata;
 }
 
-/** What every carrier is made with. */
+/** Settings of every carrier. */
 export interface CarrierLimits {
-  /** Largest message taken in, in bytes; a larger one ends its call with `ResourceExhausted`. */
+  /** Largest accepted message, in bytes; a larger one ends its call with `ResourceExhausted`. */
   readonly maxMessageBytes: number;
 }
 
@@ -77,10 +77,10 @@ export interface Carrier {
   /** Never throws: a carrier that cannot open a call ends it with `Unavailable`. */
   open(request: CallRequest, listener: CallListener): Call;
   /**
-   * Makes a unary call in one step, where that is cheaper than by `open`. Rejects with the `ConnectError` that ends
-   * the call, or with the signal's reason once that aborts.
+   * Makes a unary call in one step, if that is cheaper than `open`. Rejects with the `ConnectError` that ends the call,
+   * or with the reason of the aborted signal.
    */
   unary?(request: CallRequest, message: Uint8Array, signal: AbortSignal | undefined): Promise<UnaryAnswer>;
-  /** Ends every open call with `Unavailable` and frees sockets, timers and native handles. Idempotent. */
+  /** Ends every open call with `Unavailable`, and releases sockets, timers and native handles. Idempotent. */
   close(): Promise<void>;
 }

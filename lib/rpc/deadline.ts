@@ -2,11 +2,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { MAX_TIMER_MS } from "../core/limits.ts";
 import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
 
-/** When a call has to be over. */
+/** The deadline of a call. */
 export interface Deadline {
-  /** From the call's beginning, in milliseconds; undefined without a deadline. */
+  /** Time from the start of the call, in milliseconds; undefined without a deadline. */
   readonly timeoutMs: number | undefined;
-  /** Milliseconds left now, at least 1: what the server is told. Interceptors and waits have used some. */
+  /** Milliseconds left, at least 1, to send to the server. Interceptors and waits have used some. */
   left(): number | undefined;
   readonly passed: boolean;
 }
@@ -16,12 +16,12 @@ const NONE: Deadline = { timeoutMs: undefined, left: () => undefined, passed: fa
 /**
  * Starts a deadline.
  *
- * @throws ConnectError `InvalidArgument` when the timeout is NaN, `DeadlineExceeded` when it is over already
+ * @throws ConnectError `InvalidArgument` when the timeout is NaN, `DeadlineExceeded` when it has passed
  */
 export function deadlineOf(timeoutMs: number | undefined): Deadline {
   if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NONE;
   if (Number.isNaN(timeoutMs)) throw new ConnectError("timeoutMs is NaN", Code.InvalidArgument);
-  // The call might be over before so short a timer fires. `deadline()` gives it for a time that has passed.
+  // A call could end before such a short timer fires. `deadline()` returns this value for a time that has passed.
   if (timeoutMs < 1) throw timedOut();
   const bounded = Math.min(timeoutMs, MAX_TIMER_MS);
   const end = performance.now() + bounded;
@@ -34,14 +34,14 @@ export function deadlineOf(timeoutMs: number | undefined): Deadline {
   };
 }
 
-/** Links what can end a call before the server does: the caller's signal and the deadline. */
+/** Links the signals that can end a call before the server does: the caller's and the deadline. */
 export function linkDeadline(signal: AbortSignal | undefined, { timeoutMs }: Deadline): LinkedAbort {
   return linkAbort(signal === undefined ? [] : [signal], { timeoutMs, onTimeout: timedOut });
 }
 
 /**
- * The error that a call ends with. A server that keeps deadlines resets the calls that are over theirs, and may be heard
- * before the client's own timer: then the deadline is the reason, as in grpc-go.
+ * Returns the error that a call ends with. A server that enforces deadlines resets late calls, and its reset may arrive
+ * before the client's own timer fires: then the deadline is the reason, as in grpc-go.
  */
 export function endWithin(deadline: Deadline, error: ConnectError): ConnectError {
   return error.isWireError || !deadline.passed ? error : timedOut(error);

@@ -1,13 +1,13 @@
 import { ConnectError, type Interceptor } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 
-/** Shorter ones are parts of ordinary words, and nothing that a text could keep secret. */
+/** Length of the shortest secret that is removed: shorter ones are parts of ordinary words. */
 const MIN_LENGTH = 6;
 
 /**
- * An interceptor that takes secrets out of errors: a server may say in its refusal what it was given.
+ * Makes an interceptor that removes secrets from errors: a server may repeat what it was given.
  *
- * @param secrets What to take out.
+ * @param secrets The secrets to remove.
  */
 export function hideInErrors(secrets: readonly string[]): Interceptor {
   const long = secrets.filter((secret) => secret.length >= MIN_LENGTH);
@@ -31,7 +31,7 @@ async function* withHidden<T>(messages: AsyncIterable<T>, secrets: readonly stri
 
 const utf8 = new TextDecoder();
 
-/** The error itself, or one without the secrets that are in it. */
+/** Returns the error itself, or a copy without the secrets in it. */
 function hidden(error: unknown, secrets: readonly string[]): unknown {
   if (!(error instanceof ConnectError)) return error;
   const details = error.details.map((detail) =>

@@ -6,15 +6,14 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
 
-/** Methods whose messages pass as they are. */
+/** Methods whose messages pass unchanged. */
 const RAW = new WeakSet<DescMethod>();
 
 /**
- * A method whose messages need no description: `value` of a `BytesValue` holds a serialized message as it goes over
- * the wire, unread.
+ * Makes a method whose messages need no description: the `value` of a `BytesValue` is the serialized message, unread.
  *
  * @param path `/package.Service/Method`.
- * @throws TypeError when it is no such path
+ * @throws TypeError when the path has another form
  */
 export function rawMethod(path: string, kind: StreamKind): DescMethod {
   const [, packageName, service, name] = /^\/(?:([^/]+)\.)?([^./]+)\/([^/]+)$/.exec(path) ?? [];
@@ -44,7 +43,7 @@ export function rawMethod(path: string, kind: StreamKind): DescMethod {
   return method;
 }
 
-/** Whether the messages of a method pass as they are. */
+/** True if the messages of a method pass unchanged. */
 export function isRawMethod(method: DescMethod): boolean {
   return RAW.has(method);
 }

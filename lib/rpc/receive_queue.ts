@@ -1,11 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Call, CallEnd } from "./carrier.ts";
 
-/** Who is told how a queue's call ends. */
+/** Receives the end of a queue's call. */
 export interface ReceiveQueueListener {
-  /** The call has ended; called once, before the reader learns it. */
+  /** The call has ended; called once, before the reader sees it. */
   ended(end: CallEnd): void;
-  /** The queue takes nothing more: its reader is too far behind, or a message cannot be parsed. Resets the call. */
+  /** The queue has failed: its reader is too far behind, or a message cannot be parsed. Resets the call. */
   refused(error: ConnectError): void;
 }
 
@@ -14,19 +14,19 @@ interface Reader<T> {
   reject(reason: unknown): void;
 }
 
-/** Messages that wait for their reader before the carrier is asked to hold back. */
+/** Number of waiting messages at which the carrier is asked to pause. */
 const PAUSE_AT_MESSAGES = 16;
 
-/** Messages taken after which the line of those that wait is cut to what is left of it. */
+/** Number of taken messages after which the queue is trimmed. */
 const TRIM_AT_MESSAGES = 1_024;
 
-/** What a waiting message costs besides its bytes: small ones, and empty ones, use up the budget as well. */
+/** Cost of a waiting message in addition to its bytes: small and empty messages use up the budget as well. */
 const MESSAGE_BYTES = 256;
 
 /**
- * What a stream has received and its reader has not taken yet. It asks the carrier to pause while the reader is
- * behind; a carrier that cannot (a data channel has no window of its own, protocol §4.11) may fill it up to
- * `maxBufferedBytes`, then the call is given up with `ResourceExhausted` and the others go on.
+ * Messages that a stream has received and its reader has not taken. The queue asks the carrier to pause while the
+ * reader is behind. A carrier that cannot pause (a data channel has no windows, protocol §4.11) may fill it up to
+ * `maxBufferedBytes`; then the call ends with `ResourceExhausted` and the others go on.
  */
 export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
   readonly #parse: (bytes: Uint8Array) => T;
@@ -42,16 +42,14 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
   #reader: Reader<T> | undefined;
   #reading: Promise<unknown> | undefined;
 
-  /**
-   * @param parse Reads one message; what it throws ends the call.
-   */
+  /** @param parse Parses one message; its exception ends the call. */
   constructor(parse: (bytes: Uint8Array) => T, maxBufferedBytes: number, listener: ReceiveQueueListener) {
     this.#parse = parse;
     this.#maxBufferedBytes = maxBufferedBytes;
     this.#listener = listener;
   }
 
-  /** Names the call that is paused. */
+  /** Sets the call to pause. */
   attach(call: Call): void {
     this.#call = call;
   }
@@ -86,7 +84,7 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
     }
   }
 
-  /** The call has ended. What is queued is still delivered, then the error if there is one. */
+  /** Ends the stream. Queued messages are still delivered, followed by the error, if there is one. */
   end(end: CallEnd): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -99,7 +97,7 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
     else reader.resolve({ done: true, value: undefined });
   }
 
-  /** Ends the stream at once with an error; what is queued is dropped. */
+  /** Ends the stream at once with an error, and drops queued messages. */
   fail(error: unknown): void {
     this.#messages = [];
     this.#first = 0;
@@ -120,7 +118,7 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
       const bytes = this.#messages[this.#first]!;
       this.#messages[this.#first++] = undefined!;
       this.#bytes -= bytes.length + MESSAGE_BYTES;
-      // A reader that never quite catches up must not leave a growing line of what it has taken.
+      // Trimmed so that a reader that never quite catches up does not keep what it has taken.
       if (this.#first === this.#messages.length || this.#first >= TRIM_AT_MESSAGES) {
         this.#messages = this.#messages.slice(this.#first);
         this.#first = 0;
@@ -140,7 +138,7 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
         : Promise.reject(this.#error);
     }
     if (this.#reader !== undefined && this.#reading !== undefined) {
-      // A read beside one that waits already takes its turn after it.
+      // A read during another waits for its turn.
       return this.#reading.then(() => this.next(), () => this.next());
     }
     const reading = new Promise<IteratorResult<T, undefined>>((resolve, reject) => {

@@ -1,5 +1,5 @@
 /**
- * Who is told that a stream is over on the wire, read or not, by the signal of its call. Interceptors hear of no end
+ * Callbacks for the end of streams on the wire, read or not, by the signal of the call. Interceptors do not see an end
  * that nobody reads.
  */
 export const STREAM_OVER: WeakMap<AbortSignal, (error: unknown) => void> = new WeakMap();

@@ -3,15 +3,15 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { addHeaders } from "./add_headers.ts";
 import type { CallEnd, CallListener, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 
-/** What a status OK without exactly one message means (grpc/doc/statuscodes.md: cardinality violation). */
+/** The error of a status OK without a message (grpc/doc/statuscodes.md: cardinality violation). */
 export const NO_MESSAGE = "the server sent no message";
-/** The same, for more than one. */
+/** The same for several messages. */
 export const MORE_MESSAGES = "the server sent more than one message";
 
 /**
  * Makes a unary call on a carrier.
  *
- * @throws the `ConnectError` that ended the call, or the signal's reason
+ * @throws the `ConnectError` that ended the call, or the reason of the signal
  */
 export function unaryCall(
   carrier: Carrier,
@@ -30,14 +30,14 @@ export function unaryCall(
         reject(signal.reason);
       };
       signal.addEventListener("abort", abort, { once: true });
-      // Connect aborts its signal after success, too; by then there is nothing to reset.
+      // Connect also aborts its signal after success; by then there is nothing to reset.
       collector.ended = () => signal.removeEventListener("abort", abort);
     }
     call.send(message, true);
   });
 }
 
-/** Puts the one answer together. */
+/** Assembles the answer. */
 export class AnswerCollector implements CallListener {
   readonly #resolve: (answer: UnaryAnswer) => void;
   readonly #reject: (error: ConnectError) => void;
@@ -47,7 +47,7 @@ export class AnswerCollector implements CallListener {
   /** Called when the call is over. */
   ended: (() => void) | undefined;
 
-  /** Settled once, with the answer or with what ended the call. */
+  /** One of the two is called once, with the answer or with the error of the call. */
   constructor(resolve: (answer: UnaryAnswer) => void, reject: (error: ConnectError) => void) {
     this.#resolve = resolve;
     this.#reject = reject;

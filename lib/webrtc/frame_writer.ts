@@ -4,7 +4,7 @@ import { ENGINE_SEND_BYTES, type Peer } from "./peer.ts";
 
 /** Writes frames to a peer's channel 0 as long as there is room. */
 export interface FrameWriter {
-  /** Writes what there is and room allows. Returns false when something is left for later. */
+  /** Writes waiting frames as long as there is room. Returns false when some are left. */
   flush(): boolean;
 }
 
@@ -21,14 +21,14 @@ export function createFrameWriter(
   refused: () => void,
 ): FrameWriter {
   const window = new SendWindow(ENGINE_SEND_BYTES);
-  // The engine copies what it is given: one buffer for all frames, instead of a fresh one each.
+  // The engine copies each frame, so one buffer serves all of them.
   const buffer = new Uint8Array(MAX_FRAME_BYTES);
-  /** The most that the channel's buffer can hold: what it held when asked, and what was written since. */
+  /** An upper bound of the bytes in the channel's buffer: those at the last look, and those written since. */
   let atMost = 0;
   return {
     flush(): boolean {
       for (;;) {
-        // Asking costs as much as sending a small frame does; a few small frames never fill the smallest window.
+        // A look costs as much as sending a small frame; a few small frames never fill the smallest window.
         if (atMost > MIN_WINDOW_BYTES) {
           atMost = peer.bufferedAmount();
           if (atMost > 0) window.observe(performance.now(), atMost);

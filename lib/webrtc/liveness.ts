@@ -2,20 +2,20 @@ import { Liveness, LOOK_MS, type Sighting } from "../core/channel/liveness.ts";
 
 /** Watches one connection. */
 export interface LivenessWatch {
-  /** Something came in. */
+  /** Notes that something arrived. */
   heard(): void;
-  /** A call was opened. */
+  /** Notes that a call was opened. */
   calling(): void;
   /** Stops watching. */
   stop(): void;
 }
 
 /**
- * Watches a connection for as long as there are calls on it.
+ * Watches a connection while there are calls on it.
  *
- * @param look What is to be seen now.
- * @param ask Asks for a sign of life.
- * @param lost Called when two questions in a row went unanswered.
+ * @param look Returns the current state of the connection.
+ * @param ask Asks the machine for an answer.
+ * @param lost Called when two questions in a row were not answered.
  */
 export function watchLiveness(look: () => Sighting, ask: () => void, lost: () => void): LivenessWatch {
   const liveness = new Liveness();

@@ -3,41 +3,41 @@ import { type Candidate, type CandidatePair, isCandidateType } from "../core/ice
 import { settlesWithin } from "../runtime/wait.ts";
 
 /*
- * The one importer of node-datachannel. What it knows of the engine was learned the hard way (ARCHITECTURE.md):
- * an exception that escapes a callback aborts the process; without a closed callback on every channel and a state
- * callback on every connection the process never exits; channels close before their connection.
+ * The one importer of node-datachannel. It copes with three properties of the engine (ARCHITECTURE.md): an exception
+ * that escapes a callback aborts the process; without a closed callback on every channel and a state callback on every
+ * connection the process never exits; channels must close before their connection.
  */
 
 /**
- * The engine's own send buffer, in bytes, below the channel's. The engine's default of 1 MiB would put eight
- * seconds of data on a link of 1 Mbit/s out of our reach; this bounds it, and still fills 20 Mbit/s at 100 ms.
+ * Size of the engine's own send buffer below the channel's, in bytes. The default of 1 MiB would hold eight seconds of
+ * data on a link of 1 Mbit/s, beyond our control; this size bounds it, and still fills 20 Mbit/s at 100 ms.
  */
 export const ENGINE_SEND_BYTES = 262_144;
 
 /** How long a close waits for the engine to confirm it, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** Channels of pings that the other side has not closed yet. It may be too busy to, for as long as a minute. */
+/** Most open ping channels. The other side may be too busy to close them, for up to a minute. */
 const MAX_OPEN_PINGS = 64;
 
-/** A STUN or TURN server, as the engine takes it. */
+/** A STUN or TURN server in the form of the engine. */
 export interface EngineIceServer {
   readonly hostname: string;
   readonly port: number;
-  /** Present for TURN: without it the engine takes the server for STUN and ignores the credentials. */
+  /** Present for TURN: without it the engine treats the server as STUN and ignores the credentials. */
   readonly relayType?: "TurnUdp";
   readonly username?: string;
   readonly password?: string;
 }
 
-/** How a peer connection is made. */
+/** Settings of a peer connection. */
 export interface PeerOptions {
   readonly iceServers: readonly EngineIceServer[];
   /** Only relay candidates, of TURN servers on loopback. */
   readonly relayOnly?: boolean;
 }
 
-/** What a peer connection reports. What one of these throws closes the peer, and is reported to `failed`. */
+/** Receives the reports of a peer connection. An exception of a method closes the peer, and is reported to `failed`. */
 export interface PeerListener {
   localDescription(sdp: string, type: string): void;
   /** `candidate:…`, and the media line it belongs to. */
@@ -85,8 +85,8 @@ export interface Peer {
   /** Round-trip time of the path in milliseconds, where the engine knows it. */
   roundTripMs(): number | undefined;
   /**
-   * Asks the other side's engine for a sign of life. Resolves when it gives one; with nobody there, never. The other
-   * side's program has no part in it.
+   * Asks the other side's engine for a sign of life. Resolves when there is one, and never if nobody is there. The
+   * other side's program is not involved.
    */
   ping(): Promise<void>;
   bytesSent(): number;
@@ -103,8 +103,8 @@ export interface Engine {
 let loading: Promise<Engine> | undefined;
 let live = 0;
 /**
- * A channel was closed before it was taken, or its closing was never told: only garbage collection frees it, or
- * cleaning up, once nothing is in use.
+ * True if a channel was closed before it was taken, or its closing was not reported: only garbage collection frees it,
+ * or cleaning up once nothing is in use.
  */
 let stuck = false;
 
@@ -114,21 +114,21 @@ export function livePeers(): number {
 }
 
 /**
- * Loads the engine, once. A direct dial never does, so that it needs no permission for native code.
+ * Loads the engine once. A direct dial never does, so that it needs no permission for native code.
  *
- * @throws what the import throws, when the native module is missing or not permitted
+ * @throws the error of the import, when the native module is missing or not permitted
  */
 export function loadEngine(): Promise<Engine> {
   loading ??= import("node-datachannel").then(
     ({ default: library }) => {
-      // Process-wide, and only heeded before the first connection.
+      // This applies to the process, and only before the first connection.
       library.setSctpSettings({ sendBufferSize: ENGINE_SEND_BYTES });
       return {
         createPeer: (options, listener) =>
           createPeer(
             new library.PeerConnection("viam-dial", {
               iceServers: options.iceServers.map((server) => ({ ...server })),
-              // The policy alone keeps other candidates from being offered, not from being used: a socket on
+              // The policy alone keeps other candidates from being offered, but not from being used. A socket on
               // loopback reaches nothing else.
               ...(options.relayOnly === true
                 ? { iceTransportPolicy: "relay" as const, bindAddress: "127.0.0.1" }
@@ -156,8 +156,8 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   const dataClosed = Promise.withResolvers<void>();
   const negotiationClosed = Promise.withResolvers<void>();
   /**
-   * Channels of pings, held until they are closed: one that is collected before takes the process down when the
-   * engine closes it, and one that is open when its connection closes keeps the process for ever.
+   * Ping channels, held until they are closed: one that is collected earlier takes the process down when the engine
+   * closes it, and one that is open when its connection closes keeps the process alive for ever.
    */
   const pings = new Set<DataChannel>();
 
@@ -170,7 +170,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     channel.onError(() => {});
   }
 
-  /** No exception may get back into the engine. */
+  /** Keeps exceptions from escaping into the engine. */
   function guarded<A extends unknown[]>(handle: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       if (ended) return;
@@ -181,7 +181,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
         try {
           listener.failed(error);
         } catch {
-          // The listener had its say.
+          // Nobody is left to report this error to.
         }
         void close();
       }
@@ -220,8 +220,8 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     if (typeof message === "string") listener.negotiation(message);
   }));
 
-  // Pings of the other side. Who is asked closes them: a channel that is closed before it is taken here is never told
-  // to be, and keeps the process for ever.
+  // Pings of the other side, which this side closes: a channel that is closed before it is taken here is never reported
+  // closed, and keeps the process alive for ever.
   connection.onDataChannel((channel) => {
     if (channel.isOpen()) {
       hold(channel);
@@ -230,30 +230,30 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   });
 
   /**
-   * The engine tells nothing of what comes in but messages (`bytesReceived` counts those alone; a consent that is
-   * not renewed shows after 30 s). But it acknowledges a channel that is opened in band (RFC 8832, section 6).
+   * The engine reports incoming messages only (`bytesReceived` counts those alone; lost consent shows after 30 s). But
+   * it acknowledges a channel that is opened in band (RFC 8832, section 6).
    */
   function ping(): Promise<void> {
     return new Promise((resolve) => {
       if (closing !== undefined) return;
-      // Another program's engine answers, too, and its program may never close them.
+      // Another program's engine also answers, and that program may never close the channels.
       if (pings.size >= MAX_OPEN_PINGS) pings.forEach(closeQuietly);
       const channel = connection.createDataChannel("ping");
-      // To close it is an answer, too: on Node that may be heard first, and the opening then never.
+      // Closing it is also an answer: on Node it may be reported first, and the opening then never.
       hold(channel, () => {
         if (closing === undefined) resolve();
       });
       channel.onOpen(() => resolve());
-      // On loopback the answer may be there before the callback.
+      // On loopback the answer may arrive before the callback is set.
       if (channel.isOpen()) resolve();
     });
   }
 
   function close(): Promise<void> {
     closing ??= (async () => {
-      // The engine may still report while it closes; whoever closes has stopped listening.
+      // The engine may still report while it closes, but nobody listens any more.
       ended = true;
-      // The other is closed with the connection: a close of its own sometimes crosses the other side's (below).
+      // The other one closes with the connection: closing it here sometimes crosses the other side's close (see below).
       closeQuietly(data);
       pings.forEach(closeQuietly);
       try {
@@ -329,7 +329,7 @@ function toBytes(message: string | ArrayBuffer | Uint8Array<ArrayBufferLike>): U
   // A text frame on channel 0 is read like a binary one (protocol §4.13).
   if (typeof message === "string") return encoder.encode(message);
   if (message instanceof ArrayBuffer) return new Uint8Array(message);
-  // Plain, not a Buffer: views of it end up in users' messages, and a Buffer's `slice` shares memory.
+  // A plain array instead of a Buffer: views of it end up in users' messages, and a Buffer's `slice` shares memory.
   return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
 }
 
@@ -345,9 +345,9 @@ function toCandidate(
 }
 
 /**
- * Closes a channel, unless it is closing already: with the other side's close under way on a thread of the engine, a
- * second one lets go of the callback before it is called, and a callback that was never called keeps Node's process
- * alive. Closing the connection closes what was never open.
+ * Closes a channel, unless it is closing already. While a thread of the engine handles the other side's close, a second
+ * close releases the callback before it is called, and a callback that is never called keeps Node's process alive.
+ * Closing the connection closes channels that were never open.
  */
 function closeQuietly(channel: DataChannel): void {
   try {

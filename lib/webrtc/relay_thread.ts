@@ -1,11 +1,11 @@
 import type { TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
 
-/** What the thread of the relays is told. */
+/** A command to the thread of the relays. */
 export type ToWorker =
   | { readonly kind: "open"; readonly id: number; readonly upstream: TurnUpstream }
   | { readonly kind: "close"; readonly id: number };
 
-/** What it says. */
+/** A report of that thread. */
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "opened"; readonly id: number; readonly port: number }
@@ -19,16 +19,16 @@ export interface RelayThread {
   terminate(): void;
 }
 
-/** Told what a thread says, and how it failed. */
+/** Receives the reports of a thread, and its failure. */
 export interface RelayThreadListener {
   message(message: FromWorker): void;
   failed(reason: string): void;
 }
 
-/** Starts a module in a thread; throws where the runtime does not let it. */
+/** Starts a module in a thread; throws if the runtime does not permit it. */
 export type StartThread = (module: URL, listener: RelayThreadListener) => RelayThread;
 
-/** Finds out how this runtime starts threads: the web's `Worker`, which Node has not, or Node's own. */
+/** Finds the way in which this runtime starts threads: the web's `Worker`, which Node lacks, or Node's own. */
 export async function loadThreads(): Promise<StartThread> {
   if (typeof Worker !== "undefined") return startWebWorker;
   const { Worker: NodeWorker } = await import("node:worker_threads");

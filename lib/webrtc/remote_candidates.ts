@@ -10,42 +10,42 @@ import {
 import { localAddresses } from "../runtime/interfaces.ts";
 import type { Peer } from "./peer.ts";
 
-/** How soon the pair that works is promoted, in milliseconds: the engine may be about to nominate it. */
+/** Delay of the promotion of the pair that works, in milliseconds: the engine may be about to nominate it. */
 const PROMOTE_MS = 1;
 
-/** How often to look for a better pair after one that is not promoted, in milliseconds. */
+/** Interval of the looks for a better pair after one that is not promoted, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
 
-/** Tells the engine of the machine's candidates: which, when, and with which priority. */
+/** Passes the machine's candidates to the engine: which, when, and with which priority. */
 export interface RemoteCandidates {
-  /** Takes the answer: its description at once, its candidates as if they had come by themselves. */
+  /** Takes the answer: its description at once, and its candidates as if they had arrived separately. */
   accept(answer: string): void;
   addCandidate(line: string, mid: string): void;
   /** Takes a change of the engine's ICE state. */
   iceState(state: string): void;
-  /** Tells nothing any more. */
+  /** Stops passing candidates. */
   stop(): void;
 }
 
-/** How a machine's candidates are told. */
+/** Settings of the candidates of a machine. */
 export interface RemoteCandidatesOptions {
   readonly peer: Peer;
   /** The signaling server's host as dialed. */
   readonly signalingHost: string;
-  /** Only relays of ours are used: what can be reached from here does not matter. */
+  /** True if only our own relays are used: then it does not matter what can be reached from here. */
   readonly relayOnly: boolean;
   /** Addresses of this computer that the engine has found. */
   readonly gathered: Iterable<string>;
-  /** Finds the address that a `.local` name stands for; undefined where there is none. */
+  /** Finds the address of a `.local` name; undefined if there is none. */
   readonly findAddress: ((name: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Called with each candidate, and again with the address of its name. */
   readonly onCandidate: (line: string) => void;
 }
 
-/** Starts with nothing told. */
+/** Starts without any candidate. */
 export function createRemoteCandidates(options: RemoteCandidatesOptions): RemoteCandidates {
   const { peer } = options;
-  /** Names are looked up until it is known how the exchange ends. */
+  /** Names are looked up until the exchange ends. */
   const looking = new AbortController();
   let schedule: CandidateSchedule | undefined;
   let mid = "0";
@@ -63,7 +63,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     else takeLater();
   }
 
-  /** The engine knows no multicast DNS: it is given the address that a name stands for. */
+  /** Resolves a name for the engine, which has no multicast DNS. */
   async function uncover(line: string, name: string, lineMid: string): Promise<void> {
     const address = await options.findAddress?.(name, looking.signal).catch(() => undefined);
     if (address !== undefined) add(withAddress(line, name, address), lineMid);
@@ -89,7 +89,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
   return {
     accept(answer) {
       mid = firstMediaId(answer);
-      // An answerer on our engine opens DTLS before a pair is nominated, and keeps to a better pair that is found.
+      // An answerer on our engine opens DTLS before a pair is nominated, and stays with a better pair once it is found.
       promotes = !isLibdatachannel(answer);
       if (!options.relayOnly) {
         const gathered = Array.from(options.gathered, (address) => ({ address, prefix: undefined }));

@@ -8,13 +8,13 @@ import {
 } from "./relay_thread.ts";
 import { openTurnRelay, type TurnRelay, type TurnRelayEvent, type TurnUpstream } from "./turn_relay.ts";
 
-/** In the package for npm's clients the files are JavaScript. */
+/** The package for npm's clients contains JavaScript files. */
 const THREAD = new URL(
   import.meta.url.endsWith(".js") ? "./turn_bridge_worker.js" : "./turn_bridge_worker.ts",
   import.meta.url,
 );
 
-/** How long the thread may take to start and to answer, in milliseconds; a relay runs in this one otherwise. */
+/** Time for the thread to start and to answer, in milliseconds; after that, a relay runs in this thread. */
 const START_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -43,7 +43,7 @@ export async function openTurnBridge(
   const id = ++lastId;
   const entry: Entry = { opened: Promise.withResolvers(), closed: Promise.withResolvers(), report };
   let current: Thread;
-  // Deno writes to the console what it does not let a thread do.
+  // Deno writes missing permissions of a thread to the console.
   if (THREAD.protocol === "file:" && !isPermitted({ name: "read", path: THREAD })) {
     return await openTurnRelay(upstream, report);
   }
@@ -53,8 +53,8 @@ export async function openTurnBridge(
     current.entries.set(id, entry);
     await current.ready;
   } catch {
-    // The runtime starts no thread here, for want of a permission or of the file: this one does, as long as the
-    // program does not keep it busy.
+    // The runtime cannot start a thread here, for lack of a permission or of the file. This thread works as well, as
+    // long as the program does not keep it busy.
     return await openTurnRelay(upstream, report);
   }
   current.worker.postMessage({ kind: "open", id, upstream } satisfies ToWorker);
@@ -76,7 +76,7 @@ async function closeEntry(from: Thread, id: number, entry: Entry): Promise<void>
   forget(from, id);
 }
 
-/** The thread ends with its last relay: it would keep the process from exiting. */
+/** The thread ends with its last relay, since it would keep the process from exiting. */
 function forget(from: Thread, id: number): void {
   from.entries.delete(id);
   if (from.entries.size > 0) return;
@@ -100,7 +100,7 @@ function startThread(startWorker: StartThread): Thread {
       entry.opened.reject(new Error(reason));
       entry.opened.promise.catch(() => {});
       entry.closed.resolve();
-      // A relay that has not been asked for yet will run elsewhere.
+      // A relay that is requested later runs in this thread.
       if (isReady) entry.report({ type: "lost", reason });
       started.entries.delete(id);
     }

@@ -1,6 +1,6 @@
 /*
- * Runs TURN relays in a thread of their own. The engine keeps its connections alive on threads of its own, too; with
- * a relay on the main thread, a program that computes for 30 seconds would lose them.
+ * Runs TURN relays in a separate thread. The engine keeps its connections alive on threads of its own; with a relay on
+ * the main thread, a program that computes for 30 seconds would lose them.
  */
 
 import type { FromWorker, ToWorker } from "./relay_thread.ts";
@@ -12,7 +12,7 @@ interface Port {
 
 const relays = new Map<number, Promise<TurnRelay>>();
 
-/** Does what the other side of `port` says. */
+/** Carries out the commands that arrive on `port`. */
 function obey(port: Port, message: ToWorker): void {
   const { id } = message;
   if (message.kind === "open") {

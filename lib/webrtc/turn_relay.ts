@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
-/** A TURN server, and how to reach it. */
+/** A TURN server and its transport. */
 export interface TurnUpstream {
   readonly hostname: string;
   readonly port: number;
@@ -17,49 +17,49 @@ export interface TurnUpstream {
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
 }
 
-/** What a relay reports. */
+/** A report of a relay. */
 export type TurnRelayEvent =
-  /** The server is reached. */
+  /** The relay is connected to the server. */
   | { readonly type: "connected" }
-  /** The engine has a relay address there. */
+  /** The engine got a relay address from the server. */
   | { readonly type: "allocated"; readonly relayAddress: string | undefined }
   /** The server cannot be reached, or sends the engine elsewhere: there will be no relay address. */
   | { readonly type: "failed"; readonly reason: string }
   /** The connection is lost, and the relay address with it. */
   | { readonly type: "lost"; readonly reason: string };
 
-/** A UDP port on loopback which leads to a TURN server. */
+/** A UDP port on loopback that leads to a TURN server. */
 export interface TurnRelay {
   readonly port: number;
-  /** Passes on what the engine has said last, and ends. Never rejects. */
+  /** Passes on the last messages of the engine, and closes. Never rejects. */
   close(): Promise<void>;
 }
 
-/** How long the server may take to be reached, in milliseconds. */
+/** Limit of the connection to the server, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 8_000;
 
-/** What waits for the connection: an engine repeats its one request until then. */
+/** Most datagrams that wait for the connection: an engine only repeats its first request until then. */
 const MAX_WAITING = 16;
 
-/** What the stream may hold before data is dropped, as a full queue of datagrams is; in bytes. */
+/** Bytes that the stream may hold; more is dropped, as a full queue of datagrams would do. */
 const MAX_BUFFERED_BYTES = 262_144;
 
-/** How long a close waits for the engine's last words, and for the stream to take them, in milliseconds. */
+/** Time that a close waits for the engine's last messages, and for the stream to take them, in milliseconds. */
 const LAST_WORDS_MS = 50;
 const CLOSE_TIMEOUT_MS = 200;
 
-/** One way to the server, whatever it is made of. */
+/** A connection to the server over any transport. */
 interface Upstream {
   send(datagram: Uint8Array): void;
   close(): Promise<void>;
 }
 
 /**
- * Opens a port that a WebRTC engine can use as a TURN server over UDP, and passes its messages to a server over TCP
- * or TLS. It needs no credentials, and leaves messages as they are: their integrity covers every byte.
+ * Opens a port that a WebRTC engine can use as a TURN server over UDP, and passes its messages to a server over UDP,
+ * TCP or TLS. It needs no credentials and does not change messages: their integrity covers every byte.
  *
- * Only the first process that asks for a relay address is served. Once there was one the server is not connected to
- * again, since the address belongs to the connection.
+ * Only the first process that asks for a relay address is served. Once there is one, the relay does not reconnect,
+ * since the address belongs to the connection.
  */
 export async function openTurnRelay(
   target: TurnUpstream,
@@ -95,7 +95,7 @@ export async function openTurnRelay(
   function fromServer(message: Uint8Array): void {
     const read = readTurnMessage(message);
     if (read?.kind === "tryAlternate") {
-      // The engine would ask the other server over UDP, past this relay.
+      // The engine would ask the other server over UDP, without this relay.
       toEngine(refuseAllocate(message)!);
       return end("it wants another server to be asked");
     }
@@ -133,7 +133,7 @@ export async function openTurnRelay(
     port: local.address().port,
     close() {
       closing ??= (async () => {
-        // The peer connection has closed: its goodbyes may still lie in the socket.
+        // The peer connection has closed, and its last messages may still be in the socket.
         if (allocated && !dead) await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
         stop.abort();
         await Promise.all([new Promise<void>((resolve) => local.close(() => resolve())), opening]);
@@ -145,7 +145,7 @@ export async function openTurnRelay(
 }
 
 async function bind(address: string, type: "udp4" | "udp6"): Promise<DatagramSocket> {
-  // Deno throws where nobody can catch it, which would end the process.
+  // Without the permission Deno throws where nobody can catch it, which would end the process.
   if (!isPermitted({ name: "net", host: address })) throw new Error(`needs --allow-net=${address}`);
   const socket = createSocket(type);
   await new Promise<void>((resolve, reject) => {
@@ -185,7 +185,7 @@ const openStream: OpenUpstream = async (target, signal, receive, end) => {
       if (framed === undefined) return;
       const isFull = socket.writableLength > MAX_BUFFERED_BYTES;
       if (isFull && readTurnMessage(datagram)?.kind === "data") return;
-      // A copy: the runtime may use the datagram's memory again before the socket has written it.
+      // A copy, because the runtime may reuse the datagram's memory before the socket has written it.
       socket.write(framed === datagram ? Uint8Array.from(framed) : framed);
     },
     close: () =>
@@ -209,7 +209,7 @@ function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
       host: hostname,
       port,
       rejectUnauthorized,
-      // An address is no name to ask for (RFC 6066 §3); it is verified all the same.
+      // An IP address is not sent as a server name (RFC 6066 §3), but it is verified.
       ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
       ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
       ...(minVersion === undefined ? {} : { minVersion }),
@@ -218,7 +218,7 @@ function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       stopWaiting();
-      socket.on("error", () => {}); // what follows is of no interest
+      socket.on("error", () => {}); // later errors do not matter
       socket.destroy();
       reject(error);
     };

@@ -1,10 +1,10 @@
 import type { Finding } from "./ladder.ts";
 
-/** What a TLS handshake shows of the server's certificate. */
+/** The certificate of a server, as a TLS handshake shows it. */
 export interface SeenCertificate {
-  /** Why it is not accepted; undefined when it is. */
+  /** The reason why it is not accepted; undefined if it is. */
   readonly error: string | undefined;
-  /** Whether it is for the name that was asked for. */
+  /** True if it is for the requested name. */
   readonly isForName: boolean;
   /** As `tls` writes it. */
   readonly validFrom: string;

@@ -17,17 +17,17 @@ import {
 import { abortable } from "../../runtime/abortable.ts";
 import type { Step } from "./ladder.ts";
 
-/** When a request is repeated over UDP, which may lose it, in milliseconds. */
+/** Times at which a request is repeated over UDP, which may lose it, in milliseconds. */
 const REPEAT_MS = 500;
 
-/** What asking all servers of a kind has shown. */
+/** The result of asking all servers of a kind. */
 export interface ServersFound {
   readonly asked: number;
-  /** Those that answered, be it with a refusal. */
+  /** The servers that answered, even with a refusal. */
   readonly answering: number;
 }
 
-/** A server answers, and does not do what is asked. */
+/** A server answers with a refusal. */
 class Refusal extends Error {
   override readonly name = "Refusal";
 }
@@ -50,7 +50,7 @@ export async function checkStun(
   });
 }
 
-/** Asks every TURN server for a relay address, and gives that back. */
+/** Asks every TURN server for a relay address, and returns that address to it. */
 export async function checkTurn(
   endpoints: readonly IceEndpoint[],
   settings: TlsSettings,
@@ -111,7 +111,7 @@ function nameOf({ scheme, hostname, port, transport }: IceEndpoint): string {
   return `${place} over ${scheme === "turns" ? "TLS" : transport.toUpperCase()}`;
 }
 
-/** Asks for a relay address: first without saying who asks, as one does, to be told the realm. */
+/** Asks for a relay address: first without credentials, as clients do, to learn the realm. */
 async function allocate(way: Way, server: IceEndpoint, signal: AbortSignal): Promise<string> {
   const first = await way.ask({ method: ALLOCATE }, signal);
   if (first.error === undefined) return `relays at ${first.relayed ?? "an unknown address"}, for anybody`;
@@ -133,7 +133,7 @@ function refusal({ error }: StunAnswer): Refusal {
   return new Refusal(code === 401 ? "it refuses the credentials" : `it answers ${code} ${reason}`);
 }
 
-/** A way to a server. */
+/** A connection to a server. */
 interface Way {
   ask(request: Omit<StunRequest, "transaction">, signal: AbortSignal): Promise<StunAnswer>;
   close(): void;
@@ -220,7 +220,7 @@ async function openStream(
   let rest = Buffer.alloc(0);
   socket.on("data", (chunk: Buffer) => {
     rest = Buffer.concat([rest, chunk]);
-    // STUN messages on a stream are told apart by their lengths (RFC 8489 §6.2.2).
+    // The lengths of STUN messages separate them on a stream (RFC 8489 §6.2.2).
     while (rest.length >= 20 && rest.length >= 20 + rest.readUInt16BE(2)) {
       const length = 20 + rest.readUInt16BE(2);
       way.receive(rest.subarray(0, length));
@@ -247,10 +247,10 @@ async function openStream(
   return way;
 }
 
-/** How long a datagram to oneself may take, in milliseconds. */
+/** Limit of a datagram to this computer itself, in milliseconds. */
 const OWN_DATAGRAM_MS = 2_000;
 
-/** Sends a datagram from this computer to itself: a firewall that stops all UDP stops this one. */
+/** Sends a datagram from this computer to itself, which a firewall that stops all UDP would stop. */
 export async function checkUdp(signal: AbortSignal): Promise<Step<boolean>> {
   const receiver = dgram.createSocket("udp4");
   const sender = dgram.createSocket("udp4");

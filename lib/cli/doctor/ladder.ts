@@ -9,12 +9,12 @@ export type Verdict =
   /** It does not apply, or was not tried because an earlier step failed. */
   | "skipped";
 
-/** What a step found. */
+/** The finding of a step. */
 export interface Finding {
   readonly verdict: Verdict;
   /** A few words. */
   readonly detail: string;
-  /** What to do about it, as an imperative. */
+  /** Advice, as an imperative. */
   readonly advice?: string;
   /** The failure as the beginning of a sentence; the detail by default. The advice completes it. */
   readonly problem?: string;

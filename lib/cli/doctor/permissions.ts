@@ -6,14 +6,14 @@ interface DenoPermissions {
   readonly permissions: { querySync(descriptor: { readonly name: string }): { readonly state: string } };
 }
 
-/** What each permission is for. */
+/** The purpose of each permission. */
 const NEEDS = [
   ["net", "to reach anything"],
   ["ffi", "to load the WebRTC engine"],
   ["read", "to find the WebRTC engine"],
 ] as const;
 
-/** Looks whether the runtime permits what a dial needs. */
+/** Checks that the runtime permits what a dial needs. */
 export function checkPermissions(webrtc: boolean): Step<true> {
   if (RUNTIME !== "deno") return { verdict: "ok", detail: `${RUNTIME} forbids nothing`, result: true };
   const { permissions } = (globalThis as unknown as { Deno: DenoPermissions }).Deno;

@@ -2,8 +2,7 @@ import { createHash, createHmac } from "node:crypto";
 import { joinHostPort } from "../../core/net/address.ts";
 
 /*
- * STUN and TURN messages (RFC 8489, RFC 8656), as far as it takes to ask a server whether it is there and would
- * relay.
+ * STUN and TURN messages (RFC 8489, RFC 8656), as far as needed to ask a server whether it answers and would relay.
  */
 
 /** Kinds of messages. */
@@ -27,7 +26,7 @@ const REQUESTED_TRANSPORT = 0x0019;
 const XOR_MAPPED_ADDRESS = 0x0020;
 const UDP = 17;
 
-/** Who asks, as a server wants to know it. */
+/** The credentials of a request. */
 export interface StunIdentity {
   readonly username: string;
   readonly password: string;
@@ -41,7 +40,7 @@ export interface StunRequest {
   /** 12 bytes. */
   readonly transaction: Uint8Array;
   readonly identity?: StunIdentity;
-  /** How long a relay address is wanted, in seconds; 0 gives it back. */
+  /** The lifetime of a relay address, in seconds; 0 returns it. */
   readonly lifetime?: number;
 }
 
@@ -51,14 +50,14 @@ export interface StunAnswer {
   readonly transaction: Uint8Array;
   /** Undefined when the request was granted. */
   readonly error: { readonly code: number; readonly reason: string } | undefined;
-  /** Where the request came from, `host:port`. */
+  /** The source of the request as the server saw it, `host:port`. */
   readonly mapped: string | undefined;
   readonly relayed: string | undefined;
   readonly realm: string | undefined;
   readonly nonce: string | undefined;
 }
 
-/** The bytes of a request. */
+/** Encodes a request. */
 export function encodeStun({ method, transaction, identity, lifetime }: StunRequest): Uint8Array {
   const attributes: Uint8Array[] = [];
   const text = new TextEncoder();
@@ -71,14 +70,14 @@ export function encodeStun({ method, transaction, identity, lifetime }: StunRequ
     attribute(REALM, text.encode(realm)),
     attribute(NONCE, text.encode(nonce)),
   );
-  // The length that is signed is that of the message with its signature.
+  // The signed length includes the signature.
   const signed = message(method, transaction, attributes, 24);
   const key = createHash("md5").update(`${username}:${realm}:${password}`).digest();
   const signature = createHmac("sha1", key).update(signed).digest();
   return message(method, transaction, [...attributes, attribute(MESSAGE_INTEGRITY, signature)], 0);
 }
 
-/** Reads an answer; undefined when it is none. */
+/** Parses an answer; returns undefined if it is not one. */
 export function decodeStun(bytes: Uint8Array): StunAnswer | undefined {
   if (bytes.length < HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -151,7 +150,7 @@ function uint32(value: number): Uint8Array {
   return bytes;
 }
 
-/** An address that is hidden by the cookie and the transaction (RFC 8489 §14.2). */
+/** Decodes an address that is XORed with the cookie and the transaction (RFC 8489 §14.2). */
 function addressOf(value: Uint8Array | undefined, transaction: Uint8Array): string | undefined {
   if (value === undefined || (value.length !== 8 && value.length !== 20)) return undefined;
   const mask = new Uint8Array(16);

@@ -91,12 +91,12 @@ function connectTls(target: Target, settings: TlsSettings): tls.TLSSocket {
   });
 }
 
-/** How long a server may take to say that it misses a certificate, in milliseconds. */
+/** Time for a server to report a missing certificate, in milliseconds. */
 const ALERT_TIMEOUT_MS = 1_000;
 
 /**
- * Whether a server requires a client certificate. With TLS 1.3 it says so after the handshake (RFC 8446, section
- * 4.4.2.4), and not every runtime's fetch passes that on.
+ * Finds out whether a server requires a client certificate. With TLS 1.3 the server reports it after the handshake (RFC
+ * 8446, section 4.4.2.4), and not every runtime's fetch passes that on.
  */
 export function wantsClientCertificate(
   target: Target,

@@ -17,7 +17,7 @@ import {
   requestMetadata,
 } from "../../server/wire.ts";
 
-/** What requests may be compressed with. Answers are not: the way from a proxy on the loopback is short. */
+/** Accepted compressions of requests. Answers are not compressed, since the path from a proxy on loopback is short. */
 const ACCEPTED_ENCODINGS = "identity,gzip";
 
 /** A call to forward. */
@@ -25,11 +25,11 @@ export interface ForwardedCall {
   readonly request: HttpRequest;
   readonly response: HttpResponse;
   readonly protocol: GrpcProtocol;
-  /** As `rawMethod` makes it. */
+  /** A method made by `rawMethod`. */
   readonly method: DescMethodStreaming;
 }
 
-/** How a forwarded call went. */
+/** The result of a forwarded call. */
 export interface ForwardedEnd {
   /** Undefined for OK. */
   readonly error: ConnectError | undefined;
@@ -38,8 +38,8 @@ export interface ForwardedEnd {
 }
 
 /**
- * Forwards a call as it comes: messages unread, metadata, trailers, status, deadline and cancellation both ways. It
- * reads on from either side only when the other has taken what there was.
+ * Forwards a call as it arrives: messages unread, and metadata, trailers, status, deadline and cancellation in both
+ * directions. It reads from either side only when the other has taken what was read.
  */
 export async function forwardCall(
   { request, response, protocol, method }: ForwardedCall,
@@ -81,7 +81,7 @@ export async function forwardCall(
     compressor = await compressorOf(request);
     const metadata = requestMetadata(request.rawHeaders);
     const answer = await transport.stream(method, caller.signal, timeoutOf(request), metadata, input);
-    // Filled when the call ends, whichever way.
+    // Filled when the call ends, in any way.
     trailers = answer.trailer;
     open(answer.header);
     for await (const message of answer.message) {
@@ -99,20 +99,19 @@ export async function forwardCall(
   }
   if (!response.headersSent) open(new Headers());
   endAnswer(response, protocol, answerTrailers(error, trailers ?? new Headers()));
-  // What the caller still sends would hold up the connection.
-  // The reader of the body goes first: with it nothing flows.
+  // Unread data of the caller would block the connection.
   void input.return(undefined).catch(() => {}).then(() => request.resume());
   return { error, ...counts };
 }
 
-/** The time that the caller allows. Not 0, which to a transport means no deadline. */
+/** Returns the timeout of the caller. It is never 0, which a transport takes as no deadline. */
 function timeoutOf(request: HttpRequest): number | undefined {
   const { timeoutMs, error } = parseTimeout(headerOf(request, "grpc-timeout") ?? null, Infinity);
   if (error !== undefined) throw error;
   return timeoutMs === undefined ? undefined : Math.max(1, timeoutMs);
 }
 
-/** What undoes the compression of a request, which the other end need not know: a data channel has none. */
+/** Returns the decompression of a request. The other end need not know of it: a data channel has no compression. */
 async function compressorOf(request: HttpRequest): Promise<Compressor | undefined> {
   const encoding = headerOf(request, "grpc-encoding");
   if (encoding === undefined || encoding === "identity") return undefined;
@@ -124,9 +123,9 @@ async function compressorOf(request: HttpRequest): Promise<Compressor | undefine
   );
 }
 
-/** The body of a request in bytes. */
+/** Reads the body of a request as bytes. */
 async function* bodyOf(request: HttpRequest, protocol: GrpcProtocol): AsyncGenerator<Uint8Array> {
-  // Who stops reading must not destroy the request, and with it the way to discard the rest.
+  // Stopping to read must not destroy the request, because the rest must be discarded.
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
   if (protocol !== "grpc-web-text") return yield* chunks;
   const base64 = new Base64Reader();
@@ -182,7 +181,7 @@ function decompressed(data: Uint8Array, compressor: Compressor | undefined): Uin
   }
 }
 
-/** Messages up to so many bytes are copied, which costs less than a write of their own. */
+/** Messages up to this size, in bytes, are copied, which costs less than a separate write. */
 const COPIED_BYTES = 16_384;
 
 /** Writes a message, and waits until there is room for more. */

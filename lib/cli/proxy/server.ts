@@ -9,28 +9,28 @@ import { grpcProtocol, type HttpHandler, type HttpRequest, type HttpResponse } f
 import { forwardCall, type ForwardedEnd } from "./forward.ts";
 import { mayCall } from "./origins.ts";
 
-/** How a proxy listens. */
+/** Settings of a proxy. */
 export interface ProxyOptions {
   readonly hostname: string;
-  /** 0 for any. */
+  /** The port; 0 for any that is free. */
   readonly port: number;
   /** Origins of pages that may call, besides those of this computer; "*" for all. */
   readonly allowedOrigins: readonly string[];
-  /** Told of every call when it is over. */
+  /** Called with every call when it is over. */
   readonly onCall?: (path: string, end: ForwardedEnd) => void;
 }
 
-/** What a caller may send ahead of the machine, in bytes. With megabytes Bun reads far more than that. */
+/** Bytes that a caller may send ahead of the machine. With megabytes, Bun reads far more than that. */
 const WINDOW_BYTES = 262_144;
 
-/** Methods that are remembered. */
+/** Most methods that are cached. */
 const MAX_METHODS = 1_000;
 
 /** Serves a channel's machine on a port, as gRPC over cleartext HTTP/2 and as gRPC-Web. */
 export async function startProxy(channel: ViamChannel, options: ProxyOptions): Promise<OnePort> {
   const methods = new Map<string, Promise<DescMethodStreaming>>();
 
-  /** On a data channel all calls are alike; over HTTP how a call goes depends on what it streams. */
+  /** On a data channel all calls are alike; over HTTP the path of a call depends on its streams. */
   async function kindOf(path: string): Promise<StreamKind> {
     if (channel.kind === "webrtc") return "bidi_streaming";
     const reflection = await channel.reflect().catch(() => undefined);
@@ -59,13 +59,13 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
       response.end("This is viam-dial's proxy: it speaks gRPC over cleartext HTTP/2, and gRPC-Web.\n");
       return;
     }
-    // Without a name that is one, the machine would be asked for something else than the caller has.
+    // Without a valid name, the machine would receive another method than the caller requested.
     if (!/^\/[^/]+\/[^/]+$/.test(path)) {
       response.writeHead(404).end();
       return;
     }
     const method = await methodOf(path);
-    // What is left of its request looks like a whole one.
+    // The rest of its request looks like a whole one.
     if (gone) return;
     const end = await forwardCall({ request, response, protocol, method }, channel);
     options.onCall?.(path, end);
