@@ -5,22 +5,22 @@ import type { Carrier } from "../rpc/carrier.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelState, Link } from "./link.ts";
 
-/** What keeps a link. */
+/** A link that is kept alive. */
 export interface KeptLink {
   readonly state: ChannelState;
   readonly link: Link;
-  /** Links after the first one. */
+  /** Number of links after the first one. */
   readonly reconnects: number;
   /** The carrier for a new call; a promise while there is none. */
   carrier(): Carrier | Promise<Carrier>;
-  /** Resolves when closed: by `close()`, or with the error that no attempt could mend. */
+  /** Resolves when closed: by `close()`, or with the error of the last attempt. */
   readonly closed: Promise<Error | undefined>;
   close(): Promise<void>;
 }
 
-/** How a link is kept. */
+/** Settings of a kept link. */
 export interface KeepOptions {
-  /** Attempts, an outage. */
+  /** Most attempts in an outage. */
   readonly maxAttempts: number;
   /** Bounds each attempt, in milliseconds. */
   readonly timeoutMs: number;
@@ -32,8 +32,8 @@ export interface KeepOptions {
 }
 
 /**
- * Keeps a link alive: when it is lost, calls in flight have failed with it, and new ones wait for the outcome of the
- * attempts to get another. After the last attempt the link is closed with its error.
+ * Keeps a link alive: when it is lost, calls in flight fail, and new ones wait while attempts make another. After the
+ * last attempt the link is closed with its error.
  */
 export function keepLink(first: Link, options: KeepOptions): KeptLink {
   let link = first;
@@ -54,8 +54,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       state = "reconnecting";
       const outcome = Promise.withResolvers<Carrier>();
       pending = outcome.promise;
-      pending.catch(() => {}); // there may be no call that waits
-      // Whoever is told may call at once, and waits like the others, or may close.
+      pending.catch(() => {}); // there may be no waiting call
       options.onEvent({ type: "disconnected", error });
       if (stop.signal.aborted) outcome.reject(unavailable(failure));
       else outcome.resolve(reconnect(current, error));
@@ -66,7 +65,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   }
 
   async function reconnect(before: Link, lost: Error): Promise<Carrier> {
-    before.close().catch(() => {}); // it is lost as it is
+    before.close().catch(() => {}); // it is lost anyway
     const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     let last = lost;
     for (let attempt = 1; attempt <= options.maxAttempts && !given.aborted; attempt++) {
@@ -103,7 +102,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         clearTimeout(timer);
       }
     }
-    if (stop.signal.aborted) throw stop.signal.reason; // closed by whoever was told
+    if (stop.signal.aborted) throw stop.signal.reason; // closed by a listener
     if (given.aborted) last = errorOf(given.reason);
     end(last);
     throw unavailable(last);
@@ -114,7 +113,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     state = "closed";
     failure = error;
     pending = undefined;
-    link.close().catch(() => {}); // `close()` tells of it
+    link.close().catch(() => {}); // `close()` reports it
     options.onEvent({ type: "closed", error });
     closed.resolve(error);
   }
@@ -141,7 +140,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         const attempts = pending;
         end(undefined);
         await last.close();
-        // What an attempt has begun, it takes down.
+        // An attempt under way releases what it has begun.
         await attempts?.catch(() => {});
       })();
       return closing;

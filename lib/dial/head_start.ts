@@ -6,7 +6,7 @@ export interface HeadStartOptions<T> {
   readonly better: (signal: AbortSignal, onPromising: () => void) => Promise<T | undefined>;
   /** The way that always exists. */
   readonly other: (signal: AbortSignal) => Promise<T>;
-  /** How long the other way, when connected, waits for a promising better way, in milliseconds. */
+  /** Time that the other way, once connected, waits for a promising better way, in milliseconds. */
   readonly headStartMs: number;
   /** Releases a result that came too late. */
   readonly discard: (late: T) => Promise<void>;

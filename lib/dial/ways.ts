@@ -5,9 +5,7 @@ import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { connectDirectly } from "./direct_link.ts";
 
-/**
- * How long the connection through the cloud waits for a machine that was found locally, in milliseconds from then on.
- */
+/** Time that the connection through the cloud waits for a machine that was found locally, in milliseconds. */
 const LOCAL_HEAD_START_MS = 300;
 
 /** Dials as planned and, at the same time, looks for the machine on the local network. */

@@ -2,16 +2,16 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd, CallListener } from "../rpc/carrier.ts";
 
-/** A listener that is told one end, and nothing after it. */
+/** A listener that receives one end, and nothing after it. */
 export interface EndingListener extends CallListener {
-  /** Whether the call has ended, or was reset. */
+  /** True once the call has ended or was reset. */
   readonly over: boolean;
   fail(error: ConnectError, trailers?: Metadata): void;
-  /** Stops telling. */
+  /** Stops reporting. */
   mute(): void;
 }
 
-/** Keeps the listener's contract for a carrier: headers once, nothing after the end. */
+/** Keeps the contract of a listener for a carrier: headers once, and nothing after the end. */
 export function ending(listener: CallListener): EndingListener {
   let over = false;
   const end = (how: CallEnd) => {

@@ -1,20 +1,20 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { COMPRESSED, concatenate, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
 
-/** A way to make messages smaller (grpc/doc/compression.md). */
+/** A compression of messages (grpc/doc/compression.md). */
 export interface Compressor {
-  /** As `grpc-encoding` has it. */
+  /** Its name in `grpc-encoding`. */
   readonly name: string;
   compress(message: Uint8Array): Uint8Array;
   /**
    * Undoes `compress`.
    *
-   * @throws whatever the data has wrong, also when it is more than `maxMessageBytes`
+   * @throws the error of invalid data, or of more than `maxMessageBytes`
    */
   decompress(data: Uint8Array, maxMessageBytes: number): Uint8Array;
 }
 
-/** Messages below this, in bytes, stay as they are: there is nothing to gain. */
+/** Size below which messages stay uncompressed, in bytes, since there is nothing to gain. */
 const MIN_BYTES = 1_024;
 
 /** Loads gzip. */
@@ -27,20 +27,20 @@ export async function loadGzip(): Promise<Compressor> {
   };
 }
 
-/** Whether `decompress` has failed since what came of it would be larger than allowed. */
+/** True if `decompress` failed because the result would exceed the limit. */
 export function isOverLimit(error: unknown): boolean {
   return (error as { code?: unknown }).code === "ERR_BUFFER_TOO_LARGE";
 }
 
-/** What a carrier does to messages. */
+/** The treatment of messages by a carrier. */
 export interface MessageOptions {
-  /** Largest message taken in, in bytes. */
+  /** Largest accepted message, in bytes. */
   readonly maxMessageBytes: number;
-  /** Compresses requests, and is offered to the server for its answers. */
+  /** Compresses requests, and is offered to the server for its responses. */
   readonly compressor?: Compressor | undefined;
 }
 
-/** A message in its frame, compressed where that is worth it. */
+/** Encodes a message in its frame, compressed if that is worth it. */
 export function frameOf(message: Uint8Array, compressor: Compressor | undefined): Uint8Array<ArrayBuffer> {
   if (compressor === undefined || message.length < MIN_BYTES) return encodeEnvelope(message);
   const compressed = compressor.compress(message);
@@ -49,18 +49,18 @@ export function frameOf(message: Uint8Array, compressor: Compressor | undefined)
     : encodeEnvelope(message);
 }
 
-/** Messages in their frames, one after the other. */
+/** Encodes messages in their frames, one after the other. */
 export function framesOf(messages: readonly Uint8Array[], compressor: Compressor | undefined): Uint8Array {
   if (compressor === undefined) return encodeEnvelopes(messages);
   return concatenate(messages.map((message) => frameOf(message, compressor)));
 }
 
-/** The compressor that an answer is read with, by its headers. */
+/** Returns the compressor of a response, by its headers. */
 export function compressorOf(headers: Headers, offered: Compressor | undefined): Compressor | undefined {
   return offered !== undefined && headers.get("grpc-encoding") === offered.name ? offered : undefined;
 }
 
-/** What a frame holds, decompressed if need be; an error when it cannot be read, or is too large. */
+/** Returns the content of a frame, decompressed if necessary; an error if it cannot be read or is too large. */
 export function contentOf(
   flags: number,
   data: Uint8Array,
@@ -87,7 +87,7 @@ export function contentOf(
   }
 }
 
-/** The request headers that tell of it. */
+/** Returns the request headers of a compression. */
 export function compressionHeaders(compressor: Compressor): [name: string, value: string][] {
   return [["grpc-encoding", compressor.name], ["grpc-accept-encoding", compressor.name]];
 }

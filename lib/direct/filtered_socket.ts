@@ -2,16 +2,16 @@ import type net from "node:net";
 import { Duplex } from "node:stream";
 import type { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 
-/** A socket for an HTTP/2 session, which gets what comes in through a filter. */
+/** A socket for an HTTP/2 session whose incoming data passes a filter. */
 export interface FilteredSocket extends Duplex {
-  /** Gives the session a frame, as if it had just come in. */
+  /** Gives the session a frame, as if it had just arrived. */
   insert(frame: Uint8Array): void;
 }
 
 /**
- * Puts a filter between a socket and an HTTP/2 session: for frames of which a runtime's node:http2 makes nothing good.
- * Deno's aborts the process over some GOAWAY frames (nghttp2: assertion in `find_stream_on_goaway_func`;
- * https://github.com/denoland/deno/issues/36788), Bun's does not hear that windows have become wider.
+ * Puts a filter between a socket and an HTTP/2 session, for frames that a runtime's node:http2 handles wrongly. Deno's
+ * aborts the process over some GOAWAY frames (nghttp2: assertion in `find_stream_on_goaway_func`;
+ * https://github.com/denoland/deno/issues/36788); Bun's ignores widened windows.
  */
 export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): FilteredSocket {
   const filtered = new Duplex({
@@ -22,7 +22,7 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
     },
     destroy(_error, done) {
       socket.destroy();
-      done(null); // a connection that breaks is its calls' business
+      done(null); // calls report their broken connection
     },
   });
   socket.on("data", (chunk: Uint8Array) => {
@@ -35,7 +35,7 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
   filtered.on("error", () => {});
   return Object.assign(filtered, {
     insert: (frame: Uint8Array) => void filtered.push(frame),
-    // An HTTP/2 session hands these on to its socket.
+    // An HTTP/2 session passes these on to its socket.
     ref: () => void socket.ref(),
     unref: () => void socket.unref(),
   });

@@ -1,15 +1,15 @@
 import { clientHello, readGreeting } from "../core/net/client_hello.ts";
 import type { Endpoint } from "./endpoint.ts";
 
-/** How long a server may take to answer a TLS greeting, in milliseconds. */
+/** Time for the answer to a ClientHello, in milliseconds. */
 const PROBE_TIMEOUT_MS = 5_000;
 
 /**
- * Finds out whether a server speaks TLS: sends it a TLS greeting, on a connection of its own, and looks at the first
- * byte that comes back. Refusal, reset, silence and a close without a byte are "unknown": only an answer that is no
- * TLS counts as plaintext (protocol §2.7).
+ * Finds out whether a server speaks TLS: sends a ClientHello on a separate connection, and looks at the first byte of
+ * the answer. Refusal, reset, silence and a close without a byte are "unknown": only an answer that is not TLS counts
+ * as plaintext (protocol §2.7).
  *
- * @throws the signal's reason
+ * @throws the reason of the signal
  */
 export async function probeTls(
   endpoint: Endpoint,

@@ -54,7 +54,7 @@ interface Packet {
 const GROUP = "224.0.0.251";
 const EVERYWHERE = "0.0.0.0";
 
-/** How long a close waits for unsent messages, in milliseconds. */
+/** Time that a close waits for unsent messages, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 200;
 
 /** The flag of the permission that multicast DNS lacks; undefined if it lacks none. */

@@ -10,7 +10,7 @@ import { type MdnsInterface, type MdnsMessage, openMdns } from "./mdns.ts";
 /** Times of the queries, in milliseconds from the start: answers get lost, and machines may take their time. */
 const ASK_AT_MS = [0, 120, 400, 900];
 
-/** How long to wait for an answer, in milliseconds; goutils takes up to 2,000, Rust 1,500. */
+/** Time for an answer, in milliseconds; goutils allows up to 2,000, Rust 1,500. */
 const LOOKUP_TIMEOUT_MS = 1_500;
 
 /**

@@ -95,7 +95,7 @@ export function findConflicts(
   ];
 }
 
-/** Whether a signaling or authentication server is reached with TLS though the machine is not. */
+/** True if a signaling or authentication server is reached with TLS though the machine is not. */
 function usesTlsElsewhere({ webrtc, externalAuth }: DialOptions): boolean {
   return webrtc?.signalingInsecure === false || isHttps(webrtc?.signalingAddress) ||
     (externalAuth !== undefined && externalAuth.insecure !== true && !isHttp(externalAuth.address));

@@ -100,7 +100,7 @@ const isLogger: Reader = (value) => {
   return { value: quietLogger(value) };
 };
 
-/** What each option has to be. */
+/** The check of each option. */
 export const OPTIONS: Group = {
   members: {
     disableWebrtc: isBoolean,

@@ -7,7 +7,7 @@ export type Reading = { readonly value: unknown } | Refusal;
 export interface Refusal {
   /** A predicate: "must be an integer ≥ 0". */
   readonly problem: string;
-  /** Where in the value, such as `[0]`, and what stands there. */
+  /** The place in the value, such as `[0]`, and what is there. */
   readonly at?: string;
   readonly got?: unknown;
 }

@@ -2,7 +2,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { answerTrailers, endAnswer, grpcProtocol, type HttpRequest, type HttpResponse } from "./wire.ts";
 
-/** How long a browser may remember that it may call, in seconds. */
+/** Time for which a browser may cache the permission to call, in seconds. */
 const PREFLIGHT_MAX_AGE_S = 7_200;
 
 /** Allows browsers to call from any origin, as a machine does (protocol §5.5). */

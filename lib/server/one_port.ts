@@ -47,10 +47,10 @@ export interface OnePort {
 /** As `node:http2` has it: its requests and responses differ from those of `node:http` in what no handler uses. */
 type Http2Handler = (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void;
 
-/** How long a new connection may take to send its first bytes, in milliseconds: goutils' header read timeout. */
+/** Time for the first bytes of a new connection, in milliseconds: goutils' header read timeout. */
 const FIRST_BYTES_TIMEOUT_MS = 10_000;
 
-/** How long closing waits for listeners and sockets, in milliseconds. */
+/** Time that a close waits for listeners and sockets, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
 const TLS_HANDSHAKE_RECORD = 0x16;

@@ -8,29 +8,29 @@ import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 
 /*
- * gRPC and gRPC-Web as a server speaks them (grpc/doc/PROTOCOL-HTTP2.md, PROTOCOL-WEB.md).
+ * The server side of gRPC and gRPC-Web (grpc/doc/PROTOCOL-HTTP2.md, PROTOCOL-WEB.md).
  */
 
-/** The requests of `node:http` and of `node:http2`, as far as they are alike. */
+/** The common type of the requests of `node:http` and `node:http2`. */
 export type HttpRequest = IncomingMessage;
 
-/** Their responses, as far as they are alike. */
+/** The common type of their responses. */
 export type HttpResponse = ServerResponse;
 
-/** Handles a request of either. */
+/** Handles a request of either server. */
 export type HttpHandler = (request: HttpRequest, response: HttpResponse) => void;
 
 /** A protocol of gRPC; the last is gRPC-Web in base64, for pages that cannot read bytes as they arrive. */
 export type GrpcProtocol = "grpc" | "grpc-web" | "grpc-web-text";
 
-/** The protocol that a content type names; undefined for none of gRPC's. */
+/** Returns the protocol of a content type; undefined if it is not one of gRPC's. */
 export function grpcProtocol(contentType: string | undefined): GrpcProtocol | undefined {
   const type = (contentType ?? "").split(";")[0]!.trim().toLowerCase();
   const match = /^application\/(grpc|grpc-web|grpc-web-text)(?:\+[\w.-]+)?$/.exec(type);
   return match === null ? undefined : match[1] as GrpcProtocol;
 }
 
-/** Headers of HTTP clients and servers, beside those of the connection, that are not metadata of a call. */
+/** Headers of HTTP clients and servers, besides those of the connection, that are not metadata of a call. */
 const OF_HTTP = new Set([
   ...["accept", "accept-encoding", "accept-language", "cache-control", "cookie", "date", "origin", "pragma"],
   ...["referer", "server", "user-agent", "vary", "x-grpc-web", "x-user-agent"],
@@ -51,7 +51,7 @@ export function requestMetadata(rawHeaders: readonly string[]): Metadata {
   return metadata;
 }
 
-/** Metadata of an answer as headers, each name with all its values. */
+/** Converts metadata of an answer to headers, each name with all its values. */
 export function answerHeaders(metadata: Headers): Record<string, string[]> {
   const headers: Record<string, string[]> = {};
   for (const [name, values] of Metadata.from(metadata).lists()) {
@@ -60,7 +60,7 @@ export function answerHeaders(metadata: Headers): Record<string, string[]> {
   return headers;
 }
 
-/** The trailers that end a call: its status and its metadata. */
+/** Returns the trailers that end a call: its status and its metadata. */
 export function answerTrailers(error: ConnectError | undefined, metadata: Headers): Record<string, string[]> {
   const status = new Headers();
   setTrailerStatus(status, error);
@@ -100,7 +100,7 @@ export function base64Of(bytes: Uint8Array): string {
 export class Base64Reader {
   #rest = "";
 
-  /** Whether the text may end here. */
+  /** True if the text may end here. */
   get atBoundary(): boolean {
     return this.#rest === "";
   }

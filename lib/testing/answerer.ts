@@ -47,7 +47,7 @@ export interface AnswererOptions {
   readonly iceServers?: readonly EngineIceServer[];
 }
 
-/** How long an offer may take until its channel opens, in milliseconds: goutils' offer deadline. */
+/** Time from an offer to its open channel, in milliseconds: goutils' offer deadline. */
 const OPEN_TIMEOUT_MS = 10_000;
 
 /**

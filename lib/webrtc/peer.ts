@@ -14,7 +14,7 @@ import { settlesWithin } from "../runtime/wait.ts";
  */
 export const ENGINE_SEND_BYTES = 262_144;
 
-/** How long a close waits for the engine to confirm it, in milliseconds. */
+/** Time that a close waits for the engine's confirmation, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Most open ping channels. The other side may be too busy to close them, for up to a minute. */

@@ -17,7 +17,7 @@ export interface DialEvidence {
   readonly failure: unknown;
   /** The machine's name in signaling. */
   readonly host: string;
-  /** Whether datagrams pass on this computer; undefined if that was not tried. */
+  /** True if datagrams pass on this computer; undefined if that was not tried. */
   readonly udp: boolean | undefined;
   /** STUN and TURN servers that were asked, and those that answered. */
   readonly asked: number;

@@ -59,9 +59,9 @@ const LASTING_CODES: ReadonlySet<Code> = new Set([
 ]);
 
 /**
- * Whether a failed reconnect may succeed a moment later: the machine restarts, the network is gone, a gateway has
- * nothing behind it. A wrong key, a machine that the signaling server does not know and a certificate stay what they
- * are. A name that is not found may be: it was found before, and without a network some systems find none.
+ * True if a failed reconnect may succeed a moment later: the machine restarts, the network is gone, a gateway has
+ * nothing behind it. A wrong key, a machine that the signaling server does not know and a certificate do not change. A
+ * name that is not found may: it was found before, and without a network some systems find none.
  */
 export function mayPass(error: unknown): boolean {
   const reason = failureReason(error);

@@ -4,7 +4,7 @@ const OF_THE_CONNECTION = new Set([
   ...["proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"],
 ]);
 
-/** Whether a header belongs to the connection, and not to the metadata of a call. */
+/** True if a header belongs to the connection, and not to the metadata of a call. */
 export function isConnectionHeader(name: string): boolean {
   return OF_THE_CONNECTION.has(name);
 }

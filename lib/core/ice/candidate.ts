@@ -1,6 +1,6 @@
 import { joinHostPort } from "../net/address.ts";
 
-/** How an address was learnt: of an interface, by a STUN server, by a check, or of a TURN server. */
+/** The source of an address: an interface, a STUN server, a check, or a TURN server. */
 export type CandidateType = "host" | "srflx" | "prflx" | "relay";
 
 /** A transport address that a peer offers, or one end of the path that a connection has chosen. */
@@ -9,9 +9,9 @@ export interface Candidate {
   readonly address: string;
   /** From 0 to 65535. */
   readonly port: number;
-  /** How the address was learnt. */
+  /** The source of the address. */
   readonly type: CandidateType;
-  /** What carries it. */
+  /** The transport. */
   readonly protocol: "udp" | "tcp";
 }
 
@@ -25,12 +25,12 @@ export interface CandidatePair {
 
 const TYPES: readonly string[] = ["host", "srflx", "prflx", "relay"] satisfies CandidateType[];
 
-/** Whether this is one of the four types. */
+/** True if this is one of the four types. */
 export function isCandidateType(type: string): type is CandidateType {
   return TYPES.includes(type);
 }
 
-/** Reads `candidate:…` (RFC 8839 §5.1); undefined for anything else. */
+/** Parses `candidate:…` (RFC 8839 §5.1); returns undefined for anything else. */
 export function parseCandidate(line: string): Candidate | undefined {
   const parts = /^candidate:\S+ \d+ (udp|tcp) \d+ (\S+) (\d+) typ (\S+)/i.exec(line);
   if (parts === null) return undefined;
@@ -39,14 +39,14 @@ export function parseCandidate(line: string): Candidate | undefined {
   return { address: parts[2]!, port: Number(parts[3]), type, protocol: protocol === "udp" ? "udp" : "tcp" };
 }
 
-/** A candidate in a few words: `host udp 192.0.2.1:5000`. */
+/** Formats a candidate: `host udp 192.0.2.1:5000`. */
 export function describeCandidate({ type, protocol, address, port }: Candidate): string {
   return `${type} ${protocol} ${joinHostPort(address, port)}`;
 }
 
 /**
- * The multicast DNS name that hides the address of a host candidate (draft-ietf-mmusic-mdns-ice-candidates);
- * undefined where there is an address.
+ * Returns the multicast DNS name that hides the address of a host candidate (draft-ietf-mmusic-mdns-ice-candidates);
+ * undefined if it has an address.
  */
 export function hiddenName(line: string): string | undefined {
   const candidate = parseCandidate(line);
@@ -54,7 +54,7 @@ export function hiddenName(line: string): string | undefined {
   return /^[^.]+\.local$/i.test(candidate.address) ? candidate.address : undefined;
 }
 
-/** The candidate with the address of its name. */
+/** Replaces the name of a candidate by its address. */
 export function withAddress(line: string, name: string, address: string): string {
   return line.replace(` ${name} `, ` ${address} `);
 }

@@ -3,32 +3,32 @@ import { inNetwork, type InterfaceAddress, isNear, parseIp } from "../net/ip.ts"
 import { parseCandidate } from "./candidate.ts";
 
 /*
- * A machine offers every address that it has: its loopback, container bridges, VPNs. Most lead nowhere from here. The
- * engine checks one pair each 50 ms and sends again what is not answered, so checks of addresses that lead nowhere
- * delay the check that counts.
+ * A machine offers every address that it has: loopback, container bridges, VPNs. Most are unreachable from here. The
+ * engine checks one pair each 50 ms and repeats unanswered checks, so checks of unreachable addresses delay the one
+ * that counts.
  */
 
-/** Delay of a candidate that is unlikely to work, in milliseconds, where a likely one is known. */
+/** Delay of an unlikely candidate, in milliseconds, if a likely one is known. */
 const LATE_MS = 150;
 
-/** How long an unlikely candidate waits to see whether a likely one comes with it, in milliseconds. */
+/** Time that an unlikely candidate waits for a likely one, in milliseconds. */
 const SETTLE_MS = 10;
 
-/** Whether a candidate is likely to work from here; "here" for an address that leads back to this computer. */
+/** The chance that a candidate works from here; "here" is an address of this computer itself. */
 export type Reachability = "likely" | "unlikely" | "here";
 
 /** The network as this computer sees it. */
 export interface Surroundings {
   /** Addresses of this computer. */
   readonly own: readonly InterfaceAddress[];
-  /** The signaling server's host as dialed, a name or an address: what it can be reached by works. */
+  /** The signaling server's host as dialed, a name or an address: the address that reaches it works. */
   readonly signalingHost: string;
 }
 
 /** Private networks (RFC 1918, RFC 6598, RFC 3927). */
 const PRIVATE_V4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
 
-/** Networks whose addresses reach each other, however they are numbered: overlays (RFC 6598), unicast (RFC 4291). */
+/** Networks whose addresses reach each other, whatever their subnets: overlays (RFC 6598), unicast (RFC 4291). */
 const CONNECTED = ["100.64.0.0/10", "2000::/3"];
 
 /** Judges the address of a host candidate. */
@@ -50,7 +50,7 @@ export function reachability(address: string, { own, signalingHost }: Surroundin
   return ip.version === 4 && !PRIVATE_V4.some((one) => inNetwork(ip, one)) ? "likely" : "unlikely";
 }
 
-/** A candidate that waits. */
+/** A waiting candidate. */
 interface Held {
   readonly line: string;
   readonly at: number;
@@ -58,19 +58,19 @@ interface Held {
 }
 
 /**
- * Decides when the engine is told of each of the machine's candidates, and with which priority. Likely ones are told
- * at once. Unlikely ones are told 150 ms later where a likely one is known, and below it, so that the pair that works
- * is checked and nominated first; where they are all there is, they are told nearly at once. An address of this
- * computer is told only while nothing shows that the machine is another.
+ * Decides when the engine receives each of the machine's candidates, and with which priority. Likely ones are passed on
+ * at once. Unlikely ones follow 150 ms later if a likely one is known, with a lower priority, so that the pair that
+ * works is checked and nominated first; without a likely one they follow almost at once. An address of this computer is
+ * passed on only while nothing shows that the machine is another computer.
  *
- * Nothing waits, and nothing is changed, where signaling leads to this computer.
+ * If signaling leads to this computer, nothing is delayed or changed.
  */
 export class CandidateSchedule {
   readonly #surroundings: Surroundings;
   readonly #isSameComputer: boolean;
   #held: Held[] = [];
   #knowsLikely = false;
-  /** A host candidate is not of this computer. */
+  /** True once a host candidate belongs to another computer. */
   #isElsewhere = false;
 
   constructor(surroundings: Surroundings) {
@@ -91,7 +91,7 @@ export class CandidateSchedule {
     const judged = candidate.type === "host" ? reachability(candidate.address, this.#surroundings) : "likely";
     if (judged !== "here" && candidate.type === "host") this.#isElsewhere = true;
     if (judged === "likely") {
-      // A relay is no reason to hold direct ways up.
+      // A relay is no reason to delay direct paths.
       if (candidate.type !== "relay") this.#knowsLikely = true;
       return line;
     }
@@ -107,7 +107,7 @@ export class CandidateSchedule {
     return due.map(({ line }) => lowered(line));
   }
 
-  /** When to take the next; undefined when none waits. */
+  /** The time to take the next; undefined when none waits. */
   get nextAt(): number | undefined {
     const times = this.#held.map((held) => this.#dueAt(held));
     return times.length === 0 ? undefined : Math.min(...times);
@@ -119,8 +119,8 @@ export class CandidateSchedule {
 }
 
 /**
- * The candidate with a priority below that of every other direct one and above that of relays, whose type preference
- * is 0 (RFC 8445 §5.1.2.1).
+ * Lowers the priority of a candidate below every other direct one, but above relays, whose type preference is 0 (RFC
+ * 8445 §5.1.2.1).
  */
 function lowered(line: string): string {
   return line.replace(
