@@ -55,6 +55,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       const outcome = Promise.withResolvers<Carrier>();
       pending = outcome.promise;
       pending.catch(() => {}); // there may be no waiting call
+      // A listener may call at once, and waits like the others, or may close.
       options.onEvent({ type: "disconnected", error });
       if (stop.signal.aborted) outcome.reject(unavailable(failure));
       else outcome.resolve(reconnect(current, error));
