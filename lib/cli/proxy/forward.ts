@@ -100,6 +100,7 @@ export async function forwardCall(
   if (!response.headersSent) open(new Headers());
   endAnswer(response, protocol, answerTrailers(error, trailers ?? new Headers()));
   // Unread data of the caller would block the connection.
+  // The reader of the body must be released first: otherwise nothing flows.
   void input.return(undefined).catch(() => {}).then(() => request.resume());
   return { error, ...counts };
 }
