@@ -3,22 +3,21 @@ import {
   type DescMethodStreaming,
   type DescMethodUnary,
   fromBinary,
-  fromJson,
-  type JsonValue,
   type Message,
-  toJson,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../channel/channel.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { answerJson } from "./answer_json.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { describeError, messageOf } from "./error_text.ts";
 import { EXIT } from "./exit_code.ts";
-import { parseRequests, readJsonLines } from "./json_lines.ts";
+import { parseRequests, readJsonLines } from "./request_json.ts";
+import { requestMessage } from "./request_message.ts";
 import { NO_PROGRESS, showProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -57,7 +56,7 @@ export const call: Run = async (args, terminal) => {
   const values = given ?? (reads ? readJsonLines(terminal.input) : [{}]);
   const messages = decoded(values, method, reflection);
   const write = async (message: Message) => {
-    const json = toJson(method.output, message, { registry: reflection });
+    const json = answerJson(method.output, message, reflection);
     const compact = args.has("json") || method.methodKind !== "unary";
     await terminal.write(`${JSON.stringify(json, null, compact ? 0 : 2)}\n`);
   };
@@ -135,9 +134,9 @@ async function* decoded(
     number++;
     let message: Message;
     try {
-      message = fromJson(input, value as JsonValue, { registry });
+      message = requestMessage(input, value, registry);
     } catch (error) {
-      throw new UsageError(`Message ${number} is no ${input.typeName}: ${messageOf(error)}`, {
+      throw new UsageError(`Message ${number} is not a ${input.typeName}: ${messageOf(error)}`, {
         cause: error,
       });
     }
@@ -171,7 +170,7 @@ function tellFailure(
     const schema = registry.getMessage(detail.type);
     if (schema === undefined) return { type: detail.type };
     try {
-      return { type: detail.type, value: toJson(schema, fromBinary(schema, detail.value), { registry }) };
+      return { type: detail.type, value: answerJson(schema, fromBinary(schema, detail.value), registry) };
     } catch {
       return { type: detail.type }; // what cannot be shown must not hide the error
     }

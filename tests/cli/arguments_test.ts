@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readArguments, UsageError } from "../../lib/cli/arguments.ts";
 import { COMMANDS } from "../../lib/cli/commands.ts";
-import { parseRequests, readJsonLines } from "../../lib/cli/json_lines.ts";
+import { parseRequests, readJsonLines } from "../../lib/cli/request_json.ts";
 import { summarize } from "../../lib/cli/round_trips.ts";
 import { test } from "../harness.ts";
 

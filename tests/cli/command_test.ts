@@ -156,8 +156,8 @@ test("call reports a status with its details, and exits with 6", async () => {
 
 test("call says what is wrong with a request, and which it is", async () => {
   const wrong: readonly (readonly [args: readonly string[], input: string, text: RegExp])[] = [
-    [[`${PROBE}/Echo`, "{"], "", /no JSON/],
-    [[`${PROBE}/Echo`, '{"dat":1}'], "", /Message 1 is no viam_dial\.probe\.v1\.Payload: .*"dat"/],
+    [[`${PROBE}/Echo`, "{"], "", /is not JSON/],
+    [[`${PROBE}/Echo`, '{"dat":1}'], "", /Message 1 is not a viam_dial\.probe\.v1\.Payload: .*"dat"/],
     [[`${PROBE}/Echo`, "{}\n{}"], "", /takes one message/],
     [[`${PROBE}/Upload`], '{"data":"AA=="}\n{"dat":1}\n', /Message 2/],
     [[`${PROBE}/None`], "", /has no method .*; viam_dial\.probe\.v1\.ProbeService has Echo/],
