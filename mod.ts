@@ -22,7 +22,7 @@
  */
 export { dial, dialDirect } from "./lib/dial/dial.ts";
 export { DialOptions } from "./lib/options/dial_options.ts";
-export type { ExternalAuth, TlsOptions, WebrtcOptions } from "./lib/options/dial_options.ts";
+export type { ExternalAuth, SessionOptions, TlsOptions, WebrtcOptions } from "./lib/options/dial_options.ts";
 export { DialOptionsError } from "./lib/options/options_error.ts";
 export { deadline } from "./lib/options/deadline.ts";
 export { resolveDialOptions } from "./lib/options/resolve.ts";

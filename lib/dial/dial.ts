@@ -110,6 +110,8 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     return { link, timeline };
   }
 
+  // Loaded for programs that ask for a session alone.
+  const sessions = options.session === undefined ? undefined : await import("../session/keep_session.ts");
   emit({ type: "connecting", address: given });
   const { link: first, timeline } = await connect(false, attemptDial);
   const kept = keepLink(first, {
@@ -124,18 +126,30 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
   const counts = new TrafficCounts();
   const headers = new Metadata(options.headers.map(([name, value]): [string, string] => [name, value]));
   if (!headers.has(CLIENT_HEADER[0])) headers.set(...CLIENT_HEADER);
+  const carrying = {
+    carrier: () => kept.carrier(),
+    baseUrl: first.baseUrl,
+    headers,
+    authorization: first.authorization,
+    maxBufferedBytes: options.maxBufferedBytes,
+  };
+  const session = sessions?.keepSession({
+    // Neither interceptors nor statistics see the session's own calls.
+    transport: createCarrierTransport({ ...carrying, urgent: true }),
+    connected: carrying.carrier,
+    methods: options.session?.methods ?? [],
+    log: (level, message) => logger[level](message, { address: given }),
+  });
+  if (session !== undefined) listeners.add((event) => session.heard(event));
   return new AuthenticatedChannel({
     kind: first.kind,
     timeline: Object.freeze([...timeline.entries]),
     logger,
     transport: createCarrierTransport({
-      carrier: () => kept.carrier(),
-      baseUrl: first.baseUrl,
+      ...carrying,
       interceptors: [...telemetry === undefined ? [] : [telemetry.interceptor], ...options.interceptors],
-      headers,
-      authorization: first.authorization,
+      sessions: session,
       counts,
-      maxBufferedBytes: options.maxBufferedBytes,
     }),
     state: () => kept.state,
     path: () => kept.link.path(),

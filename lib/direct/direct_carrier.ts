@@ -64,8 +64,8 @@ export async function openDirectCarrier(
     grpc: protocol === "grpc" ? true : protocol === "grpc-web" ? false : undefined,
   };
 
-  function choose(kind: StreamKind): CarrierChoice {
-    return chooseCarrier({ runtime, secure: endpoint.secure, kind, speaks, needsNode });
+  function choose(kind: StreamKind, urgent = false): CarrierChoice {
+    return chooseCarrier({ runtime, secure: endpoint.secure, kind, speaks, needsNode, urgent });
   }
 
   function carrierOf(choice: CarrierChoice & string): Carrier {
@@ -137,7 +137,7 @@ export async function openDirectCarrier(
   }
 
   function open(request: CallRequest, listener: Parameters<Carrier["open"]>[1]): ReturnType<Carrier["open"]> {
-    const choice = choose(request.kind);
+    const choice = choose(request.kind, request.urgent);
     if (typeof choice !== "string") {
       const { unsupported } = choice;
       return refusing(
@@ -153,14 +153,16 @@ export async function openDirectCarrier(
 
   // What unary calls go by is known by now.
   const unaryChoice = choose("unary");
-  const unaryCarrier = typeof unaryChoice === "string" ? carrierOf(unaryChoice) : { open, close };
+  const byRequest = { open, close };
+  const unaryCarrier = typeof unaryChoice === "string" ? carrierOf(unaryChoice) : byRequest;
 
   return {
     open,
     onConnectionLost(listener) {
       onConnectionLost = listener;
     },
-    unary: (request, message, signal) => unaryCall(unaryCarrier, request, message, signal),
+    unary: (request, message, signal) =>
+      unaryCall(request.urgent === true ? byRequest : unaryCarrier, request, message, signal),
     close,
     get description() {
       return unaryChoice === "http2"

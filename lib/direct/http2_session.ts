@@ -6,6 +6,7 @@ import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 import { goawayFilter } from "../core/http2/goaway.ts";
 import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
 import { type Endpoint, nodeTlsOptions, originOf, targetOf } from "./endpoint.ts";
 import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 
@@ -256,18 +257,10 @@ function keepAlive(session: ClientHttp2Session, keepAliveMs: number): ReturnType
       () => session.destroy(new Error("connection closed: a ping was not answered")),
       PING_TIMEOUT_MS,
     );
-    unref(timer);
+    unrefTimer(timer);
     session.ping(() => clearTimeout(timer));
   }, keepAliveMs);
-  unref(interval);
+  // An idle session does not keep the process alive.
+  unrefTimer(interval);
   return interval;
-}
-
-/** Timers of idle sessions do not keep the process alive. */
-function unref(timer: unknown): void {
-  if (typeof timer === "number") {
-    (globalThis as unknown as { Deno?: { unrefTimer(id: number): void } }).Deno?.unrefTimer(timer);
-  } else {
-    (timer as { unref?(): void }).unref?.();
-  }
 }

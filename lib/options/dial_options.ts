@@ -64,6 +64,15 @@ export interface WebrtcOptions {
   readonly turnTransport?: "udp" | "tcp";
 }
 
+/** How a session is kept. */
+export interface SessionOptions {
+  /**
+   * More methods that the machine monitors, as "/package.Service/Method": of an API of your own whose descriptors carry
+   * no options. Machines ignore the session of a method that they do not monitor.
+   */
+  readonly methods?: readonly string[];
+}
+
 /**
  * Options of a dial. All are optional; times are in milliseconds.
  *
@@ -120,6 +129,14 @@ export interface DialOptions {
   readonly mdns?: boolean;
   /** Signaling, ICE servers and relaying; by default as the signaling server says. */
   readonly webrtc?: WebrtcOptions;
+  /**
+   * Keeps a session: the machine stops what this program moved once it hears nothing more from it, 2 s by default. The
+   * first call of a method that the machine monitors, such as a motor's `SetPower`, starts the session; heartbeats keep
+   * it alive until the channel is closed. Off by default, as in Python's `dial`; Python's `RobotClient` has it on.
+   *
+   * Source: viam-server's sessions (rdk, session/doc.go).
+   */
+  readonly session?: boolean | SessionOptions;
   /** Connect interceptors, for every call. */
   readonly interceptors?: readonly Interceptor[];
   /** Metadata of every call; a call's own metadata of the same name replaces it. */

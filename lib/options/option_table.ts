@@ -87,6 +87,11 @@ const isIceServer: Reader = (value) => {
   return { value: Object.freeze(hideSecrets(kept, { credential: true })) };
 };
 
+const isMethodPath: Reader = (value) =>
+  typeof value === "string" && /^\/[\w.]+\/\w+$/.test(value)
+    ? { value }
+    : { problem: "must be a path such as /package.Service/Method" };
+
 const isLogger: Reader = (value) => {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) {
     return { problem: "must be an object" };
@@ -144,6 +149,7 @@ export const OPTIONS: Group = {
         turnTransport: isOneOf("udp", "tcp"),
       },
     },
+    session: { members: { methods: isListOf(isMethodPath) }, orBoolean: true },
     interceptors: isListOf(isFunction),
     headers: isHeaders,
     maxBufferedBytes: isInteger(1),

@@ -20,6 +20,8 @@ export interface Group {
   readonly members: Readonly<Record<string, Reader | Group>>;
   /** Members that have to be there when the group is. */
   readonly required?: readonly string[];
+  /** Whether true and false may stand in its place: the group with its defaults, and none. */
+  readonly orBoolean?: boolean;
 }
 
 export const isBoolean: Reader = (value) =>
@@ -84,13 +86,15 @@ export interface ReadMembers {
  *
  * @param path The option that holds the object; empty for the options themselves.
  */
-export function readMembers(given: unknown, { members, required = [] }: Group, path = ""): ReadMembers {
+export function readMembers(given: unknown, group: Group, path = ""): ReadMembers {
+  const { members, required = [] } = group;
   const values: Record<string, unknown> = {};
   const problems: OptionProblem[] = [];
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     // A string here could be the secret that belongs into the object.
     const option = path === "" ? "options" : path, value = describeSecret(given);
-    return { values, problems: [{ option, value, message: `${option} must be an object (got ${value})` }] };
+    const problem = group.orBoolean === true ? "must be true, false or an object" : "must be an object";
+    return { values, problems: [{ option, value, message: `${option} ${problem} (got ${value})` }] };
   }
   const nameOf = (member: string) => path === "" ? member : `${path}.${member}`;
   const source = given as Readonly<Record<string, unknown>>;
@@ -99,6 +103,8 @@ export function readMembers(given: unknown, { members, required = [] }: Group, p
     const option = nameOf(member);
     if (item === undefined) {
       if (required.includes(member)) problems.push(missingValue(option));
+    } else if (typeof reader === "object" && reader.orBoolean === true && typeof item === "boolean") {
+      values[member] = item ? Object.freeze({}) : undefined;
     } else if (typeof reader === "object") {
       const read = readMembers(item, reader, option);
       problems.push(...read.problems);

@@ -5,7 +5,7 @@ import type { DialEvent } from "../events.ts";
 import { LOGGER, type Logger } from "../logger.ts";
 import { findConflicts } from "./conflicts.ts";
 import { type Credentials, hidePayload } from "./credentials.ts";
-import type { DialOptions, ExternalAuth, TlsOptions, WebrtcOptions } from "./dial_options.ts";
+import type { DialOptions, ExternalAuth, SessionOptions, TlsOptions, WebrtcOptions } from "./dial_options.ts";
 import { OPTIONS } from "./option_table.ts";
 import { DialOptionsError } from "./options_error.ts";
 import { wrongValue } from "./problem.ts";
@@ -50,6 +50,8 @@ export interface ResolvedDialOptions {
   readonly webrtc: WebrtcOptions;
   /** The signaling server, if one was given. */
   readonly signalingAddress: Address | undefined;
+  /** How a session is kept; undefined for none. */
+  readonly session: SessionOptions | undefined;
   /** Connect interceptors, for every call. */
   readonly interceptors: readonly Interceptor[];
   /** Metadata of every call, as pairs of name and value. */
@@ -154,6 +156,8 @@ function complete(options: DialOptions): ResolvedDialOptions {
     tls: Object.freeze(hideSecrets({ ...options.tls }, HIDDEN.tls)),
     webrtc: Object.freeze({ ...webrtc }),
     signalingAddress: webrtc.signalingAddress === undefined ? undefined : parseAgain(webrtc.signalingAddress),
+    // A group by the table, or nothing.
+    session: options.session as SessionOptions | undefined,
     // Read into pairs by the table.
     headers: (options.headers ?? Object.freeze([])) as ResolvedDialOptions["headers"],
     keepAliveMs: keepAliveMs > MAX_TIMER_MS ? 0 : keepAliveMs,

@@ -1,5 +1,4 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Metadata } from "../core/grpc/metadata.ts";
 import { abortable } from "../runtime/abortable.ts";
 
 /** Where the bearer token of a channel comes from. */
@@ -27,19 +26,4 @@ export function tokenFor(
   if (authorization === undefined || method.parent.typeName === "proto.rpc.v1.AuthService") return undefined;
   const token = authorization.token();
   return token instanceof Promise ? abortable(token, signal) : token;
-}
-
-/** Adds the bearer token to request metadata; for metadata that comes again, once. */
-export class TokenAdder {
-  #last: { readonly token: string; readonly from: Metadata; readonly to: Metadata } | undefined;
-
-  /** @param constant Whether `metadata` comes again with other calls, unchanged. */
-  add(token: string, metadata: Metadata, constant: boolean): Metadata {
-    if (constant && this.#last?.token === token && this.#last.from === metadata) return this.#last.to;
-    const to = new Metadata(metadata);
-    // Metadata of a call never replaces the token of the channel.
-    to.set("authorization", `Bearer ${token}`);
-    if (constant) this.#last = { token, from: metadata, to };
-    return to;
-  }
 }

@@ -8,7 +8,7 @@ import { ReceiveQueue } from "./receive_queue.ts";
 
 /** A streaming call to make. */
 export interface StreamingCall<I, O> {
-  readonly carrier: Carrier;
+  readonly carrier: Pick<Carrier, "open">;
   readonly request: CallRequest;
   readonly input: AsyncIterable<I>;
   readonly serialize: (message: I) => Uint8Array;

@@ -20,10 +20,14 @@ import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { type Authorization, TokenAdder, tokenFor } from "./authorization.ts";
+import { isSessionExpired } from "../core/session/session_expired.ts";
+import { type Authorization, tokenFor } from "./authorization.ts";
+import { type CallSessions, sendInSession, SESSION_KEY, sessionFor } from "./call_sessions.ts";
 import type { CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 import { type Deadline, deadlineOf, endWithin, linkDeadline } from "./deadline.ts";
+import { HeaderAdder } from "./header_adder.ts";
 import { parse, serialize } from "./message_codec.ts";
+import { openerWithSession } from "./session_stream.ts";
 import { STREAM_OVER } from "./stream_over.ts";
 import { startStreamingCall } from "./streaming_call.ts";
 import { unaryCall } from "./unary_call.ts";
@@ -41,6 +45,10 @@ export interface TransportOptions {
   /** Metadata of every call; a call's own of the same name takes precedence. */
   readonly headers?: Metadata;
   readonly authorization?: Authorization | undefined;
+  /** Where the session of monitored calls comes from; without it they carry none. */
+  readonly sessions?: CallSessions | undefined;
+  /** Sends unary calls ahead of the messages of others. */
+  readonly urgent?: boolean;
   /** Counts every call. */
   readonly counts?: TrafficCounts;
   /** What a slow reader of one stream may hold, in bytes. */
@@ -52,11 +60,12 @@ export interface TransportOptions {
  * way the bytes go. Calls run through Connect's own `runUnaryCall` and `runStreamingCall`.
  */
 export function createCarrierTransport(options: TransportOptions): Transport {
-  const { authorization } = options;
+  const { authorization, sessions, urgent = false } = options;
   const interceptors = [...options.interceptors ?? []];
   const channelMetadata = new Metadata(options.headers);
   const channelHeaders = [...channelMetadata.lists()];
-  const tokens = new TokenAdder();
+  const tokens = new HeaderAdder("authorization");
+  const sessionIds = new HeaderAdder(SESSION_KEY);
   const counts = options.counts ?? new TrafficCounts();
 
   /** The request metadata of one call: its own, then the channel's. */
@@ -140,23 +149,33 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     const constant = metadata === channelMetadata;
     counts.started++;
     counts.sent(bytes.length);
-    let token: string | undefined;
+    async function send(sessionId: string | undefined): Promise<UnaryAnswer> {
+      let token: string | undefined;
+      try {
+        const pending = tokenFor(method, authorization, signal);
+        token = pending instanceof Promise ? await pending : pending;
+        const carrier = currentCarrier(signal);
+        const ready = carrier instanceof Promise ? await carrier : carrier;
+        const request: CallRequest = {
+          path: pathOf(method),
+          kind: "unary",
+          metadata: addOwn(token, sessionId, metadata, constant),
+          constant,
+          timeoutMs: deadline.left(),
+          urgent,
+        };
+        return await unaryCall(ready, request, bytes, signal);
+      } catch (error) {
+        noteRefusal(error, token);
+        throw error;
+      }
+    }
     let answer: UnaryAnswer;
     try {
-      const pending = tokenFor(method, authorization, signal);
-      token = pending instanceof Promise ? await pending : pending;
-      const carrier = currentCarrier(signal);
-      const ready = carrier instanceof Promise ? await carrier : carrier;
-      const request: CallRequest = {
-        path: pathOf(method),
-        kind: "unary",
-        metadata: token === undefined ? metadata : tokens.add(token, metadata, constant),
-        constant,
-        timeoutMs: deadline.left(),
-      };
-      answer = await unaryCall(ready, request, bytes, signal);
+      answer = await (sessions === undefined
+        ? send(undefined)
+        : sendInSession(sessions, method, metadata, signal, send));
     } catch (error) {
-      noteRefusal(error, token);
       counts.ended(error);
       throw error instanceof ConnectError ? endWithin(deadline, error) : error;
     }
@@ -196,15 +215,23 @@ export function createCarrierTransport(options: TransportOptions): Transport {
       req: { ...requestOf(method, header, contextValues), stream: true, method, message: input },
       async next(request) {
         if (linked !== undefined) request.signal.addEventListener("abort", linked.release, { once: true });
+        const metadata = Metadata.from(request.header);
+        let sessionId = await sessionFor(method, sessions, metadata, request.signal);
         const token = await tokenFor(method, authorization, request.signal);
         const carrier = await currentCarrier(request.signal);
-        const metadata = Metadata.from(request.header);
+        async function renewSession(): Promise<string | undefined> {
+          noteExpiry();
+          return sessionId = await sessionFor(method, sessions, metadata, request.signal);
+        }
+        function noteExpiry(): void {
+          if (sessionId !== undefined) sessions?.expired(sessionId);
+        }
         const answer = startStreamingCall({
-          carrier,
+          carrier: sessionId === undefined ? carrier : openerWithSession(carrier, renewSession),
           request: {
             path: pathOf(method),
             kind: method.methodKind,
-            metadata: token === undefined ? metadata : tokens.add(token, metadata, false),
+            metadata: addOwn(token, sessionId, metadata, false),
             timeoutMs: deadline.left(),
           },
           input: request.message,
@@ -216,6 +243,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
           errorOf: (error) => endWithin(deadline, error),
           onEnd(error) {
             noteRefusal(error, token);
+            if (isSessionExpired(error)) noteExpiry();
             open--;
             settle();
             STREAM_OVER.get(request.signal)?.(error);
@@ -244,6 +272,17 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   function currentCarrier(signal: AbortSignal | undefined): Carrier | Promise<Carrier> {
     const carrier = options.carrier();
     return carrier instanceof Promise ? abortable(carrier, signal) : carrier;
+  }
+
+  /** Adds what is the channel's to say: metadata of a call never replaces its token. */
+  function addOwn(
+    token: string | undefined,
+    sessionId: string | undefined,
+    metadata: Metadata,
+    constant: boolean,
+  ): Metadata {
+    const tokened = token === undefined ? metadata : tokens.add(`Bearer ${token}`, metadata, constant);
+    return sessionId === undefined ? tokened : sessionIds.add(sessionId, tokened, constant);
   }
 
   /** A token that the server refused is not sent again; the call it refused is not repeated. */

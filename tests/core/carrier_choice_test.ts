@@ -49,6 +49,23 @@ for (const [runtime, secure, speaks, needsNode, choices] of table) {
   }, { pure: true });
 }
 
+test(
+  "chooseCarrier() sends an urgent call on Deno by node:http2, where the server speaks native gRPC",
+  () => {
+    const urgent = { secure: true, kind: "unary", needsNode: false, urgent: true } as const;
+    for (const secure of [false, true]) {
+      const on = (runtime: CarrierQuestion["runtime"], speaks: CarrierQuestion["speaks"]) =>
+        chooseCarrier({ ...urgent, secure, runtime, speaks });
+      assert.equal(on("deno", BOTH), "http2");
+      assert.equal(on("deno", WEB_AT_LEAST), "http2");
+      assert.equal(on("deno", WEB_ALONE), "fetch");
+      assert.equal(on("bun", BOTH), "fetch");
+      assert.equal(on("node", BOTH), "fetch");
+    }
+  },
+  { pure: true },
+);
+
 test("isPortRefusedByFetch() is true for the ports that the Fetch Standard blocks", () => {
   for (const port of [1, 9, 22, 6000, 6667, 10_080]) assert.ok(isPortRefusedByFetch(port), String(port));
   for (const port of [80, 443, 8080, 8089, 6001]) assert.ok(!isPortRefusedByFetch(port), String(port));

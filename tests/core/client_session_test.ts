@@ -113,6 +113,14 @@ test("ClientSession: reconnected() asks for a session to be resumed only where t
   assert.equal(session.reconnected(), false);
 }, { pure: true });
 
+test("ClientSession: expired() says whether that is news", () => {
+  const session = live();
+  assert.equal(session.expired(""), false);
+  assert.equal(session.expired("b"), false);
+  assert.equal(session.expired("a"), true);
+  assert.equal(session.expired("a"), false);
+}, { pure: true });
+
 test("ClientSession: a heartbeat goes each fifth of the window, answered late or not at all", () => {
   const session = live();
   const times = beats(session, 2_000, (now) => {

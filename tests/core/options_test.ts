@@ -148,6 +148,7 @@ test("resolveDialOptions() fills in the defaults and freezes the result", () => 
     mdns: true,
     webrtc: {},
     signalingAddress: undefined,
+    session: undefined,
     interceptors: [],
     headers: [],
     maxBufferedBytes: 67_108_864,

@@ -37,7 +37,7 @@ export interface ChildExit {
 export interface Child extends AsyncDisposable {
   readonly pid: number;
   /** Sends it a signal. */
-  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): void;
+  kill(signal: "SIGTERM" | "SIGINT" | "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
   /** Resolves with the next line of its standard output; rejects if it ends before. */
   line(): Promise<string>;
   readonly exit: Promise<ChildExit>;

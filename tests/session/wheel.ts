@@ -1,5 +1,6 @@
 /** A machine with wheels that turn until they are told to stop. */
 
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { type Machine, type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
 
@@ -9,9 +10,15 @@ export interface WheelMachine extends AsyncDisposable {
   /** The names of the wheels that turn. */
   readonly turning: ReadonlySet<string>;
   /** Calls that have reached a handler, by method. */
-  readonly handled: readonly string[];
-  /** The requests that reached a handler of a client or bidirectional stream, in order. */
-  readonly requests: readonly number[];
+  readonly handled: string[];
+  /** The session ids that calls carried, whether they were refused or not. */
+  readonly ids: (string | null)[];
+  /** The names of the headers that the last monitored call carried. */
+  readonly headers: string[];
+  /** Refuses so many calls from now on, as one of an unknown session. */
+  refuse(calls: number): void;
+  /** The sum of the turns that a client or bidirectional stream asked for. */
+  readonly turns: number;
   /** Resolves once the wheel stands, which it may already. */
   stopped(name: string): Promise<void>;
 }
@@ -20,40 +27,53 @@ export interface WheelMachine extends AsyncDisposable {
 export async function startWheelMachine(options: MachineOptions = {}): Promise<WheelMachine> {
   const turning = new Set<string>();
   const handled: string[] = [];
-  const requests: number[] = [];
+  const ids: (string | null)[] = [];
+  let turns = 0, refusals = 0, headers: string[] = [];
   const waiting = new Map<string, PromiseWithResolvers<void>>();
   const turn = (name: string) => void turning.add(name);
+  /** What every monitored method begins with. */
+  function enter(method: string, { requestHeader }: HandlerContext): void {
+    ids.push(requestHeader.get("viam-sid"));
+    headers = [...requestHeader.keys()];
+    if (refusals > 0) {
+      refusals--;
+      throw new ConnectError("SESSION_EXPIRED", Code.InvalidArgument);
+    }
+    handled.push(method);
+  }
 
   const machine = await startMachine({
     auth: "none",
     routes: (router) => {
       router.service(WheelService, {
-        turn({ name, turns }) {
-          handled.push("Turn");
+        turn({ name, turns }, context) {
+          enter("Turn", context);
           turn(name);
           return { turns };
         },
-        async *turnOften({ name, turns }) {
-          handled.push("TurnOften");
+        async *turnOften({ name, turns }, context) {
+          enter("TurnOften", context);
           turn(name);
           for (let index = 1; index <= turns; index++) yield { turns: index };
         },
-        async turnTogether(asked) {
-          handled.push("TurnTogether");
+        async turnTogether(asked, context) {
           let sum = 0;
-          for await (const { name, turns } of asked) {
-            turn(name);
-            requests.push(turns);
-            sum += turns;
+          for await (const request of asked) {
+            if (sum === 0) enter("TurnTogether", context);
+            turn(request.name);
+            turns += request.turns;
+            sum += request.turns;
           }
           return { turns: sum };
         },
-        async *turnAlong(asked) {
-          handled.push("TurnAlong");
-          for await (const { name, turns } of asked) {
-            turn(name);
-            requests.push(turns);
-            yield { turns };
+        async *turnAlong(asked, context) {
+          let isFirst = true;
+          for await (const request of asked) {
+            if (isFirst) enter("TurnAlong", context);
+            isFirst = false;
+            turn(request.name);
+            turns += request.turns;
+            yield { turns: request.turns };
           }
         },
         stop({ name }) {
@@ -71,7 +91,16 @@ export async function startWheelMachine(options: MachineOptions = {}): Promise<W
     machine,
     turning,
     handled,
-    requests,
+    ids,
+    refuse(calls) {
+      refusals = calls;
+    },
+    get headers() {
+      return headers;
+    },
+    get turns() {
+      return turns;
+    },
     stopped(name) {
       if (!turning.has(name)) return Promise.resolve();
       const waits = waiting.get(name) ?? Promise.withResolvers<void>();

@@ -65,10 +65,12 @@ export class ClientSession {
     live.heardAt = now;
   }
 
-  /** The machine does not know this session any more. What it moved has stopped. */
-  expired(id: string): void {
-    if (this.#live?.id === id) this.#live = undefined;
-    if (this.#resume === id) this.#resume = "";
+  /** The machine does not know this session any more. Returns whether that is news: what it moved has stopped. */
+  expired(id: string): boolean {
+    if (id === "" || this.#resume !== id) return false;
+    this.#live = undefined;
+    this.#resume = "";
+    return true;
   }
 
   /** The connection is lost: no heartbeat goes until the session is resumed. */

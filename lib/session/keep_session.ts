@@ -1,0 +1,149 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";
+import { ClientSession } from "../core/session/client_session.ts";
+import { isMonitored } from "../core/session/monitored_methods.ts";
+import { isSessionExpired } from "../core/session/session_expired.ts";
+import type { DialEvent } from "../events.ts";
+import type { Logger } from "../logger.ts";
+import type { CallSessions } from "../rpc/call_sessions.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
+
+/** How long a machine may take to start a session, in milliseconds. */
+const START_TIMEOUT_MS = 20_000;
+
+/** What keeps a session. */
+export interface SessionOptions {
+  /** Carries the session's own calls. */
+  readonly transport: Transport;
+  /** Resolves once calls go through; rejects when they never will. */
+  readonly connected: () => unknown;
+  /** Methods that count as monitored, too, as `/package.Service/Method`. */
+  readonly methods: readonly string[];
+  readonly log: (level: keyof Logger, message: string) => void;
+}
+
+/** A session that is kept. */
+export interface KeptSession extends CallSessions {
+  /** Told what happens to the channel: it resumes the session on a new connection, and ends heartbeats at the end. */
+  heard(event: DialEvent): void;
+}
+
+/** Keeps one session with a machine (protocol §6.2): starts it when it is first needed, and keeps it alive. */
+export function keepSession({ transport, connected, methods, log }: SessionOptions): KeptSession {
+  const robot = createClient(RobotService, transport);
+  const session = new ClientSession();
+  const own = new Set(methods);
+  const monitored = new WeakMap<DescMethod, boolean>();
+  let starting: Promise<void> | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let closed = false;
+
+  function monitors(method: DescMethod): boolean {
+    let known = monitored.get(method);
+    if (known === undefined) {
+      known = isMonitored(method) || own.has(`/${method.parent.typeName}/${method.name}`);
+      monitored.set(method, known);
+    }
+    return known;
+  }
+
+  /** The id of a live session, which is started if need be; undefined where the machine keeps none. */
+  async function liveId(): Promise<string | undefined> {
+    for (;;) {
+      const now = session.forCall();
+      if (now === "none") return undefined;
+      if ("id" in now) return now.id;
+      await start();
+    }
+  }
+
+  /** Starts or resumes the session; at once for all who need it. */
+  function start(): Promise<void> {
+    return starting ??= ask().finally(() => starting = undefined);
+  }
+
+  async function ask(): Promise<void> {
+    await connected();
+    const now = session.forCall();
+    if (now === "none" || "id" in now) return;
+    const askedAt = performance.now();
+    try {
+      const { id, heartbeatWindow } = await robot.startSession(
+        { resume: now.resume },
+        { timeoutMs: START_TIMEOUT_MS },
+      );
+      const windowMs = heartbeatWindow === undefined ? 0 : durationMs(heartbeatWindow);
+      if (now.resume !== id) expired(now.resume);
+      session.started(askedAt, performance.now(), id, windowMs);
+    } catch (error) {
+      if (ConnectError.from(error).code !== Code.Unimplemented) throw error;
+      session.unsupported();
+    }
+    if (session.forCall() === "none") {
+      log("warn", "the machine keeps no sessions: it does not stop when this program does");
+    }
+    beat();
+  }
+
+  /** Sends the heartbeat that is due, and waits for the next. */
+  function beat(): void {
+    clearTimeout(timer);
+    if (closed) return;
+    for (;;) {
+      const next = session.beat(performance.now());
+      if (next === undefined) return;
+      if ("inMs" in next) {
+        timer = setTimeout(beat, next.inMs);
+        unrefTimer(timer);
+        return;
+      }
+      void sendHeartbeat(next.id, next.windowMs);
+    }
+  }
+
+  /** An answer that takes longer than the window is of no use any more. */
+  async function sendHeartbeat(id: string, windowMs: number): Promise<void> {
+    const sentAt = performance.now();
+    try {
+      await robot.sendSessionHeartbeat({ id }, { timeoutMs: windowMs });
+      session.answered(sentAt, performance.now(), id);
+    } catch (error) {
+      if (isSessionExpired(error)) expired(id);
+      else if (ConnectError.from(error).code === Code.Unimplemented) session.unsupported();
+    }
+  }
+
+  function expired(id: string): void {
+    if (session.expired(id)) log("warn", "the session expired: the machine stops what it moved");
+  }
+
+  async function resume(): Promise<void> {
+    // One that was asked for on the lost connection fails with it.
+    await starting?.catch(() => {});
+    await liveId();
+  }
+
+  return {
+    idFor(method) {
+      if (!monitors(method)) return undefined;
+      const now = session.forCall();
+      return typeof now === "object" && "id" in now ? now.id : now === "none" ? undefined : liveId();
+    },
+    answered: (id, sentAt) => session.answered(sentAt, performance.now(), id),
+    expired,
+    heard({ type }) {
+      if (type === "disconnected") session.disconnected();
+      if (type === "connected" && session.reconnected()) {
+        resume().catch((error) =>
+          log("warn", `cannot resume the session: ${ConnectError.from(error).message}`)
+        );
+      }
+      if (type === "closed") {
+        closed = true;
+        clearTimeout(timer);
+      }
+    },
+  };
+}

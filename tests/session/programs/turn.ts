@@ -1,0 +1,31 @@
+/**
+ * Turns a wheel, by a session, and says so: `turn.ts ADDRESS webrtc|direct AFTERWARDS`. Afterwards it "waits" for ever,
+ * "computes" for 1.2 s
+ * at a time and says how long that took at most, or "returns" without closing the channel.
+ */
+import process from "node:process";
+import { createClient } from "@connectrpc/connect";
+import { dial } from "../../../mod.ts";
+import { WheelService } from "../proto/gen/viam_dial/test/v1/wheel_pb.ts";
+
+const [address = "", path, afterwards] = process.argv.slice(2);
+const channel = await dial(address, { insecure: true, disableWebrtc: path === "direct", session: true });
+await createClient(WheelService, channel).turn({ name: "left" });
+console.log("turning");
+
+/** Keeps the event loop from turning for so long, then lets it turn once. Returns how long that took in all. */
+async function compute(milliseconds: number): Promise<number> {
+  const start = performance.now();
+  while (performance.now() < start + milliseconds);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  return performance.now() - start;
+}
+
+if (afterwards === "waits") {
+  setInterval(() => {}, 1_000);
+} else if (afterwards === "computes") {
+  let longest = 0;
+  for (let time = 1; time <= 5; time++) longest = Math.max(longest, await compute(1_200));
+  console.log(longest);
+  await channel.close();
+}
