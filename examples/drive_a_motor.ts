@@ -1,11 +1,14 @@
-/** Drives a motor, with a deadline that ends the call here and on the machine, and stops it whatever happens. */
+/**
+ * Drives a motor for as long as a deadline allows, and stops it. If this program is killed, hangs or loses its network
+ * meanwhile, its session expires and the machine stops the motor, after 2 s by default.
+ */
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { dial } from "@viam-dial/dial";
 import { MotorService } from "./proto/gen/viam/component/motor/v1/motor_pb.ts";
 import { findRobot } from "./robot.ts";
 
 await using robot = await findRobot();
-await using machine = await dial(robot.address, robot.options);
+await using machine = await dial(robot.address, { ...robot.options, session: true });
 const motors = createClient(MotorService, machine);
 const name = "wheel";
 

@@ -39,20 +39,32 @@ export async function findRobot(): Promise<Robot> {
 
 /** A thermometer, a wheel that counts its turns, a board with a pin that ticks, and a shell that takes files. */
 export const robotRoutes: Routes = (router) => {
-  let position = 0;
   router.service(SensorService, {
     getReadings: () => ({ readings: { celsius: { kind: { case: "numberValue", value: 21.5 } } } }),
   });
+  const wheel = { position: 0, rpm: 0, since: Date.now(), stopping: new AbortController() };
+  /** Turns the wheel at another speed from now on. */
+  function turn(rpm: number): void {
+    const now = Date.now();
+    wheel.position += wheel.rpm * (now - wheel.since) / 60_000;
+    wheel.rpm = rpm;
+    wheel.since = now;
+  }
   router.service(MotorService, {
-    setPower: () => ({}),
-    getPosition: () => ({ position }),
-    stop: () => ({}),
+    setPower: ({ powerPct }) => (turn(100 * powerPct), {}),
+    getPosition: () => (turn(wheel.rpm), { position: wheel.position }),
+    // The machine calls it, too: for a program that is gone, when its session has expired.
+    stop: () => {
+      turn(0);
+      wheel.stopping.abort();
+      wheel.stopping = new AbortController();
+      return {};
+    },
     async goFor({ rpm, revolutions }, { signal }) {
-      // A wheel that is stopped, by the caller or by a deadline, keeps its position.
-      const started = Date.now(), from = position, turns = (ms: number) => Math.abs(rpm) * ms / 60_000;
-      const wanted = Math.abs(revolutions) / Math.abs(rpm) * 60_000;
-      await wait(wanted, undefined, { signal }).catch(() => {});
-      position = from + Math.sign(rpm) * Math.min(Math.abs(revolutions), turns(Date.now() - started));
+      turn(Math.sign(revolutions) * rpm);
+      const stopped = AbortSignal.any([signal, wheel.stopping.signal]);
+      await wait(Math.abs(revolutions / rpm) * 60_000, undefined, { signal: stopped }).catch(() => {});
+      turn(0);
       return {};
     },
   });

@@ -59,6 +59,7 @@ test(
       "the wheel stopped on the way",
     ]);
     assert.equal(machine.callsTo("/viam.component.motor.v1.MotorService/Stop").webrtc, 2);
+    assert.equal(machine.callsTo("/viam.robot.v1.RobotService/StartSession").webrtc, 1);
   },
   { timeoutMs: 120_000 },
 );
