@@ -15,7 +15,7 @@ import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { describeError, messageOf } from "./error_text.ts";
-import { EXIT } from "./exit_code.ts";
+import { EXIT, exitCodeOf } from "./exit_code.ts";
 import { parseRequests, readJsonLines } from "./request_json.ts";
 import { requestMessage } from "./request_message.ts";
 import { NO_PROGRESS, showProgress } from "./progress.ts";
@@ -69,7 +69,7 @@ export const call: Run = async (args, terminal) => {
     if (cause instanceof UsageError) throw cause;
     if (!(error instanceof ConnectError) || terminal.signal.aborted) throw error;
     tellFailure(error, reflection, args, terminal);
-    return EXIT.callFailed;
+    return exitCodeOf(error);
   }
 };
 
@@ -178,7 +178,7 @@ function tellFailure(
   if (args.has("json")) {
     const { rawMessage } = error;
     const status = { code: error.code, status: Code[error.code], message: rawMessage, details };
-    terminal.warn(`${JSON.stringify({ error: status, exitCode: EXIT.callFailed })}\n`);
+    terminal.warn(`${JSON.stringify({ error: status, exitCode: exitCodeOf(error) })}\n`);
     return;
   }
   terminal.warn(`viam-dial: ${describeError(error)}\n`);

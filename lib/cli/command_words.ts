@@ -12,6 +12,8 @@ const WORDS: readonly (readonly [text: RegExp, word: string])[] = [
   [/\bwebrtc\.signalingAddress\b/g, "--signaling"],
   [/\btls\.serverName\b/g, "--server-name"],
   [/\btls\.ca\b/g, "--ca"],
+  [/\btls\.cert\b/g, "--client-cert"],
+  [/\btls\.key\b/g, "--client-key"],
   [/(\b(?:set|since) )insecure\b/g, "$1--insecure"],
 ];
 

@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
 import { DialOptions } from "../options/dial_options.ts";
-import type { Credentials, CredentialType } from "../options/credentials.ts";
 import { dial } from "../dial/dial.ts";
 import type { ViamChannel } from "../channel/channel.ts";
 import type { DialEvent } from "../events.ts";
@@ -87,23 +86,40 @@ export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promis
   };
 }
 
-/** Dials, and shows the progress. */
+/**
+ * Dials, and shows the progress.
+ *
+ * @param lasting Reconnects until the user interrupts, and tells of it.
+ */
 export async function dialMachine(
   address: string,
   args: Arguments,
   terminal: Terminal,
+  lasting = false,
 ): Promise<ViamChannel> {
   const options = await dialOptionsOf(args, terminal);
   const progress = showProgress(terminal, `dialing ${address}`);
+  let lost = false;
   try {
     return await dial(address, {
       ...options,
+      ...(lasting ? { maxReconnectAttempts: Number.MAX_SAFE_INTEGER } : {}),
       onEvent(event) {
         if (event.type === "progress") {
           const { phase, ok } = event.entry;
           progress.now(`dialing ${address}: ${phase}${ok ? "" : " failed"}`);
         }
         if (args.has("verbose")) terminal.warn(`${describeEvent(event)}\n`);
+        else if (!lasting || args.has("json")) return;
+        else if (event.type === "disconnected") {
+          lost = true;
+          terminal.warn(
+            `viam-dial: lost the connection to ${address}, reconnecting: ${event.error.message}\n`,
+          );
+        } else if (event.type === "connected" && lost) {
+          lost = false;
+          terminal.warn(`viam-dial: connected to ${address} again\n`);
+        }
       },
     });
   } finally {
@@ -141,13 +157,23 @@ async function credentialsOf(args: Arguments, terminal: Terminal): Promise<DialO
   const named = entity === undefined ? {} : { authEntity: entity };
   const file = args.text("credentials-file");
   if (file !== undefined) return { ...await readCredentials(file), ...named };
-  const apiKey = terminal.variable(VARIABLES.apiKey);
-  const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
+  const { apiKey, apiKeyId } = apiKeyOf(terminal);
   if (apiKey === undefined && apiKeyId === undefined) return named;
   if (apiKey === undefined || apiKeyId === undefined) {
     throw new UsageError(`${VARIABLES.apiKey} and ${VARIABLES.apiKeyId} go together; set both or neither`);
   }
   return { ...DialOptions.withApiKey(apiKey, apiKeyId), ...named };
+}
+
+/** The API key of the environment. */
+export function apiKeyOf(terminal: Terminal): Readonly<Record<"apiKey" | "apiKeyId", string | undefined>> {
+  const read = (name: string) => withoutLineEnd(terminal.variable(name));
+  return { apiKey: read(VARIABLES.apiKey), apiKeyId: read(VARIABLES.apiKeyId) };
+}
+
+/** Editors and `echo` end a secret with a line end that does not belong to it. */
+function withoutLineEnd(value: unknown): string | undefined {
+  return typeof value === "string" ? value.replace(/[\r\n]+$/, "") : undefined;
 }
 
 /** Reads credentials from a file. No message contains any of its content. */
@@ -157,15 +183,15 @@ async function readCredentials(file: string): Promise<DialOptions> {
   try {
     read = JSON.parse(text);
   } catch {
-    throw new UsageError(`--credentials-file ${file} is no JSON`);
+    throw new UsageError(`--credentials-file ${file} is not JSON`);
   }
-  const { apiKey, apiKeyId, type, payload, entity } = Object(read) as Record<string, unknown>;
-  if (typeof apiKey === "string" && typeof apiKeyId === "string") {
-    return DialOptions.withApiKey(apiKey, apiKeyId);
-  }
-  if (typeof type === "string" && typeof payload === "string") {
-    const credentials: Credentials = { type: type as CredentialType, payload };
-    return { credentials, ...(typeof entity === "string" ? { authEntity: entity } : {}) };
+  const given = Object(read) as Record<string, unknown>;
+  const [apiKey, apiKeyId, type, payload, entity] = ["apiKey", "apiKeyId", "type", "payload", "entity"].map(
+    (member) => withoutLineEnd(given[member]),
+  );
+  if (apiKey !== undefined && apiKeyId !== undefined) return DialOptions.withApiKey(apiKey, apiKeyId);
+  if (type !== undefined && payload !== undefined) {
+    return { credentials: { type, payload }, ...(entity === undefined ? {} : { authEntity: entity }) };
   }
   throw new UsageError(`--credentials-file ${file} has neither apiKey and apiKeyId, nor type and payload`);
 }
@@ -173,7 +199,7 @@ async function readCredentials(file: string): Promise<DialOptions> {
 function headerOf(text: string): [string, string] {
   const colon = text.indexOf(":");
   // Without the text of the error, which may contain a secret.
-  if (colon <= 0) throw new UsageError("--header takes NAME:VALUE, and there is no name before a colon");
+  if (colon <= 0) throw new UsageError("--header takes NAME:VALUE; there is no name before a colon");
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
 }
 
@@ -187,15 +213,18 @@ async function fileOption(args: Arguments, option: string, member: string): Prom
   if (file === undefined) return {};
   const text = await readText(file, option);
   // The runtimes report anything else as an unreachable server.
-  if (!text.includes("-----BEGIN ")) throw new UsageError(`--${option} ${file} is no PEM`);
+  if (!text.includes("-----BEGIN ")) throw new UsageError(`--${option} ${file} is not PEM`);
   return { [member]: text };
 }
 
-/** Reads a file that an option names. */
+/** Reads a text file that an option names; a byte order mark names its encoding. */
 export async function readText(file: string, option: string): Promise<string> {
+  let bytes: Uint8Array;
   try {
-    return await readFile(file, "utf8");
+    bytes = await readFile(file);
   } catch (error) {
     throw new UsageError(`--${option} cannot be read: ${messageOf(error)}`, { cause: error });
   }
+  const mark = (bytes[0] ?? 0) << 8 | (bytes[1] ?? 0);
+  return new TextDecoder(mark === 0xfffe ? "utf-16le" : mark === 0xfeff ? "utf-16be" : "utf-8").decode(bytes);
 }

@@ -1,4 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { AuthenticationError, DialError, DialPermissionError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { UsageError } from "./arguments.ts";
@@ -29,6 +29,10 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof DialPermissionError) return EXIT.forbidden;
   if (error instanceof AuthenticationError) return EXIT.refused;
   if (error instanceof DialError) return EXIT.unreachable;
-  if (error instanceof ConnectError) return EXIT.callFailed;
+  if (error instanceof ConnectError) {
+    return error.code === Code.Unauthenticated || error.code === Code.PermissionDenied
+      ? EXIT.refused
+      : EXIT.callFailed;
+  }
   return EXIT.failed;
 }

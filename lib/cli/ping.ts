@@ -7,7 +7,7 @@ import { oneAddress } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { describeError } from "./error_text.ts";
-import { EXIT } from "./exit_code.ts";
+import { EXIT, exitCodeOf } from "./exit_code.ts";
 import { rawMethod } from "../rpc/raw_method.ts";
 import { summarize } from "./round_trips.ts";
 
@@ -21,7 +21,7 @@ export const ping: Run = async (args, terminal) => {
     terminal.write(args.has("json") ? `${JSON.stringify(record)}\n` : `${text}\n`);
 
   const began = performance.now();
-  await using channel = await dialMachine(address, args, terminal);
+  await using channel = await dialMachine(address, args, terminal, true);
   const dialMs = performance.now() - began;
   let path = describePath(channel.path);
   await tell(`PING ${address}: dialed in ${dialMs.toFixed(1)} ms, ${path}`, {
@@ -55,9 +55,10 @@ export const ping: Run = async (args, terminal) => {
         sent--;
         break;
       }
+      // No later ping would be answered.
+      if (exitCodeOf(error) === EXIT.refused) throw error;
       const text = describeError(error);
       await tell(`seq=${sent} no answer: ${text}`, { type: "lost", seq: sent, error: text });
-      if (channel.state === "closed") break;
     }
   }
   const totalMs = performance.now() - start;

@@ -13,7 +13,7 @@ import { untilInterrupted } from "./until_interrupted.ts";
 export const proxy: Run = async (args, terminal) => {
   const { hostname, port } = listenOn(args.text("listen") ?? "0");
   const address = addressOf(oneAddress("proxy", args), terminal);
-  await using channel = await dialMachine(address, args, terminal);
+  await using channel = await dialMachine(address, args, terminal, true);
   const served = await listening(
     joinHostPort(hostname, port),
     startProxy(channel, {
@@ -38,10 +38,8 @@ export const proxy: Run = async (args, terminal) => {
     if (isOpenToOthers(hostname)) {
       terminal.warn(`whoever can reach ${local} calls ${address} with your credentials\n`);
     }
-    const lost = await Promise.race([untilInterrupted(terminal).then(() => undefined), channel.closed]);
-    if (lost === undefined) return EXIT.ok;
-    terminal.warn(`viam-dial: the connection to ${address} is lost for good: ${lost.message}\n`);
-    return EXIT.unreachable;
+    await untilInterrupted(terminal);
+    return EXIT.ok;
   } finally {
     await served.close();
   }

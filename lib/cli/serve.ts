@@ -1,9 +1,10 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import { joinHostPort } from "../core/net/address.ts";
+import { keyPairProblem } from "../direct/key_pair.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
 import { type MachineOptions, startMachine } from "../testing/mod.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
-import { readText, VARIABLES } from "./dial_command.ts";
+import { apiKeyOf, readText, VARIABLES } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
 import { listening } from "./listening.ts";
 import { isOpenToOthers } from "./open_to_others.ts";
@@ -12,8 +13,7 @@ import { untilInterrupted } from "./until_interrupted.ts";
 /** Runs a machine. */
 export const serve: Run = async (args, terminal) => {
   if (args.positionals.length > 0) throw new UsageError("serve takes options alone");
-  const apiKey = terminal.variable(VARIABLES.apiKey);
-  const apiKeyId = terminal.variable(VARIABLES.apiKeyId);
+  const { apiKey, apiKeyId } = apiKeyOf(terminal);
   const given = apiKey !== undefined && apiKeyId !== undefined;
   const hostname = args.text("hostname");
   const port = args.integer("port", 0, 65_535) ?? 0;
@@ -62,19 +62,7 @@ async function tlsOf(args: Arguments): Promise<Pick<MachineOptions, "tls">> {
   if (cert === undefined || key === undefined) throw new UsageError("--cert and --key go together");
   const tls = { cert: await readText(cert, "cert"), key: await readText(key, "key") };
   // A server accepts any certificate and key, and then fails with every caller.
-  const certificate = parsed("cert", () => new X509Certificate(tls.cert));
-  const privateKey = parsed("key", () => createPrivateKey(tls.key));
-  if (!certificate.checkPrivateKey(privateKey)) {
-    throw new UsageError("--key is not the private key of the certificate of --cert");
-  }
+  const found = keyPairProblem(tls.cert, tls.key, RUNTIME);
+  if (found !== undefined) throw new UsageError(`--${found.member} ${found.problem}`);
   return { tls };
-}
-
-function parsed<T>(option: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    // Without the parser's message, which may quote a key.
-    throw new UsageError(`--${option} is no PEM that can be read`, { cause: error });
-  }
 }

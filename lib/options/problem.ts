@@ -13,6 +13,7 @@ const SECRETS = new Set([
   "apiKey",
   "credentials.payload",
   "accessToken",
+  "tls.cert",
   "tls.key",
   "headers",
   "webrtc.iceServers",

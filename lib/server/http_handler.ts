@@ -1,9 +1,26 @@
 import type { Http2ServerResponse, ServerHttp2Stream } from "node:http2";
-import { Code, ConnectError, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { answerError, answerPreflight } from "./http_answers.ts";
 import type { Methods } from "./routes.ts";
-import { grpcProtocol, type HttpHandler, type HttpRequest, type HttpResponse } from "./wire.ts";
+import {
+  grpcProtocol,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  requestMetadata,
+} from "./wire.ts";
+
+/** The part of a call that decides whether it may be made. */
+export interface AuthenticatedCall extends Pick<HandlerContext, "requestHeader" | "values"> {
+  readonly service: { readonly typeName: string };
+}
 
 /** Options of a handler. */
 export interface HttpHandlerOptions {
@@ -12,8 +29,8 @@ export interface HttpHandlerOptions {
   readonly maxMessageBytes: number;
   /** Called first for every call, with "grpc", "grpc-web" or "connect" and `/package.Service/Method`. */
   readonly onCall: (protocol: string, path: string) => void;
-  /** Refuses a call to an existing method by throwing. */
-  readonly authenticate: (context: HandlerContext) => Promise<void>;
+  /** Refuses any call by throwing, also those to nonexistent methods, as a machine does. */
+  readonly authenticate: (call: AuthenticatedCall) => Promise<void>;
   /** Delays any call, or refuses it by throwing. */
   readonly admit: (path: string, signal: AbortSignal) => Promise<void> | undefined;
   /** The text at `/`. */
@@ -79,6 +96,11 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
     response.on("close", () => gone.abort());
     try {
       await options.admit(path, gone.signal);
+      await options.authenticate({
+        service: { typeName: path.split("/")[1] ?? "" },
+        requestHeader: requestMetadata(request.rawHeaders),
+        values: createContextValues(),
+      });
       answerError(request, response, new ConnectError("Unimplemented", Code.Unimplemented));
     } catch (error) {
       if (!gone.signal.aborted) answerError(request, response, ConnectError.from(error));

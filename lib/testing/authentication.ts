@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
 import type { CredentialType } from "../options/credentials.ts";
+import type { AuthenticatedCall } from "../server/http_handler.ts";
 import type { Routes } from "../server/routes.ts";
 import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_signer.ts";
 
@@ -38,7 +39,7 @@ export interface AuthenticationOptions {
 export interface Authentication {
   readonly routes: Routes;
   /** Throws unless the call has a valid token or needs none. */
-  check(context: HandlerContext): Promise<void>;
+  check(call: AuthenticatedCall): Promise<void>;
   readonly signer: TokenSigner;
 }
 

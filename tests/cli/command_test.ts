@@ -195,6 +195,9 @@ test("a command exits with a code for what went wrong", async () => {
       VIAM_API_KEY_ID: VIAM_API_KEY_ID!,
       VIAM_API_KEY: "wrong",
     }],
+    [4, ["list", machine.address, "--insecure", "--direct"]],
+    [4, ["call", machine.address, "--insecure", "--direct", `${PROBE}/Echo`]],
+    [4, ["ping", machine.address, "--insecure", "--direct", "-c", "1"]],
     [2, ["help", "no-such-command"]],
     [2, ["describe", machine.address]],
     [2, ["serve", "--port", machine.address.split(":")[1]!]],
@@ -216,6 +219,65 @@ test("a command exits with a code for what went wrong", async () => {
   }
   assert.equal(succeeded(await runCommand(["--version"])), `${VERSION}\n`);
 }, { timeoutMs: 300_000 });
+
+test("a call that is refused says which credentials to check, and exits with 4", async () => {
+  await using machine = await startMachine();
+  for (const command of [["list"], ["call", `${PROBE}/Echo`], ["ping"]]) {
+    const [name, ...rest] = command as [string, ...string[]];
+    const { code, stderr } = await runCommand([name, machine.address, ...rest, "--insecure", "--direct"]);
+    assert.equal(code, 4, name);
+    assert.match(stderr, /VIAM_API_KEY and VIAM_API_KEY_ID/, name);
+  }
+}, LIMIT);
+
+test("ping counts the pings of an outage as lost, and goes on after it", async () => {
+  const options = { auth: "none" } as const;
+  let machine = await startMachine(options);
+  const { port } = machine;
+  await using command = await startCommand([
+    ...["ping", machine.address, "--insecure", "--no-mdns"],
+    ...["-c", "15", "-i", "20", "--deadline", "400", "--timeout", "2000"],
+  ]);
+  let line = "";
+  while (!line.startsWith("seq=5 ")) line = await command.line();
+  await machine.close();
+  while (!line.includes("no answer")) line = await command.line();
+  machine = await startMachine({ ...options, port });
+  try {
+    const { code, stdout, stderr } = await command.exit;
+    assert.equal(code, 0);
+    assert.match(stdout, /^15 sent, \d+ answered, \d+ % lost/m);
+    assert.match(stdout, /no answer: [^\n]+\n(?:.*\n)*seq=\d+ time=/);
+    assert.match(
+      stderr,
+      /^viam-dial: lost the connection to .*\n(?:.*\n)*viam-dial: connected to .* again\n/,
+    );
+  } finally {
+    await machine.close();
+  }
+}, LIMIT);
+
+test("credentials are read from files as editors and shells write them", async () => {
+  await using machine = await startMachine();
+  const folder = await mkdtemp(join(tmpdir(), "viam-dial-"));
+  const { apiKey, apiKeyId } = machine;
+  const json = JSON.stringify({ apiKey: `${apiKey}\n`, apiKeyId: `${apiKeyId}\r\n` });
+  const wide = new Uint8Array(
+    new Uint16Array(Array.from(`\ufeff${json}`, (letter) => letter.charCodeAt(0))).buffer,
+  );
+  const ping = ["ping", machine.address, "--insecure", "--direct", "-c", "1"];
+  try {
+    for (const [name, content] of [["plain", json], ["mark", `\ufeff${json}\r\n`], ["wide", wide]] as const) {
+      const file = join(folder, name);
+      await writeFile(file, content);
+      succeeded(await runCommand([...ping, "--credentials-file", file]));
+    }
+    const env = { VIAM_API_KEY: `${apiKey}\n`, VIAM_API_KEY_ID: `${apiKeyId}\n` };
+    succeeded(await runCommand(ping, { env }));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}, LIMIT);
 
 test("no secret gets into what a command writes, nor into the list of processes", async () => {
   await using machine = await startMachine();

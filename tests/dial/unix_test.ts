@@ -15,7 +15,9 @@ import {
   DialOptions,
   DialTimeoutError,
 } from "../../mod.ts";
-import { test } from "../harness.ts";
+import { runCommand } from "../cli/command_line.ts";
+import { runtime, test } from "../harness.ts";
+import { runProgram } from "../process/child.ts";
 
 /** A Unix socket in front of a port; without one, it accepts and says nothing. */
 async function listenAt(path: string, port: number | undefined): Promise<AsyncDisposable> {
@@ -51,6 +53,33 @@ async function listenAt(path: string, port: number | undefined): Promise<AsyncDi
 async function temporaryFolder(): Promise<AsyncDisposable & { path: string }> {
   const path = await mkdtemp(join(tmpdir(), "viam-dial-unix-"));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
+
+if (runtime === "deno") {
+  test("on Deno a Unix socket needs --allow-net, and --allow-read and --allow-write of its path", async () => {
+    await using folder = await temporaryFolder();
+    const path = join(folder.path, "machine.sock");
+    await using machine = await startMachine({ auth: "none" });
+    await using _socket = await listenAt(path, machine.port);
+    const dialing = async (...files: string[]) => {
+      const permissions = ["--allow-net", ...files];
+      const args = [JSON.stringify({ address: `unix:${path}`, options: {} })];
+      return JSON.parse(
+        (await runProgram("tests/process/programs/dial_and_report.ts", { permissions, args })).stdout,
+      );
+    };
+    assert.deepEqual(await dialing(`--allow-read=${path}`, `--allow-write=${path}`), { connected: true });
+    assert.equal((await dialing(`--allow-read=${path}`)).flag, "--allow-write");
+    assert.equal((await dialing(`--allow-write=${path}`)).flag, "--allow-read");
+    const doctor = await runCommand(["doctor", `unix:${path}`, "--json"], {
+      permissions: [`--allow-read=${path}`],
+    });
+    assert.equal(doctor.code, 5);
+    assert.match(
+      JSON.parse(doctor.stdout).sentence,
+      /does not permit write to open the Unix socket; run .*--allow-write\.$/,
+    );
+  });
 }
 
 async function* two() {

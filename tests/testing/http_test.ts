@@ -58,8 +58,18 @@ test("a message over the limit is refused, and the connection lives on", async (
   assert.equal((await callGrpcWeb(machine.url, probe.echo, {})).status, 0);
 });
 
-test("an unknown method is Unimplemented in the caller's own protocol", async () => {
+test("a nonexistent method is Unauthenticated without a token, as on a real machine", async () => {
   await using machine = await startMachine();
+  const web = await callGrpcWeb(machine.url, { ...echo, name: "Nothing" }, {});
+  assert.deepEqual([web.status, web.message], [Code.Unauthenticated, "authentication required"]);
+  await withSession(machine.url, async (session) => {
+    const native = await callGrpc(session, { ...echo, name: "Nothing" }, {});
+    assert.deepEqual([native.status, native.message], [Code.Unauthenticated, "authentication required"]);
+  });
+});
+
+test("a nonexistent method is Unimplemented in the caller's own protocol", async () => {
+  await using machine = await startMachine({ auth: "none" });
   const unknown = { ...echo, name: "Nothing" };
   const web = await callGrpcWeb(machine.url, unknown, {});
   assert.deepEqual([web.httpStatus, web.status, web.message], [200, Code.Unimplemented, "Unimplemented"]);

@@ -2,6 +2,7 @@ import type { ViamChannel } from "../../channel/channel.ts";
 import { joinHostPort } from "../../core/net/address.ts";
 import { describeTarget, type DialPlan, localNameOf, looksLocally, planDial } from "../../core/dial/plan.ts";
 import type { TimelineEntry } from "../../core/dial/timeline.ts";
+import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import type { DialContext } from "../../dial/context.ts";
 import { dial } from "../../dial/dial.ts";
 import { type ReachedServer, tlsOfMachine } from "../../dial/server.ts";
@@ -34,6 +35,7 @@ export const doctor: Run = async (args, terminal) => {
   const given = addressOf(oneAddress("doctor", args), terminal);
   const options = await dialOptionsOf(args, terminal);
   const { address, options: resolved } = resolveDial(given, options);
+  await checkClientCertificate(resolved.tls);
   const plan = planDial(address, resolved);
   const json = args.has("json");
   const closed = new AbortController();
@@ -119,7 +121,7 @@ function describePlan(plan: DialPlan): string {
 async function examine(patient: Patient): Promise<Examined> {
   const { ladder, context } = patient;
   const { plan, options } = context;
-  await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan.kind === "webrtc")));
+  await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan)));
   const local = looksLocally(context.parsed, options) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(context, signal)) === true;
   const target = plan.kind === "direct" ? plan.target : plan.signaling;

@@ -1,33 +1,53 @@
+import type { DialPlan } from "../../core/dial/plan.ts";
 import { RUNTIME } from "../../runtime/runtime.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Step } from "./ladder.ts";
 
 interface DenoPermissions {
-  readonly permissions: { querySync(descriptor: { readonly name: string }): { readonly state: string } };
+  readonly permissions: { querySync(descriptor: Need): { readonly state: string } };
 }
 
-/** The purpose of each permission. */
-const NEEDS = [
-  ["net", "to reach anything"],
-  ["ffi", "to load the WebRTC engine"],
-  ["read", "to find the WebRTC engine"],
-] as const;
+interface Need {
+  readonly name: string;
+  readonly path?: string;
+}
+
+/** A permission of Deno, and what for. */
+type Needs = readonly (readonly [need: Need, purpose: string])[];
+
+function needsOf(plan: DialPlan): Needs {
+  const path = plan.kind === "direct" ? plan.target.unixPath : undefined;
+  return [
+    [{ name: "net" }, "to reach anything"],
+    ...(plan.kind === "direct" ? [] : [
+      [{ name: "ffi" }, "to load the WebRTC engine"],
+      [{ name: "read" }, "to find the WebRTC engine"],
+    ] as const),
+    ...(path === undefined ? [] : [
+      [{ name: "read", path }, "to open the Unix socket"],
+      [{ name: "write", path }, "to open the Unix socket"],
+    ] as const),
+  ];
+}
 
 /** Checks that the runtime permits what a dial needs. */
-export function checkPermissions(webrtc: boolean): Step<true> {
+export function checkPermissions(plan: DialPlan): Step<true> {
   if (RUNTIME !== "deno") return { verdict: "ok", detail: `${RUNTIME} forbids nothing`, result: true };
   const { permissions } = (globalThis as unknown as { Deno: DenoPermissions }).Deno;
-  const needed = webrtc ? NEEDS : NEEDS.slice(0, 1);
-  const missing = needed.filter(([name]) =>
-    permissions.querySync({ name }).state === "denied" ||
-    permissions.querySync({ name }).state === "prompt"
-  );
+  const needs = needsOf(plan);
+  const missing = needs.filter(([need]) => permissions.querySync(need).state !== "granted");
   if (missing.length === 0) {
-    return { verdict: "ok", detail: `Deno permits ${needed.map(([name]) => name).join(", ")}`, result: true };
+    return {
+      verdict: "ok",
+      detail: `Deno permits ${needs.map(([{ name }]) => name).join(", ")}`,
+      result: true,
+    };
   }
-  const flags = missing.map(([name]) => `--allow-${name}`).join(" ");
-  const what = missing.map(([name, purpose]) => `${name} ${purpose}`).join(", ");
-  const direct = missing.every(([name]) => name !== "net") ? ", or use --direct" : "";
+  const flags = missing.map(([{ name }]) => `--allow-${name}`).join(" ");
+  const what = missing.map(([{ name }, purpose]) => `${name} ${purpose}`).join(", ");
+  const direct = plan.kind === "webrtc" && missing.every(([{ name }]) => name !== "net")
+    ? ", or use --direct"
+    : "";
   return {
     verdict: "failed",
     detail: `Deno does not permit ${what}`,
