@@ -72,7 +72,7 @@ if (runtime === "deno") {
     assert.equal((await dialing(`--allow-read=${path}`)).flag, "--allow-write");
     assert.equal((await dialing(`--allow-write=${path}`)).flag, "--allow-read");
     const doctor = await runCommand(["doctor", `unix:${path}`, "--json"], {
-      permissions: [`--allow-read=${path}`],
+      permissions: ["--allow-net", `--allow-read=${path}`],
     });
     assert.equal(doctor.code, 5);
     assert.match(
