@@ -2,6 +2,7 @@ import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
 import { describeTarget } from "../core/dial/plan.ts";
 import type { DialAttempt } from "../errors.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { wait } from "../runtime/wait.ts";
 import type { DialContext } from "./context.ts";
 import { toDialError } from "./failure.ts";
@@ -30,6 +31,10 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
       try {
         await wait(backoffMs(attempt, Math.random()), signal);
         begun = true;
+        // Loaded before there is a link, and within the budget.
+        if (options.session !== undefined) {
+          await abortable(import("../session/keep_session.ts"), signal);
+        }
         return await connectAnyWay(dial, signal);
       } catch (thrown) {
         if (options.signal?.aborted === true) throw options.signal.reason;

@@ -112,10 +112,10 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     return { link, timeline };
   }
 
-  // Loaded for programs that ask for a session alone.
-  const sessions = options.session === undefined ? undefined : await import("../session/keep_session.ts");
   emit({ type: "connecting", address: given });
   const { link: first, timeline } = await connect(false, attemptDial);
+  // Only programs that ask for a session load this; the attempt has done so within its budget.
+  const sessions = options.session === undefined ? undefined : await import("../session/keep_session.ts");
   const kept = keepLink(first, {
     maxAttempts: options.maxReconnectAttempts,
     timeoutMs: options.timeoutMs,

@@ -5,6 +5,7 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
 import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
+import { abortable } from "../runtime/abortable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { loadGzip } from "./compressor.ts";
 import { type Endpoint, targetOf } from "./endpoint.ts";
@@ -80,8 +81,7 @@ export async function openDirectCarrier(
 
   /** node:http2 takes as long to load as everything else together: only what needs it does. */
   async function greetNatively(signal: AbortSignal): Promise<Greeting> {
-    const { createHttp2Carrier } = await import("./http2_carrier.ts");
-    signal.throwIfAborted();
+    const { createHttp2Carrier } = await abortable(import("./http2_carrier.ts"), signal);
     if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
     let carrier = carriers.get("http2");
     if (carrier === undefined) carriers.set("http2", carrier = createHttp2Carrier(endpoint, shared));

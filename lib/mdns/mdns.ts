@@ -1,5 +1,6 @@
 import { networkInterfaces } from "node:os";
 import type { DnsQuestion, DnsRecord } from "../core/net/mdns_records.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
 /*
@@ -67,8 +68,8 @@ export function missingMdnsPermission(): string | undefined {
 }
 
 /** Takes part in multicast DNS until closed, on every interface except loopback. */
-export async function openMdns(listener: MdnsListener): Promise<MdnsSockets> {
-  const { default: multicastDns } = await import("multicast-dns") as unknown as {
+export async function openMdns(listener: MdnsListener, signal?: AbortSignal): Promise<MdnsSockets> {
+  const { default: multicastDns } = await abortable(import("multicast-dns"), signal) as unknown as {
     default: (options: object) => MulticastDns;
   };
   const addresses = Object.values(networkInterfaces()).flatMap((entries) =>

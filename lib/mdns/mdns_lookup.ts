@@ -54,7 +54,7 @@ async function ask<T>(
 ): Promise<T | undefined> {
   signal.throwIfAborted();
   const found = Promise.withResolvers<T | undefined>();
-  const sockets = await openMdns({ response: (message, via) => read(message, via, found.resolve) });
+  const sockets = await openMdns({ response: (message, via) => read(message, via, found.resolve) }, signal);
   const timers = ASK_AT_MS.map((at) =>
     setTimeout(() => {
       for (const via of sockets.interfaces) via.ask(questions);
