@@ -1,4 +1,6 @@
-/** Shows a lost connection: the channel stays, and its connection is replaced. */
+/** Shows a lost connection: the channel stays, and its connection is replaced. `reconnect.ts [SECONDS]` */
+import process from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { dial } from "@viam-dial/dial";
 import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
@@ -14,6 +16,6 @@ machine.addEventListener("connected", ({ detail }) => console.log(`back, by ${de
 
 console.log("before", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);
 const back = new Promise((resolve) => machine.addEventListener("connected", resolve, { once: true }));
-robot.cut(); // with a machine of your own, pull its network cable now
-await back;
+robot.cut(); // of a machine of your own, pull the network cable now: this waits for 30 seconds
+await Promise.race([back, wait(1_000 * Number(process.argv[2] ?? 30), undefined, { ref: false })]);
 console.log("after", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);

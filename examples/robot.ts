@@ -2,9 +2,10 @@
  * The machine that the examples dial: the one that VIAM_ADDRESS, VIAM_API_KEY and VIAM_API_KEY_ID name or, without
  * them, one in this process, with a sensor, a motor, a board and a shell.
  */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import process from "node:process";
 import { setTimeout as wait } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { DialOptions } from "@viam-dial/dial";
 import { type Routes, startMachine } from "@viam-dial/dial/testing";
 import { BoardService } from "./proto/gen/viam/component/board/v1/board_pb.ts";
@@ -24,8 +25,8 @@ export interface Robot extends AsyncDisposable {
 export async function findRobot(): Promise<Robot> {
   const { VIAM_ADDRESS: address, VIAM_API_KEY: key, VIAM_API_KEY_ID: id } = process.env;
   if (address !== undefined) {
-    const insecure = /^(localhost|127\.)/.test(address);
-    const options = key === undefined ? { insecure } : DialOptions.withApiKey(key, id ?? "", { insecure });
+    const tls = /^(localhost|127\.)/.test(address) ? { insecure: true } : {};
+    const options = key === undefined ? tls : DialOptions.withApiKey(key, id ?? "", tls);
     return { address, options, cut: () => {}, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const machine = await startMachine({ routes: robotRoutes });
@@ -78,14 +79,35 @@ export const robotRoutes: Routes = (router) => {
     },
   });
   router.service(ShellService, {
+    // Refuses what viam-server refuses, in the same words (rdk, services/shell/copy_rpc.go).
     async *copyFilesToMachine(requests) {
-      let hash = createHash("sha256");
+      let started = false;
+      let file: { readonly name: string; readonly hash: Hash } | undefined;
       for await (const { request } of requests) {
-        if (request.case !== "fileData") continue;
-        hash.update(request.value.data);
-        if (!request.value.eof) continue;
-        console.log(`machine: ${request.value.name} arrived, sha256 ${hash.digest("hex").slice(0, 16)}`);
-        hash = createHash("sha256");
+        if (!started) {
+          if (request.case !== "metadata") {
+            throw new ConnectError("expected copy request metadata", Code.Unknown);
+          }
+          started = true;
+          continue;
+        }
+        if (request.case !== "fileData") {
+          throw new ConnectError("expected copy request file data", Code.Unknown);
+        }
+        const { name, data, eof } = request.value;
+        if (file !== undefined && name !== "") {
+          const text = `unexpected file name "${name}" while reading current file "${file.name}"`;
+          throw new ConnectError(text, Code.Unknown);
+        }
+        if (file === undefined && name === "") throw new ConnectError("file name blank", Code.Unknown);
+        file ??= { name, hash: createHash("sha256") };
+        // Data beside `eof` is lost on a real machine, too.
+        if (!eof) {
+          file.hash.update(data);
+          continue;
+        }
+        console.log(`machine: ${file.name} arrived, sha256 ${file.hash.digest("hex").slice(0, 16)}`);
+        file = undefined;
         yield { ackLastFile: true };
       }
     },

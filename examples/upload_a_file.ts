@@ -11,18 +11,22 @@ import { findRobot } from "./robot.ts";
 const path = process.argv[2] ?? "LICENSE", name = basename(path), { size } = await stat(path);
 const sourceType = CopyFilesSourceType.SINGLE_FILE;
 
+/** The name and the size once, then the content, then an empty piece that ends the file: its data would be lost. */
 async function* pieces() {
-  yield { request: { case: "metadata" as const, value: { name: "shell", sourceType, destination: "~" } } };
+  yield { request: { case: "metadata" as const, value: { name: "shell", sourceType, destination: "~/" } } };
+  const piece = (value: object) => ({ request: { case: "fileData" as const, value } });
+  yield piece({ name, size: BigInt(size) });
   await using file = await open(path);
   const hash = createHash("sha256");
-  for (let sent = 0, eof = false; !eof;) {
+  for (let sent = 0;;) {
     const { buffer, bytesRead } = await file.read(new Uint8Array(4_096), 0, 4_096);
+    if (bytesRead === 0) break;
     const data = buffer.subarray(0, bytesRead);
-    eof = (sent += bytesRead) >= size || bytesRead === 0;
     hash.update(data);
-    yield { request: { case: "fileData" as const, value: { name, size: BigInt(size), data, eof } } };
-    console.log(`${name}: ${size === 0 ? 100 : Math.floor(sent / size * 100)} %`);
+    yield piece({ data });
+    console.log(`${name}: ${Math.floor((sent += bytesRead) / size * 100)} %`);
   }
+  yield piece({ eof: true });
   console.log(`sent ${size} bytes, sha256 ${hash.digest("hex").slice(0, 16)}`);
 }
 

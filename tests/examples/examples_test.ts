@@ -3,8 +3,11 @@ import { execFile } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { createClient } from "@connectrpc/connect";
+import { ShellService } from "../../examples/proto/gen/viam/service/shell/v1/shell_pb.ts";
 import { robotRoutes } from "../../examples/robot.ts";
 import { type Machine, startMachine } from "../../lib/testing/mod.ts";
+import { dialDirect } from "../../mod.ts";
 import { runtime, test } from "../harness.ts";
 import { type ChildExit, type ChildOptions, runProgram } from "../process/child.ts";
 
@@ -87,6 +90,34 @@ test("upload_a_file shows its progress, and the machine receives the same bytes"
   assert.equal(lines.at(-1), "the machine has it");
 }, { timeoutMs: 120_000 });
 
+test("the shell of the examples refuses what viam-server refuses", async () => {
+  await using machine = await startMachine({ auth: "none", routes: robotRoutes });
+  await using channel = await dialDirect(machine.address, { insecure: true });
+  const shell = createClient(ShellService, channel);
+  const metadata = { case: "metadata" as const, value: { name: "shell" } };
+  const piece = (value: object) => ({ case: "fileData" as const, value });
+  const cases: readonly (readonly [requests: readonly CopyFilesRequest[], text: RegExp])[] = [
+    [[piece({ name: "a" })], /expected copy request metadata/],
+    [[metadata, metadata], /expected copy request file data/],
+    [[metadata, piece({ data: Uint8Array.of(1) })], /file name blank/],
+    [
+      [metadata, piece({ name: "a" }), piece({ name: "a" })],
+      /unexpected file name "a" while reading current file "a"/,
+    ],
+  ];
+  for (const [requests, text] of cases) {
+    const acknowledged = Array.fromAsync(shell.copyFilesToMachine((async function* () {
+      for (const request of requests) yield { request };
+    })()));
+    await assert.rejects(acknowledged, text);
+  }
+}, { timeoutMs: 60_000 });
+
+type CopyFilesRequest = { readonly case: "metadata"; readonly value: object } | {
+  readonly case: "fileData";
+  readonly value: object;
+};
+
 test("chat answers every line, and ends with its input", async () => {
   await using machine = await startMachine();
   const exit = await runExample("chat", machine, { input: "hello\nwho is there?\n" });
@@ -104,6 +135,14 @@ test("reconnect shows the loss and goes on with the same client", async () => {
   const lines = linesOf(await runExample("reconnect"));
   assert.deepEqual([lines[0], lines[1], lines[2]], ["before 21.5", "lost", "attempt 1"]);
   assert.deepEqual(lines.slice(-2), ["back, by webrtc", "after 21.5"]);
+}, { timeoutMs: 120_000 });
+
+test("reconnect ends on a machine whose connection nobody cuts", async () => {
+  await using machine = await startMachine({ routes: robotRoutes });
+  assert.deepEqual(linesOf(await runExample("reconnect", machine, { args: ["0.1"] })), [
+    "before 21.5",
+    "after 21.5",
+  ]);
 }, { timeoutMs: 120_000 });
 
 test("the test runner of each runtime runs the rover's tests", async () => {
