@@ -1,6 +1,6 @@
 import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
-import { describeTarget } from "../core/dial/plan.ts";
+import { describeTarget } from "../core/net/target.ts";
 import type { DialAttempt } from "../errors.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { wait } from "../runtime/wait.ts";

@@ -1,5 +1,5 @@
 import type { Link } from "../channel/link.ts";
-import { describeTarget, type Target, urlOf } from "../core/dial/plan.ts";
+import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import type { DialContext } from "./context.ts";
 import { authorize, reachServer, tlsOfMachine } from "./server.ts";
 

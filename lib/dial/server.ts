@@ -1,10 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
-import { describeTarget, type Target, targetOf, urlOf } from "../core/dial/plan.ts";
+import { targetOf } from "../core/dial/plan.ts";
+import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { parseAddress } from "../core/net/address.ts";
 import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
-import type { Endpoint, TlsSettings } from "../direct/endpoint.ts";
+import type { Endpoint } from "../direct/endpoint.ts";
 import type { Credentials } from "../options/credentials.ts";
 import type { TlsOptions } from "../options/dial_options.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
@@ -101,7 +102,7 @@ const TLS_ANSWERS = {
   unknown: "the server does not say whether it speaks TLS",
 };
 
-function endpointOf(target: Target, tls: TlsSettings): Endpoint {
+function endpointOf(target: Target, tls: TlsOptions): Endpoint {
   return {
     secure: target.secure,
     hostname: target.hostname,

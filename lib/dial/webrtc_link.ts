@@ -1,12 +1,13 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { ChannelPath, Link } from "../channel/link.ts";
-import { describeTarget, type DialPlan } from "../core/dial/plan.ts";
+import type { DialPlan } from "../core/dial/plan.ts";
 import { describeCandidates, type TimelineCandidates } from "../core/dial/timeline.ts";
 import { type Candidate, describeCandidate } from "../core/ice/candidate.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { joinHostPort } from "../core/net/address.ts";
+import { describeTarget } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
 import { fetchSignalingConfig, NoSignalerError, type SignalingConfig } from "../webrtc/signaling_client.ts";

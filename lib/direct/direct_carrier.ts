@@ -1,15 +1,16 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/grpc/carrier_choice.ts";
-import { isContentType } from "../core/grpc/grpc_status.ts";
-import { Metadata } from "../core/grpc/metadata.ts";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
-import type { CallEnd, CallRequest, Carrier } from "../rpc/carrier.ts";
+import type { Call, CallListener, CallRequest, Carrier } from "../rpc/carrier.ts";
+import { endedCall, heldCall } from "../rpc/held_call.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { loadGzip } from "./compressor.ts";
-import { type Endpoint, targetOf } from "./endpoint.ts";
+import { describeTarget } from "../core/net/target.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
+import { greet, type Greeting } from "./greeting.ts";
 
 /** What a direct carrier is made with. */
 export interface DirectCarrierOptions {
@@ -31,9 +32,6 @@ export interface DirectCarrier extends Carrier {
   /** Sets who is told when a connection is found lost. */
   onConnectionLost(listener: () => void): void;
 }
-
-/** A method that no server has: whoever answers to it shows what it speaks, and does nothing. */
-const UNKNOWN_METHOD = "/viam_dial.v1.Hello/Ask";
 
 /**
  * Opens a way to a server over HTTP. What the server speaks is learnt by one harmless request; no user's call is
@@ -105,7 +103,9 @@ export async function openDirectCarrier(
   async function learn(): Promise<void> {
     if (needsNode && protocol === "grpc-web") {
       throw new ConnectError(
-        `${targetOf(endpoint)} needs node:http2, which speaks native gRPC: do not set protocol to "grpc-web"`,
+        `${
+          describeTarget(endpoint)
+        } needs node:http2, which speaks native gRPC: do not set protocol to "grpc-web"`,
         Code.FailedPrecondition,
       );
     }
@@ -136,17 +136,17 @@ export async function openDirectCarrier(
     return learningGrpc;
   }
 
-  function open(request: CallRequest, listener: Parameters<Carrier["open"]>[1]): ReturnType<Carrier["open"]> {
+  function open(request: CallRequest, listener: CallListener): Call {
     const choice = choose(request.kind, request.urgent);
     if (typeof choice !== "string") {
       const { unsupported } = choice;
-      return refusing(
-        new ConnectError(`${targetOf(endpoint)}: ${unsupported}`, Code.Unimplemented),
+      return endedCall(
+        new ConnectError(`${describeTarget(endpoint)}: ${unsupported}`, Code.Unimplemented),
         listener,
       );
     }
     if (choice === "http2" && speaks.grpc === undefined) {
-      return deferred(learnGrpc().then(() => open), request, listener);
+      return heldCall(learnGrpc().then(() => () => open(request, listener)), listener);
     }
     return carrierOf(choice).open(request, listener);
   }
@@ -169,108 +169,5 @@ export async function openDirectCarrier(
         ? { protocol: "grpc" as const, httpVersion: "HTTP/2" }
         : { protocol: "grpc-web" as const, httpVersion: endpoint.secure ? "HTTPS" : "HTTP/1.1" };
     },
-  };
-}
-
-interface Greeting {
-  readonly speaks: boolean;
-  /** Nothing answered at all. */
-  readonly unreachable: boolean;
-  /** Nothing answered, or a proxy whose server is away did. */
-  readonly away: boolean;
-  readonly error: ConnectError;
-}
-
-/** Makes the harmless request. */
-function greet(carrier: Carrier, protocol: "grpc" | "grpc-web", signal: AbortSignal): Promise<Greeting> {
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      call.reset();
-      reject(signal.reason);
-    };
-    const finish = ({ error }: CallEnd) => {
-      signal.removeEventListener("abort", abort);
-      const failure = error ??
-        new ConnectError("the server answered a method that there is not", Code.Unknown);
-      // An answer in the protocol has its status; what stands for one that could not be read carries a cause, or the
-      // content type of something else.
-      const type = failure.metadata.get("content-type");
-      const foreign = /^(?:HTTP status|content type|the server reset the call)/.test(failure.rawMessage);
-      const connection = failure.cause !== undefined;
-      // Deno's fetch takes no certificate that is an authority's, as `openssl req -x509` makes them, not even one
-      // that `tls.ca` names; its sockets do.
-      const unreachable = connection && !failure.rawMessage.includes("CaUsedAsEndEntity") &&
-        /^(?:connection refused|name not found|no route|timed out|certificate)/.test(failure.rawMessage);
-      resolve({
-        speaks: !connection && !foreign && (type === null || isContentType(type, protocol)),
-        unreachable,
-        away: unreachable || (foreign && failure.code === Code.Unavailable),
-        error: failure,
-      });
-    };
-    const call = carrier.open(
-      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
-      { headers() {}, message() {}, end: finish },
-    );
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    call.send(new Uint8Array(0), true);
-  });
-}
-
-type Open = Carrier["open"];
-
-function refusing(error: ConnectError, listener: Parameters<Open>[1]): ReturnType<Open> {
-  let over = false;
-  queueMicrotask(() => {
-    if (!over) listener.end({ error, trailers: new Metadata() });
-  });
-  return {
-    send: () => undefined,
-    halfClose() {},
-    reset() {
-      over = true;
-    },
-    pause() {},
-    resume() {},
-  };
-}
-
-/** A call that waits for its way to be known. What is done to it meanwhile is done when it is. */
-function deferred(
-  opening: Promise<Open>,
-  request: CallRequest,
-  listener: Parameters<Open>[1],
-): ReturnType<Open> {
-  let call: ReturnType<Open> | undefined;
-  let over = false;
-  const pending: ((call: ReturnType<Open>) => void)[] = [];
-  const gone = Promise.withResolvers<void>();
-  opening.then((open) => {
-    if (over) return;
-    call = open(request, listener);
-    for (const act of pending) act(call);
-  }, (error) => {
-    gone.resolve();
-    if (!over) listener.end({ error: ConnectError.from(error, Code.Unavailable), trailers: new Metadata() });
-  });
-  const act = (what: (call: ReturnType<Open>) => void) =>
-    call === undefined ? void pending.push(what) : what(call);
-  return {
-    send(message, last) {
-      if (call !== undefined) return call.send(message, last);
-      const sent = new Promise<void>((resolve) => {
-        pending.push((opened) => resolve(opened.send(message, last)));
-      });
-      return Promise.race([sent, gone.promise]);
-    },
-    halfClose: () => act((opened) => opened.halfClose()),
-    reset() {
-      over = true;
-      gone.resolve();
-      call?.reset();
-    },
-    pause: () => act((opened) => opened.pause()),
-    resume: () => act((opened) => opened.resume()),
   };
 }

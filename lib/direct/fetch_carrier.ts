@@ -1,17 +1,21 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { concatenate } from "../core/grpc/envelope.ts";
-import { connectionError } from "../core/net/connection_error.ts";
 import { formatTimeout } from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
-import type { Call, CallListener, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
+import { connectionError, hasCode } from "../core/net/connection_error.ts";
+import { describeTarget, urlOf } from "../core/net/target.ts";
+import type { Call, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
+import { endedCall } from "../rpc/held_call.ts";
+import { Outbox } from "../rpc/outbox.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
-import { type Endpoint, isSendable, originOf, targetOf } from "./endpoint.ts";
-import { Reading, readResponse, readUnaryResponse } from "./fetch_response.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { isSendable } from "./sendable.ts";
+import { ReadingGate, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
-import { createRuntimeFetch, type FetchVersion, isUnsent } from "./runtime_fetch.ts";
+import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
 
 /** What a fetch carrier is made with. */
 export interface FetchCarrierOptions extends MessageOptions {
@@ -24,12 +28,14 @@ export interface FetchCarrierOptions extends MessageOptions {
 /** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
-const CLOSED = "the channel is closed";
-
 /** How often a call is tried that the runtime has not sent. */
 const MOST_TRIES = 3;
 
-type Body = Uint8Array<ArrayBuffer> | Upload;
+/** Bytes of an upload that are kept for another try. */
+const KEPT_BYTES = 64 * 1024;
+
+/** A body that can be given to fetch again: bytes, or what an outbox has kept. */
+type Body = Uint8Array<ArrayBuffer> | Outbox;
 
 /**
  * Opens calls as gRPC-Web over `fetch`. No `fetch` shows trailers, so native gRPC is impossible on it
@@ -37,12 +43,11 @@ type Body = Uint8Array<ArrayBuffer> | Upload;
  */
 export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOptions): Carrier {
   const { compressor } = options;
-  const origin = originOf(endpoint);
-  const target = targetOf(endpoint);
+  const origin = urlOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
-  const open = new Set<{ lose(error: ConnectError): void }>();
+  const open = new Set<FetchCall>();
   const closing = new AbortController();
-  let closed = false;
+  let closed: ConnectError | undefined;
   /** Made of metadata that comes again. */
   let last: { readonly metadata: Metadata; readonly headers: HeadersInit } | undefined;
 
@@ -71,24 +76,31 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       signal,
       // Credentials go to the server that was dialed, wherever it points.
       redirect: "manual",
-      ...(body instanceof Upload ? { duplex: "half" } : {}),
+      ...(body instanceof Outbox ? { duplex: "half" } : {}),
     };
     for (let tries = 1;; tries++) {
       try {
-        init.body = body instanceof Upload ? body.open() : body;
+        init.body = body instanceof Outbox ? uploadOf(body) : body;
         const response = await runtimeFetch.fetch(origin + request.path, init);
-        if (body instanceof Upload) body.answered();
+        if (body instanceof Outbox) body.settle();
         return response;
       } catch (error) {
-        const again = !(body instanceof Upload) || body.repeatable;
-        if (!again || tries === MOST_TRIES || signal.aborted || !isUnsent(error)) throw error;
+        const again = !(body instanceof Outbox) || body.isRepeatable;
+        const isUnsent = hasCode(error, "ERR_REQUEST_UNSENT");
+        if (!again || tries === MOST_TRIES || signal.aborted || !isUnsent) throw error;
       }
     }
   }
 
+  function uploadOf(outbox: Outbox): ReadableStream<Uint8Array> {
+    const upload = new Upload((messages) => framesOf(messages, compressor));
+    outbox.attach(upload);
+    return upload.body;
+  }
+
   function connectionLost(error: unknown): ConnectError {
     options.onConnectionLost?.();
-    return connectionError(target, error);
+    return connectionError(describeTarget(endpoint), error);
   }
 
   async function unary(
@@ -96,7 +108,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     message: Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<UnaryAnswer> {
-    if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
+    if (closed !== undefined) throw closed;
     // One signal serves all calls that nothing but closing can end.
     const call = signal === undefined ? undefined : linkAbort([signal, closing.signal], { reason: OVER });
     try {
@@ -104,99 +116,100 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       return await readUnaryResponse(response, options);
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
-      if (closed) throw new ConnectError(CLOSED, Code.Unavailable);
-      throw error instanceof ConnectError ? error : connectionLost(error);
+      throw closed ?? (error instanceof ConnectError ? error : connectionLost(error));
     } finally {
       call?.release();
     }
   }
 
-  async function exchange(
-    request: CallRequest,
-    body: Body,
-    listener: EndingListener,
-    reading: Reading,
-    abort: AbortController,
-  ): Promise<void> {
-    let whole = false;
-    try {
-      const response = await post(request, body, abort.signal);
-      whole = await readResponse(response, listener, reading, options);
-    } catch (error) {
-      if (!listener.over) listener.fail(connectionLost(error));
-    } finally {
-      // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was leaves
-      // its connection to the next call.
-      if (!whole || body instanceof Upload) abort.abort(OVER);
+  /** A call that is not made in one step. */
+  class FetchCall implements Call {
+    readonly #request: CallRequest;
+    readonly #listener: EndingListener;
+    readonly #abort = new AbortController();
+    readonly #gate = new ReadingGate();
+    /** What goes out: of a stream as it comes, else at once. */
+    readonly #outbox: Outbox | undefined;
+    #body: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+    #isStarted = false;
+
+    constructor(request: CallRequest, listener: EndingListener) {
+      this.#request = request;
+      this.#listener = listener;
+      if (request.kind === "unary" || request.kind === "server_streaming") return;
+      const outbox = this.#outbox = new Outbox(KEPT_BYTES);
+      queueMicrotask(() => this.#start(outbox));
+    }
+
+    #start(body: Body): void {
+      if (this.#isStarted || this.#listener.over) return;
+      this.#isStarted = true;
+      open.add(this);
+      void this.#exchange(body);
+    }
+
+    async #exchange(body: Body): Promise<void> {
+      let whole = false;
+      try {
+        const response = await post(this.#request, body, this.#abort.signal);
+        whole = await readResponse(response, this.#listener, this.#gate, options);
+      } catch (error) {
+        if (!this.#listener.over) this.#listener.fail(connectionLost(error));
+      } finally {
+        open.delete(this);
+        this.#outbox?.close();
+        // Ends an upload that the server did not wait for, and a body that was not read to its end. One that was
+        // leaves its connection to the next call.
+        if (!whole || this.#outbox !== undefined) this.#abort.abort(OVER);
+      }
+    }
+
+    send(message: Uint8Array, last: boolean): Promise<void> | undefined {
+      if (this.#listener.over) return undefined;
+      if (this.#outbox !== undefined) return this.#outbox.send(message, last);
+      this.#body = concatenate([this.#body, frameOf(message, compressor)]);
+      if (last) this.#start(this.#body);
+      return undefined;
+    }
+
+    halfClose(): void {
+      if (this.#outbox !== undefined) this.#outbox.halfClose();
+      else this.#start(this.#body);
+    }
+
+    reset(): void {
+      if (!this.#listener.over) this.end(undefined);
+    }
+
+    pause(): void {
+      this.#gate.pause();
+    }
+
+    resume(): void {
+      this.#gate.resume();
+    }
+
+    /** Ends the call from this side; without an error, nobody is told. */
+    end(error: ConnectError | undefined): void {
+      open.delete(this);
+      if (error === undefined) this.#listener.mute();
+      else this.#listener.fail(error);
+      this.#abort.abort(OVER);
+      this.#outbox?.close();
+      this.#gate.resume();
     }
   }
 
   return {
     unary,
-    open(request, callListener: CallListener): Call {
-      const listener = ending(callListener);
-      const abort = new AbortController();
-      const reading = new Reading();
-      const call = { lose: (error: ConnectError) => leave(error) };
-      let upload: Upload | undefined;
-      let single: Uint8Array<ArrayBuffer> | undefined;
-      let started = false;
-
-      function leave(error: ConnectError | undefined): void {
-        open.delete(call);
-        if (error === undefined) listener.mute();
-        else listener.fail(error);
-        upload?.stop();
-        reading.resume();
-        abort.abort(OVER);
-      }
-      function start(body: Body): void {
-        if (started || listener.over) return;
-        started = true;
-        open.add(call);
-        void exchange(request, body, listener, reading, abort).finally(() => {
-          open.delete(call);
-          upload?.stop();
-        });
-      }
-
-      if (closed) {
-        queueMicrotask(() => listener.fail(new ConnectError(CLOSED, Code.Unavailable)));
-      } else if (request.kind === "client_streaming" || request.kind === "bidi_streaming") {
-        const body = upload = new Upload((messages) => framesOf(messages, compressor));
-        queueMicrotask(() => start(body));
-      }
-      return {
-        send(message, last) {
-          if (listener.over) return undefined;
-          if (upload !== undefined) {
-            const room = upload.write(message);
-            if (last) upload.close();
-            return room;
-          }
-          const frame = frameOf(message, compressor);
-          single = single === undefined ? frame : concatenate([single, frame]);
-          if (last) start(single);
-          return undefined;
-        },
-        halfClose() {
-          if (upload !== undefined) upload.close();
-          else start(single ?? new Uint8Array(0));
-        },
-        reset() {
-          if (!listener.over) leave(undefined);
-        },
-        pause: () => reading.pause(),
-        resume: () => reading.resume(),
-      };
+    open(request, listener) {
+      return closed === undefined ? new FetchCall(request, ending(listener)) : endedCall(closed, listener);
     },
     async close() {
-      if (closed) return;
-      closed = true;
+      if (closed !== undefined) return;
+      closed = new ConnectError("the channel is closed", Code.Unavailable);
       closing.abort(OVER);
-      const error = new ConnectError(CLOSED, Code.Unavailable);
-      for (const call of open) call.lose(error);
-      open.clear();
+      for (const call of open) call.end(closed);
       await runtimeFetch.close();
     },
   };

@@ -1,115 +1,61 @@
-/** Bytes of request messages that may wait for the network, a call. */
-const UPLOAD_BUFFER_BYTES = 256 * 1024;
+import type { Outlet } from "../rpc/outbox.ts";
 
 /** Bytes that are handed over at a time, as far as more than one message waits. */
 const CHUNK_BYTES = 128 * 1024;
 
-/** Bytes that are kept for another try. */
-const KEPT_BYTES = 64 * 1024;
+interface Waiting {
+  readonly message: Uint8Array;
+  readonly sent: () => void;
+}
 
 /**
  * A request body that is written as messages come. What has come while the network took the last chunk goes into the
  * next one: a chunk costs the runtime as much as many a message.
  */
-export class Upload {
+export class Upload implements Outlet {
+  readonly body: ReadableStream<Uint8Array>;
   readonly #encode: (messages: readonly Uint8Array[]) => Uint8Array;
-  /** Messages that wait, from `#first` on. */
-  #messages: Uint8Array[] = [];
-  #first = 0;
-  #bytes = 0;
-  #ended = false;
-  /** The runtime has cancelled the body. */
-  #dropped = false;
-  /** What was handed over, as long as it is not much and may have to be sent again. */
-  #kept: Uint8Array[] | undefined = [];
-  #keptBytes = 0;
+  #waiting: Waiting[] = [];
+  #hasEnded = false;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** Set while the network waits for a chunk. */
   #pulled: PromiseWithResolvers<void> | undefined;
-  #room: PromiseWithResolvers<void> | undefined;
 
   /** @param encode Puts messages into one chunk. */
   constructor(encode: (messages: readonly Uint8Array[]) => Uint8Array) {
     this.#encode = encode;
-  }
-
-  /** Whether `open` can be called, again. */
-  get repeatable(): boolean {
-    return this.#kept !== undefined;
-  }
-
-  /** The body, from its beginning. One that was given before is dead. */
-  open(): ReadableStream<Uint8Array> {
-    const kept = this.#kept ?? [];
-    this.#messages = [...kept, ...this.#messages.slice(this.#first)];
-    this.#first = 0;
-    this.#bytes += this.#keptBytes;
-    this.#kept = [];
-    this.#keptBytes = 0;
-    let own: ReadableStreamDefaultController<Uint8Array>;
-    return new ReadableStream<Uint8Array>({
+    this.body = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        own = this.#controller = controller;
+        this.#controller = controller;
       },
       pull: () => {
         if (this.#deliver()) return;
         this.#pulled = Promise.withResolvers();
         return this.#pulled.promise;
       },
+      // What waits counts on as waiting, so that its sender waits for the end of the call.
       cancel: () => {
-        if (this.#controller !== own) return;
-        // Before there is an answer, there may be another try.
-        if (this.#kept === undefined) this.#drop();
         this.#controller = undefined;
-        this.#pulled = undefined;
       },
     }, { highWaterMark: 0 });
   }
 
-  /** The server has answered: the body will not be sent again. */
-  answered(): void {
-    this.#kept = undefined;
-  }
-
-  /** Undefined while there is room. */
-  write(message: Uint8Array): Promise<void> | undefined {
-    if (this.#ended) return undefined;
-    if (this.#dropped) {
-      // Until the call is over: a sender that never had to wait would let nothing else happen, not even that.
-      this.#room ??= Promise.withResolvers<void>();
-      return this.#room.promise;
-    }
-    this.#messages.push(message);
-    this.#bytes += message.length;
+  write(message: Uint8Array, last: boolean, sent: () => void): void {
+    if (this.#controller === undefined) return;
+    this.#waiting.push({ message, sent });
+    this.#hasEnded ||= last;
     this.#answerPull();
-    if (this.#bytes <= UPLOAD_BUFFER_BYTES) return undefined;
-    this.#room ??= Promise.withResolvers<void>();
-    return this.#room.promise;
   }
 
+  halfClose(): void {
+    this.#hasEnded = true;
+    this.#answerPull();
+  }
+
+  /** Ends the body: on Deno a fetch that is aborted waits for the next part of it. */
   close(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#answerPull();
-  }
-
-  /** Takes no more, and lets nobody wait. */
-  stop(): void {
-    this.#ended = true;
-    this.#kept = undefined;
-    this.#messages = [];
-    this.#first = 0;
-    this.#bytes = 0;
-    this.#answerPull();
-    this.#wake();
-  }
-
-  /** Nobody takes the body any more. How the call ends is still to come. */
-  #drop(): void {
-    this.#dropped = true;
-    this.#messages = [];
-    this.#first = 0;
-    this.#bytes = 0;
+    this.#waiting = [];
+    this.halfClose();
   }
 
   #answerPull(): void {
@@ -123,43 +69,19 @@ export class Upload {
   #deliver(): boolean {
     const controller = this.#controller;
     if (controller === undefined) return true;
-    if (this.#first === this.#messages.length) {
-      if (!this.#ended) return false;
+    if (this.#waiting.length === 0) {
+      if (!this.#hasEnded) return false;
       this.#controller = undefined;
-      try {
-        controller.close();
-      } catch {
-        // Cancelled by the reader already.
-      }
+      controller.close();
       return true;
     }
-    const batch: Uint8Array[] = [];
-    let bytes = 0;
-    do {
-      const message = this.#messages[this.#first]!;
-      this.#messages[this.#first++] = EMPTY;
-      batch.push(message);
-      bytes += message.length;
-    } while (
-      this.#first < this.#messages.length && bytes + this.#messages[this.#first]!.length <= CHUNK_BYTES
-    );
-    if (this.#first === this.#messages.length) {
-      this.#messages = [];
-      this.#first = 0;
+    let count = 1, bytes = this.#waiting[0]!.message.length;
+    while (count < this.#waiting.length && bytes + this.#waiting[count]!.message.length <= CHUNK_BYTES) {
+      bytes += this.#waiting[count++]!.message.length;
     }
-    this.#bytes -= bytes;
-    this.#keptBytes += bytes;
-    if (this.#keptBytes > KEPT_BYTES) this.#kept = undefined;
-    this.#kept?.push(...batch);
-    controller.enqueue(this.#encode(batch));
-    if (this.#bytes <= UPLOAD_BUFFER_BYTES) this.#wake();
+    const batch = this.#waiting.splice(0, count);
+    controller.enqueue(this.#encode(batch.map(({ message }) => message)));
+    for (const { sent } of batch) sent();
     return true;
   }
-
-  #wake(): void {
-    this.#room?.resolve();
-    this.#room = undefined;
-  }
 }
-
-const EMPTY: Uint8Array = new Uint8Array(0);

@@ -1,13 +1,15 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { connectionError } from "../core/net/connection_error.ts";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 import { goawayFilter } from "../core/http2/goaway.ts";
 import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
-import { type Endpoint, nodeTlsOptions, originOf, targetOf } from "./endpoint.ts";
+import { describeTarget, urlOf } from "../core/net/target.ts";
+import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
 import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 
 /** A session that can take calls. */
@@ -21,6 +23,8 @@ export interface Session {
   draining: boolean;
   /** Whether the server's settings have come. */
   settled: boolean;
+  /** What broke its connection, if that is known. */
+  failure: Error | undefined;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
   /** Takes note of a stream that has been opened. */
@@ -67,7 +71,7 @@ export interface SessionOptions {
  */
 export async function createSessionPool(endpoint: Endpoint, options: SessionOptions): Promise<SessionPool> {
   const [http2, net, tls] = await Promise.all([import("node:http2"), import("node:net"), import("node:tls")]);
-  const target = targetOf(endpoint);
+  const target = describeTarget(endpoint);
   const place = endpoint.unixPath === undefined
     ? { host: endpoint.hostname, port: endpoint.port, noDelay: true }
     : { path: endpoint.unixPath };
@@ -99,7 +103,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       });
       sockets.add(socket);
       const timer = setTimeout(
-        () => socket.destroy(new Error(`timed out: not connected after ${CONNECT_TIMEOUT_MS} ms`)),
+        () => socket.destroy(connectionFailure("ETIMEDOUT", `not connected after ${CONNECT_TIMEOUT_MS} ms`)),
         CONNECT_TIMEOUT_MS,
       );
       socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {
@@ -111,7 +115,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       socket.on("close", () => {
         sockets.delete(socket);
         clearTimeout(timer);
-        reject(connectionError(target, new Error("connection closed")));
+        reject(connectionError(target, connectionFailure("ECONNRESET", "connection closed")));
       });
     });
   }
@@ -121,7 +125,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       let filtered: FilteredSocket | undefined;
       const window = options.runtime === "bun" ? new InitialWindow(openStreams) : undefined;
       const session: Session = {
-        http2: http2.connect(originOf(endpoint), {
+        http2: http2.connect(urlOf(endpoint), {
           createConnection: () => raw ? socket : filtered = filteredSocket(socket, filterOf()),
           settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
           maxSessionMemory: SESSION_MEMORY_MIB,
@@ -130,6 +134,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         open: 0,
         draining: false,
         settled: false,
+        failure: undefined,
         streams: new Set(),
         opened(stream) {
           session.streams.add(stream);
@@ -138,6 +143,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         },
       };
       sessions.add(session);
+      socket.on("error", (error) => session.failure ??= error);
       function filterOf(): Http2FrameFilter {
         return window === undefined
           ? goawayFilter("server", goaway)
@@ -175,12 +181,13 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       session.http2.once("remoteSettings", () => session.settled = true);
       session.http2.on("goaway", drain);
       session.http2.on("error", (error) => {
+        session.failure ??= error;
         gone();
         reject(connectionError(target, error));
       });
       session.http2.on("close", () => {
         gone();
-        reject(connectionError(target, new Error("connection closed")));
+        reject(connectionError(target, connectionFailure("ECONNRESET", "connection closed")));
       });
     });
   }
@@ -210,7 +217,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         return session;
       }
     }
-    if (closed) return Promise.reject(connectionError(target, new Error("the channel is closed")));
+    if (closed) return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
     let pending = connecting.get(raw);
     if (pending === undefined) {
       pending = connect(raw).finally(() => connecting.delete(raw));
@@ -254,7 +261,7 @@ function keepAlive(session: ClientHttp2Session, keepAliveMs: number): ReturnType
   const interval = setInterval(() => {
     if (session.destroyed || session.closed) return clearInterval(interval);
     const timer = setTimeout(
-      () => session.destroy(new Error("connection closed: a ping was not answered")),
+      () => session.destroy(connectionFailure("ECONNRESET", "a ping was not answered")),
       PING_TIMEOUT_MS,
     );
     unrefTimer(timer);

@@ -1,7 +1,8 @@
 import type { Agent, IncomingMessage } from "node:http";
 import type { RequestOptions } from "node:https";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
-import { nodeTlsOptions, type TlsSettings } from "./endpoint.ts";
+import type { TlsOptions } from "../options/dial_options.ts";
+import { nodeTlsOptions } from "./endpoint.ts";
 
 /** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
 type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -21,7 +22,7 @@ export interface NodeFetch {
  * for the whole process: one that was opened while a server was silent, or over a network that is gone, is taken for
  * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does.
  */
-export function createNodeFetch(secure: boolean, tls: TlsSettings): NodeFetch {
+export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
   let agent: Agent | undefined;
   return {
     async fetch(url, init) {

@@ -1,4 +1,5 @@
-import type { Endpoint, TlsSettings } from "./endpoint.ts";
+import type { TlsOptions } from "../options/dial_options.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { createNodeFetch } from "./node_fetch.ts";
 
 /** Which HTTP versions a fetch may use. */
@@ -67,7 +68,7 @@ function bunInit(endpoint: Endpoint, version: FetchVersion): Record<string, unkn
   };
 }
 
-function bunTls(tls: TlsSettings): Record<string, unknown> {
+function bunTls(tls: TlsOptions): Record<string, unknown> {
   const { ca, cert, key, rejectUnauthorized } = tls;
   return {
     ...(ca === undefined ? {} : { ca }),
@@ -75,15 +76,4 @@ function bunTls(tls: TlsSettings): Record<string, unknown> {
     ...(key === undefined ? {} : { key }),
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
-}
-
-/**
- * Whether a request is certain not to have left. On Deno several requests wait for one connection to be made, and
- * when the one that makes it is aborted, the others fail.
- */
-export function isUnsent(error: unknown): boolean {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
-    if (cause.message.includes("client error (Connect): request was canceled")) return true;
-  }
-  return false;
 }

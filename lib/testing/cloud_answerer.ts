@@ -13,7 +13,7 @@ import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
 import type { Credentials } from "../options/credentials.ts";
-import { originOf } from "../direct/endpoint.ts";
+import { urlOf } from "../core/net/target.ts";
 import { createHttp2Carrier } from "../direct/http2_carrier.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
@@ -206,7 +206,7 @@ function connect(
   });
   const options = {
     carrier: () => carrier,
-    baseUrl: originOf(endpoint),
+    baseUrl: urlOf(endpoint),
     maxBufferedBytes: MAX_MESSAGE_BYTES,
   };
   const transport = createCarrierTransport({

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ClientStreams, type StreamListener } from "../core/channel/client_streams.ts";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
-import { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import { endedCall } from "../rpc/held_call.ts";
 import { createFrameWriter } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";
 
@@ -131,24 +131,5 @@ export function createChannelCarrier(
       })();
       return closing;
     },
-  };
-}
-
-/** A call on a carrier that is gone. Its end comes after `open` has returned. */
-export function endedCall(error: ConnectError, listener: CallListener): Call {
-  let over = false;
-  queueMicrotask(() => {
-    if (over) return;
-    over = true;
-    listener.end({ error, trailers: new Metadata() });
-  });
-  return {
-    send: () => undefined,
-    halfClose() {},
-    reset() {
-      over = true;
-    },
-    pause() {},
-    resume() {},
   };
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope, TRAILERS } from "../../lib/core/grpc/envelope.ts";
 import { ending } from "../../lib/direct/call_ending.ts";
-import { Reading, readResponse } from "../../lib/direct/fetch_response.ts";
+import { ReadingGate, readResponse } from "../../lib/direct/fetch_response.ts";
 import { test } from "../harness.ts";
 import { cutUp, fuzzSeed, mutate, randomFrom } from "../random.ts";
 
@@ -66,7 +66,7 @@ async function read(pieces: readonly Uint8Array[], lengthKnown: boolean): Promis
       heard.ends.push(error);
     },
   });
-  await readResponse(response, listener, new Reading(), { maxMessageBytes: MAX_MESSAGE_BYTES });
+  await readResponse(response, listener, new ReadingGate(), { maxMessageBytes: MAX_MESSAGE_BYTES });
   return heard;
 }
 

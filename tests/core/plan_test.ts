@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Address, parseAddress } from "../../lib/core/net/address.ts";
-import { localNameOf, planDial, planLocalDial, type PlanOptions, urlOf } from "../../lib/core/dial/plan.ts";
+import { localNameOf, planDial, planLocalDial, type PlanOptions } from "../../lib/core/dial/plan.ts";
+import { urlOf } from "../../lib/core/net/target.ts";
 import { test } from "../harness.ts";
 
 const defaults: PlanOptions = {

@@ -1,7 +1,8 @@
 import http from "node:http";
 import https from "node:https";
-import type { Target } from "../../core/dial/plan.ts";
-import { nodeTlsOptions, type TlsSettings } from "../../direct/endpoint.ts";
+import type { TlsOptions } from "../../options/dial_options.ts";
+import type { Target } from "../../core/net/target.ts";
+import { nodeTlsOptions } from "../../direct/endpoint.ts";
 import type { Step } from "./ladder.ts";
 
 /** The difference of two clocks, in seconds, from which it is reported: tokens and certificates allow for minutes. */
@@ -28,7 +29,7 @@ export function judgeClock(dateHeader: string | undefined, sent: number, receive
 /** Asks the server for its time. */
 export async function checkClock(
   target: Target,
-  settings: TlsSettings,
+  settings: TlsOptions,
   signal: AbortSignal,
 ): Promise<Step<true>> {
   if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket", result: true };

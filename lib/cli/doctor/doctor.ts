@@ -1,6 +1,7 @@
 import type { ViamChannel } from "../../channel/channel.ts";
 import { joinHostPort } from "../../core/net/address.ts";
-import { describeTarget, type DialPlan, localNameOf, looksLocally, planDial } from "../../core/dial/plan.ts";
+import { type DialPlan, localNameOf, looksLocally, planDial } from "../../core/dial/plan.ts";
+import { describeTarget } from "../../core/net/target.ts";
 import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import type { DialContext } from "../../dial/context.ts";

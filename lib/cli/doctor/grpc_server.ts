@@ -1,7 +1,8 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../../channel/channel.ts";
-import { describeTarget, type DialPlan, type Target } from "../../core/dial/plan.ts";
+import type { DialPlan } from "../../core/dial/plan.ts";
+import { describeTarget, type Target } from "../../core/net/target.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice/ice.ts";
 import type { DialContext } from "../../dial/context.ts";
 import { authorize, type ReachedServer, reachServer, transportTo } from "../../dial/server.ts";

@@ -4,7 +4,6 @@ import net from "node:net";
 import tls from "node:tls";
 import { joinHostPort } from "../../core/net/address.ts";
 import type { IceEndpoint } from "../../core/ice/ice.ts";
-import type { TlsSettings } from "../../direct/endpoint.ts";
 import {
   ALLOCATE,
   BINDING,
@@ -16,6 +15,7 @@ import {
 } from "./stun_message.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import type { Step } from "./ladder.ts";
+import type { TlsOptions } from "../../options/dial_options.ts";
 
 /** Times at which a request is repeated over UDP, which may lose it, in milliseconds. */
 const REPEAT_MS = 500;
@@ -53,7 +53,7 @@ export async function checkStun(
 /** Asks every TURN server for a relay address, and returns that address to it. */
 export async function checkTurn(
   endpoints: readonly IceEndpoint[],
-  settings: TlsSettings,
+  settings: TlsOptions,
   signal: AbortSignal,
 ): Promise<Step<ServersFound>> {
   const servers = endpoints.filter(({ scheme }) => scheme !== "stun");
@@ -204,7 +204,7 @@ async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Pr
 
 async function openStream(
   { scheme, hostname, port }: IceEndpoint,
-  { ca, rejectUnauthorized }: TlsSettings,
+  { ca, rejectUnauthorized }: TlsOptions,
   signal: AbortSignal,
 ): Promise<Way> {
   const socket = scheme === "turns"

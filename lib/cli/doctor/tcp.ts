@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import net from "node:net";
 import { connectionReason } from "../../core/net/connection_error.ts";
-import { describeTarget, type Target } from "../../core/dial/plan.ts";
+import { describeTarget, type Target } from "../../core/net/target.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import { messageOf } from "../error_text.ts";
 import type { Step } from "./ladder.ts";

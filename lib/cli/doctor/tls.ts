@@ -1,8 +1,9 @@
 import net from "node:net";
 import tls from "node:tls";
 import { connectionReason } from "../../core/net/connection_error.ts";
-import { describeTarget, type Target } from "../../core/dial/plan.ts";
-import { nodeTlsOptions, type TlsSettings } from "../../direct/endpoint.ts";
+import { describeTarget, type Target } from "../../core/net/target.ts";
+import type { TlsOptions } from "../../options/dial_options.ts";
+import { nodeTlsOptions } from "../../direct/endpoint.ts";
 import { probeTls } from "../../direct/tls_probe.ts";
 import { messageOf } from "../error_text.ts";
 import { judgeCertificate } from "./certificate.ts";
@@ -16,7 +17,7 @@ import { opened, placeOf, silent } from "./tcp.ts";
  */
 export async function checkTls(
   target: Target,
-  settings: TlsSettings,
+  settings: TlsOptions,
   downgrade: boolean,
   signal: AbortSignal,
 ): Promise<Step<true>> {
@@ -55,7 +56,7 @@ function probe({ hostname, port }: Target, signal: AbortSignal): ReturnType<type
   return probeTls({ secure: true, hostname, port }, signal);
 }
 
-function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsSettings): Step<true> {
+function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOptions): Step<true> {
   const certificate = socket.getPeerCertificate();
   const serverName = settings.serverName ?? target.hostname;
   const finding = judgeCertificate(
@@ -80,7 +81,7 @@ function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsSett
 }
 
 /** Connects whatever the certificate is: the point is to say what is wrong with it. */
-function connectTls(target: Target, settings: TlsSettings): tls.TLSSocket {
+function connectTls(target: Target, settings: TlsOptions): tls.TLSSocket {
   const { servername = target.hostname, ...options } = nodeTlsOptions(settings);
   return tls.connect({
     ...placeOf(target),
@@ -100,7 +101,7 @@ const ALERT_TIMEOUT_MS = 1_000;
  */
 export function wantsClientCertificate(
   target: Target,
-  settings: TlsSettings,
+  settings: TlsOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
   return new Promise((resolve) => {

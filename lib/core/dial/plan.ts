@@ -1,13 +1,6 @@
-import { type Address, isLocalName, isLoopback, isPrivate, joinHostPort } from "../net/address.ts";
+import { type Address, isLocalName, isLoopback, isPrivate } from "../net/address.ts";
 import type { FoundMachine } from "../net/mdns_records.ts";
-
-/** Where a dial goes. */
-export interface Target {
-  readonly hostname: string;
-  readonly port: number;
-  readonly secure: boolean;
-  readonly unixPath: string | undefined;
-}
+import type { Target } from "../net/target.ts";
 
 /** How a dial goes about it. */
 export type DialPlan =
@@ -136,15 +129,4 @@ export function targetOf(address: Address, insecure: boolean): Target {
     secure: address.unixPath === undefined && secure,
     unixPath: address.unixPath,
   };
-}
-
-/** `host:port`, or the path of a Unix socket. */
-export function describeTarget(target: Target): string {
-  return target.unixPath ?? joinHostPort(target.hostname, target.port);
-}
-
-/** `http(s)://host:port`. */
-export function urlOf(target: Target): string {
-  const host = target.unixPath === undefined ? joinHostPort(target.hostname, target.port) : "localhost";
-  return `${target.secure ? "https" : "http"}://${host}`;
 }

@@ -1,0 +1,48 @@
+/*
+ * Deno's fetch says why it failed in words alone, in the messages of a chain of causes. This is the only file that reads
+ * them. Everything else that fails, on any runtime, has a code.
+ */
+
+/** Words of Deno's fetch, and the code that other runtimes have for the same. The first that matches counts. */
+const CODES: readonly (readonly [words: RegExp, code: string])[] = [
+  // Several requests wait for one connection to be made. When the one that makes it is aborted, the others fail.
+  [/client error \(Connect\): request was canceled/, "ERR_REQUEST_UNSENT"],
+  [/Connection refused/, "ECONNREFUSED"],
+  [/dns error/, "ENOTFOUND"],
+  [/No route to host/, "EHOSTUNREACH"],
+  [/Network is unreachable/, "ENETUNREACH"],
+  [/timed out/, "ETIMEDOUT"],
+  [/received fatal alert: CertificateRequired/, "ERR_SSL_ALERT_CERTIFICATE_REQUIRED"],
+  [/invalid peer certificate: .*CaUsedAsEndEntity/, "CERT_CA_USED_AS_END_ENTITY"],
+  [/invalid peer certificate/, "CERT_UNTRUSTED"],
+  [/InvalidContentType|received fatal alert|peer is incompatible|peer misbehaved/, "EPROTO"],
+  [/frame with invalid size/, "ERR_HTTP2_ERROR"],
+  [
+    /connection (?:reset|closed|error)|broken pipe|handshake eof|unexpected end|error reading a body|http2 error|stream error/i,
+    "ECONNRESET",
+  ],
+];
+
+/** The code that stands for a failure of Deno's fetch; undefined for any other error. */
+export function denoFetchCode(error: unknown): string | undefined {
+  const text = textsOf(error).join("\n");
+  return CODES.find(([words]) => words.test(text))?.[1];
+}
+
+/** The text of an error; of a failure of Deno's fetch, what lies below its "fetch failed", without the URL. */
+export function denoFetchDetail(error: unknown): string {
+  const lowest = textsOf(error).at(-1);
+  return lowest === undefined ? error instanceof Error ? error.message : String(error) : lowest.replace(
+    /^error sending request (?:for url|from \S+ for \S+) \(\S+\): (?:client error \(\w+\): )?/,
+    "",
+  );
+}
+
+/** The messages of a fetch's `TypeError` and of what caused it, from the top down. */
+function textsOf(error: unknown): string[] {
+  const texts: string[] = [];
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    texts.push(cause.message);
+  }
+  return error instanceof TypeError ? texts : [];
+}

@@ -1,0 +1,107 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
+import { endOf, parseTrailers, refuseResponse } from "../core/grpc/grpc_status.ts";
+import type { Metadata } from "../core/grpc/metadata.ts";
+import type { CallEnd } from "../rpc/carrier.ts";
+import type { EndingListener } from "./call_ending.ts";
+import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
+
+/** How an answer is read. */
+export interface AnswerReaderOptions extends MessageOptions {
+  /** gRPC has its trailers in HTTP's, gRPC-Web in the last frame of the body. */
+  readonly protocol: "grpc" | "grpc-web";
+  /** False where the memory of a chunk is used again after `body()`. */
+  readonly keepsChunks?: boolean;
+}
+
+/**
+ * Reads the answer to a call, of gRPC or of gRPC-Web, and tells the listener what is in it. A status among the headers
+ * counts if no message follows and no other status (`Trailers-Only` of gRPC over HTTP/2).
+ */
+export class AnswerReader {
+  readonly #listener: EndingListener;
+  readonly #options: AnswerReaderOptions;
+  readonly #envelopes: EnvelopeReader;
+  #compressor: Compressor | undefined;
+  /** The status among the headers. */
+  #immediate: CallEnd | undefined;
+  /** Headers with an error among them, not told to the listener yet. */
+  #withheld: Metadata | undefined;
+
+  constructor(listener: EndingListener, options: AnswerReaderOptions) {
+    this.#listener = listener;
+    this.#options = options;
+    this.#envelopes = new EnvelopeReader(options.maxMessageBytes, options.keepsChunks);
+  }
+
+  /** Whether the headers end the call if nothing follows. */
+  get isTrailersOnly(): boolean {
+    return this.#immediate !== undefined;
+  }
+
+  /** @returns false when the call is over: nobody wants the body. */
+  headers(httpStatus: number, headers: Metadata): boolean {
+    const { protocol, compressor } = this.#options;
+    const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
+    const refusal = refuseResponse(httpStatus, headers, protocol, compressor?.name);
+    if (refusal !== undefined) {
+      // A server of another mind about content types may still say what the error is; grpclib sends none with errors.
+      if (immediate?.error === undefined) this.#listener.fail(refusal, headers);
+      else this.#listener.end(immediate);
+      return false;
+    }
+    this.#compressor = compressorOf(headers, compressor);
+    this.#immediate = immediate;
+    if (immediate?.error === undefined) this.#listener.headers(headers);
+    else this.#withheld = headers;
+    return true;
+  }
+
+  /** Takes a part of the body. */
+  body(chunk: Uint8Array): void {
+    if (this.#listener.over) return;
+    const { maxMessageBytes } = this.#options;
+    const problem = this.#envelopes.push(chunk, (flags, data) => {
+      const content = contentOf(flags, data, this.#compressor, maxMessageBytes);
+      if (content instanceof ConnectError) {
+        this.#listener.fail(content);
+      } else if (this.#options.protocol === "grpc-web" && (flags & TRAILERS) !== 0) {
+        this.end(parseTrailers(content));
+      } else {
+        this.#releaseHeaders();
+        this.#listener.message(content);
+      }
+      return !this.#listener.over;
+    });
+    if (problem === undefined) return;
+    this.#listener.fail(
+      new ConnectError(
+        `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
+        Code.ResourceExhausted,
+      ),
+    );
+  }
+
+  /** The answer is read to its end, with or without trailers. */
+  end(trailers: Metadata | undefined): void {
+    if (this.#listener.over) return;
+    const { atBoundary } = this.#envelopes;
+    const told = trailers === undefined ? undefined : endOf(trailers);
+    // Go's gRPC-Web writes an empty frame of trailers after an error that it has put among the headers.
+    const end = told?.known === true ? told : atBoundary ? this.#immediate : undefined;
+    if (told?.known === true) this.#releaseHeaders();
+    if (end !== undefined && (atBoundary || end.error !== undefined)) {
+      this.#listener.end(end);
+    } else {
+      const problem = atBoundary ? "the server sent no status" : "the call ended in the middle of a message";
+      this.#listener.fail(new ConnectError(problem, Code.Internal), trailers);
+    }
+  }
+
+  /** Something follows the headers, so that a status among them does not count. */
+  #releaseHeaders(): void {
+    this.#immediate = undefined;
+    if (this.#withheld !== undefined) this.#listener.headers(this.#withheld);
+    this.#withheld = undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { isContentType } from "../core/grpc/grpc_status.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { type ConnectionReason, connectionReason, hasCode } from "../core/net/connection_error.ts";
+import type { CallEnd, Carrier } from "../rpc/carrier.ts";
+
+/** How a server answered a greeting. */
+export interface Greeting {
+  /** Whether it speaks the protocol. */
+  readonly speaks: boolean;
+  /** Nothing answered at all. */
+  readonly unreachable: boolean;
+  /** Nothing answered, or a proxy whose server is away did. */
+  readonly away: boolean;
+  readonly error: ConnectError;
+}
+
+/** A nonexistent method: a server that answers shows what it speaks, and does nothing. */
+const UNKNOWN_METHOD = "/viam_dial.v1.Hello/Ask";
+
+/** Asks a server with a harmless request whether it speaks a protocol. */
+export function greet(
+  carrier: Carrier,
+  protocol: "grpc" | "grpc-web",
+  signal: AbortSignal,
+): Promise<Greeting> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const abort = () => {
+      call.reset();
+      reject(signal.reason);
+    };
+    const call = carrier.open(
+      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
+      {
+        headers() {},
+        message() {},
+        end(end) {
+          signal.removeEventListener("abort", abort);
+          resolve(judge(end, protocol));
+        },
+      },
+    );
+    signal.addEventListener("abort", abort, { once: true });
+    call.send(new Uint8Array(0), true);
+  });
+}
+
+function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
+  if (error === undefined) {
+    const odd = new ConnectError("the server answered a nonexistent method", Code.Unknown);
+    return { speaks: true, unreachable: false, away: false, error: odd };
+  }
+  // A status in the protocol says that the server speaks it, unless the content type is of another one.
+  const type = error.metadata.get("content-type");
+  const reason = error.cause === undefined ? undefined : connectionReason(error.cause);
+  const unreachable = reason !== undefined && UNREACHABLE.has(reason) &&
+    // Deno's fetch takes no certificate that is its own authority, as `openssl req -x509` makes them, not even one
+    // that `tls.ca` names; its sockets do.
+    !hasCode(error.cause, "CERT_CA_USED_AS_END_ENTITY");
+  return {
+    speaks: error.isWireError && (type === null || isContentType(type, protocol)),
+    unreachable,
+    away: unreachable || (!error.isWireError && error.cause === undefined && error.code === Code.Unavailable),
+    error,
+  };
+}
+
+/** Reasons that another protocol on the same port would fail for, too. */
+const UNREACHABLE: ReadonlySet<ConnectionReason> = new Set([
+  "connection refused",
+  "name not found",
+  "no route to host",
+  "timed out",
+  "certificate not trusted",
+]);

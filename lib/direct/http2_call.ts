@@ -1,0 +1,300 @@
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { formatTimeout } from "../core/grpc/grpc_status.ts";
+import { headerValues } from "../core/grpc/header_values.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
+import { describeTarget } from "../core/net/target.ts";
+import type { Call, CallRequest } from "../rpc/carrier.ts";
+import { Outbox } from "../rpc/outbox.ts";
+import { AnswerReader } from "./answer_reader.ts";
+import type { EndingListener } from "./call_ending.ts";
+import { compressionHeaders, type Compressor, frameOf, type MessageOptions } from "./compressor.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { isSendable } from "./sendable.ts";
+import type { Session } from "./http2_session.ts";
+
+const NGHTTP2_INTERNAL_ERROR = 2, NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
+
+/** The code of an error that stands for a reset by the server. */
+const STREAM_ERROR = "ERR_HTTP2_STREAM_ERROR";
+
+const CLOSED = connectionFailure("ECONNRESET", "connection closed");
+
+/** How often a call is started that sessions refuse unread. */
+const MOST_TRIES = 3;
+
+/** What every server's first window holds: 65,535 bytes, unless it says otherwise, and none is known to say less. */
+const SHORT_REQUEST_BYTES = 32 * 1024;
+
+/** What a call over HTTP/2 works with. */
+export interface Http2CallContext extends MessageOptions {
+  readonly endpoint: Endpoint;
+  /** Finds a session with room for the call. */
+  acquire(short: boolean): Session | Promise<Session>;
+  /** Gives a session back. */
+  release(session: Session): void;
+  /** Told when a call finds its connection lost. */
+  readonly onConnectionLost?: () => void;
+  /** Told once the call is over. */
+  readonly onOver: () => void;
+}
+
+/** A call of native gRPC on a stream of HTTP/2; on another one where a session refuses it unread. */
+export class Http2Call implements Call {
+  readonly #request: CallRequest;
+  readonly #listener: EndingListener;
+  readonly #context: Http2CallContext;
+  readonly #outbox = new Outbox();
+  readonly #answer: AnswerReader;
+  #stream: ClientHttp2Stream | undefined;
+  #tries = 0;
+  #isStarted = false;
+  #halfClosed = false;
+  #paused = false;
+  #hasAnswered = false;
+  #trailers: Metadata | undefined;
+
+  constructor(request: CallRequest, listener: EndingListener, context: Http2CallContext) {
+    this.#request = request;
+    this.#listener = listener;
+    this.#context = context;
+    this.#answer = new AnswerReader(listener, { ...context, protocol: "grpc" });
+    // With one message to send, its size says which session will do.
+    if (!this.#hasOneMessage) this.#begin();
+  }
+
+  get #hasOneMessage(): boolean {
+    const { kind } = this.#request;
+    return kind === "unary" || kind === "server_streaming";
+  }
+
+  /** In a turn of its own: no event comes before `Carrier.open` has returned. */
+  #begin(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    queueMicrotask(() => void this.#start());
+  }
+
+  async #start(): Promise<void> {
+    if (this.#listener.over) return;
+    const { endpoint, acquire, release } = this.#context;
+    try {
+      const short = this.#hasOneMessage && this.#outbox.size <= SHORT_REQUEST_BYTES;
+      const session = await acquire(short);
+      if (this.#listener.over) return release(session);
+      this.#open(session);
+    } catch (error) {
+      this.fail(error instanceof ConnectError ? error : connectionError(describeTarget(endpoint), error));
+    }
+  }
+
+  #open(session: Session): void {
+    const { compressor, endpoint, release } = this.#context;
+    this.#tries++;
+    let refused = false;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.http2.request(requestHeaders(this.#request, endpoint, compressor));
+    } catch (error) {
+      release(session);
+      if (!this.#isRefused(session, error)) throw error;
+      return void this.#start();
+    }
+    this.#stream = stream;
+    session.opened(stream);
+    stream.on("response", (headers) => this.#response(headers));
+    stream.on("trailers", (trailers: IncomingHttpHeaders) => {
+      this.#trailers = fromNodeHeaders(trailers);
+    });
+    stream.on("error", (error) => {
+      refused ||= this.#isRefused(session, error);
+      if (!refused) this.fail(this.#lossOf(stream, session, error));
+    });
+    stream.on("close", () => {
+      session.streams.delete(stream);
+      // A session that ends closes its streams with CANCEL, or with no code at all.
+      const isGone = session.http2.destroyed || session.http2.closed;
+      release(session);
+      if (refused || this.#isRefused(session)) {
+        this.#stream = undefined;
+        this.#outbox.detach();
+        void this.#start();
+      } else {
+        this.#closed(stream, session, isGone);
+      }
+    });
+    this.#outbox.attach({
+      // Bun does not always report `drain`; every write reports its own end on all runtimes.
+      write(message, last, sent) {
+        if (last) stream.end(frameOf(message, compressor));
+        else stream.write(frameOf(message, compressor), sent);
+      },
+      halfClose: () => void stream.end(),
+    });
+  }
+
+  /**
+   * Whether the session has refused the call unread, so that it can be made on another (RFC 9113, section 8.7): it
+   * was on its way when the server said that it takes no more.
+   */
+  #isRefused(session: Session, error?: unknown): boolean {
+    const { code } = (error ?? {}) as { readonly code?: unknown };
+    const goneAway = code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION";
+    if (goneAway) session.draining = true;
+    const unread = goneAway || this.#stream?.rstCode === NGHTTP2_REFUSED_STREAM;
+    const again = this.#outbox.isRepeatable && !this.#hasAnswered;
+    return unread && again && this.#tries < MOST_TRIES && !this.#listener.over;
+  }
+
+  send(message: Uint8Array, last: boolean): Promise<void> | undefined {
+    if (this.#listener.over) return undefined;
+    this.#halfClosed ||= last;
+    const room = this.#outbox.send(message, last);
+    this.#begin();
+    return room;
+  }
+
+  halfClose(): void {
+    if (this.#listener.over) return;
+    this.#halfClosed = true;
+    this.#outbox.halfClose();
+    this.#begin();
+  }
+
+  reset(): void {
+    if (this.#listener.over) return;
+    this.#listener.mute();
+    this.#over();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#stream?.resume();
+  }
+
+  /** Ends the call from this side. */
+  fail(error: ConnectError): void {
+    this.#listener.fail(error);
+    this.#over();
+  }
+
+  #response(headers: IncomingHttpHeaders): void {
+    const stream = this.#stream!;
+    this.#hasAnswered = true;
+    this.#outbox.settle();
+    if (!this.#answer.headers(Number(headers[":status"]), fromNodeHeaders(headers))) return this.#over();
+    // Only now: Deno may give data before the response to a listener that is there too early.
+    stream.on("data", (chunk: Uint8Array) => {
+      this.#answer.body(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      if (this.#listener.over) this.#over();
+    });
+    // Trailers, if any, have come before. Without a status `close` tells why.
+    stream.on("end", () => {
+      if (this.#trailers !== undefined || this.#answer.isTrailersOnly) this.#ended();
+    });
+    if (this.#paused) stream.pause();
+  }
+
+  #ended(): void {
+    this.#answer.end(this.#trailers);
+    this.#over();
+  }
+
+  #closed(stream: ClientHttp2Stream, session: Session, isGone: boolean): void {
+    if (this.#listener.over) return;
+    const { rstCode = 0 } = stream;
+    if (this.#trailers !== undefined || (this.#answer.isTrailersOnly && rstCode === 0)) return this.#ended();
+    if (isGone && (rstCode === 0 || rstCode === NGHTTP2_CANCEL)) {
+      return this.fail(this.#connectionLost(session.failure ?? CLOSED));
+    }
+    if (rstCode === 0 && this.#hasAnswered) return this.#ended();
+    this.fail(this.#lossOf(stream, session));
+  }
+
+  #lossOf({ rstCode = 0 }: ClientHttp2Stream, session: Session, error?: Error): ConnectError {
+    // INTERNAL_ERROR is also what a runtime gives the streams of a session that broke.
+    const isReset = error === undefined || (error as { readonly code?: unknown }).code === STREAM_ERROR;
+    if (rstCode === 0 || (rstCode === NGHTTP2_INTERNAL_ERROR && !isReset)) {
+      return this.#connectionLost(session.failure ?? error ?? CLOSED);
+    }
+    return new ConnectError(
+      `the server reset the call (HTTP/2 error ${rstCode})`,
+      codeFromReset(rstCode),
+      undefined,
+      undefined,
+      error,
+    );
+  }
+
+  #connectionLost(error: unknown): ConnectError {
+    this.#context.onConnectionLost?.();
+    return connectionError(describeTarget(this.#context.endpoint), error);
+  }
+
+  /** The call is over. Tells the server, unless it knows: what is still to be sent, it does not want. */
+  #over(): void {
+    this.#context.onOver();
+    this.#outbox.close();
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    // What has come in already must be read, or the stream is never reported closed.
+    stream.resume();
+    if (stream.writableEnded && stream.readableEnded) return;
+    // `close()` ends the request first (an END_STREAM before the RST_STREAM), and servers take half an upload for a
+    // whole one.
+    if (!this.#halfClosed) stream.end = () => stream;
+    stream.close(NGHTTP2_CANCEL);
+  }
+}
+
+/** The code for an HTTP/2 reset (grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping"). */
+function codeFromReset(rstCode: number): Code {
+  switch (rstCode) {
+    case 7:
+      return Code.Unavailable;
+    case 8:
+      return Code.Canceled;
+    case 11:
+      return Code.ResourceExhausted;
+    case 12:
+      return Code.PermissionDenied;
+    default:
+      return Code.Internal;
+  }
+}
+
+function requestHeaders(
+  request: CallRequest,
+  endpoint: Endpoint,
+  compressor: Compressor | undefined,
+): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {};
+  for (const [name, values] of request.metadata.lists()) {
+    if (!isSendable(name)) continue;
+    headers[name] = values.length === 1 ? values[0]! : headerValues(name, values);
+  }
+  headers[":method"] = "POST";
+  headers[":path"] = request.path;
+  // Node's own leaves an IPv6 address without brackets (RFC 3986, section 3.2.2).
+  if (endpoint.hostname.includes(":")) headers[":authority"] = describeTarget(endpoint);
+  headers["content-type"] = "application/grpc+proto";
+  headers["te"] = "trailers";
+  if (compressor !== undefined) Object.assign(headers, Object.fromEntries(compressionHeaders(compressor)));
+  if (request.timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(request.timeoutMs);
+  return headers;
+}
+
+function fromNodeHeaders(headers: IncomingHttpHeaders): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(":") || value === undefined) continue;
+    for (const item of Array.isArray(value) ? value : [value]) metadata.append(name, item);
+  }
+  return metadata;
+}
