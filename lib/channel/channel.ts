@@ -38,6 +38,8 @@ interface Shared {
   core: ChannelCore | undefined;
   handles: number;
   readonly releases: (() => Promise<void>)[];
+  /** The answer to `reflect()`, or the request under way. */
+  reflection?: Promise<ReflectedServices> | undefined;
 }
 
 /*
@@ -88,7 +90,6 @@ type Inspect = (value: unknown, options?: unknown) => string;
  */
 export class AuthenticatedChannel extends EventTarget implements Transport, AsyncDisposable {
   readonly #core: ChannelCore;
-  #reflection: Promise<ReflectedServices> | undefined;
   /** Calls and waits under way. Each of them refers to the channel, so that it is not collected. */
   #uses = 0;
   #closed: Promise<Error | undefined> | undefined;
@@ -214,11 +215,12 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     const { signal } = options;
     signal?.throwIfAborted();
     // Loaded here, because most programs have generated code.
-    const asking = this.#reflection ??= import("../reflection/reflect.ts").then(
+    const shared = shares.get(this)!;
+    const asking = shared.reflection ??= import("../reflection/reflect.ts").then(
       ({ reflectServices }) => reflectServices(this),
     );
     asking.catch(() => {
-      if (this.#reflection === asking) this.#reflection = undefined;
+      if (shared.reflection === asking) shared.reflection = undefined;
     });
     return await (signal === undefined ? asking : abortable(asking, signal));
   }
