@@ -2,8 +2,10 @@ import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
 import { describeTarget } from "../core/net/target.ts";
 import type { DialAttempt } from "../errors.ts";
+import { DialOptionsError } from "../options/options_error.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { wait } from "../runtime/wait.ts";
+import { checkClientCertificate } from "./client_certificate.ts";
 import type { DialContext } from "./context.ts";
 import { toDialError } from "./failure.ts";
 import { connectAnyWay } from "./ways.ts";
@@ -31,6 +33,7 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
       try {
         await wait(backoffMs(attempt, Math.random()), signal);
         begun = true;
+        await abortable(checkClientCertificate(options.tls), signal);
         // Loaded before there is a link, and within the budget.
         if (options.session !== undefined) {
           await abortable(import("../session/keep_session.ts"), signal);
@@ -38,6 +41,7 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
         return await connectAnyWay(dial, signal);
       } catch (thrown) {
         if (options.signal?.aborted === true) throw options.signal.reason;
+        if (thrown instanceof DialOptionsError) throw thrown;
         // If the time runs out between two attempts, the dial failed with the error of the last one.
         const before = begun ? undefined : attempts.at(-1);
         const error = before === undefined ? thrown : before.error;

@@ -13,7 +13,6 @@ import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial } from "./attempts.ts";
-import { checkClientCertificate } from "./client_certificate.ts";
 import type { DialContext } from "./context.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline.ts";
@@ -84,7 +83,6 @@ export async function dialDirect(
 
 async function openChannel({ given, address, options }: ResolvedDial): Promise<AuthenticatedChannel> {
   const { logger } = options;
-  await checkClientCertificate(options.tls);
   const listeners = new Set<(event: DialEvent) => void>();
   if (options.onEvent !== undefined) listeners.add(guardCallback("onEvent", options.onEvent, logger));
   function emit(event: DialEvent): void {
