@@ -97,7 +97,7 @@ async function makeCall(
   try {
     if (method.methodKind === "unary") {
       const first = await abortable(messages.next(), signal);
-      if (first.done === true) throw new UsageError("There is no message on standard input");
+      if (first.done === true) throw new UsageError("Standard input has no message");
       if ((await abortable(messages.next(), signal)).done !== true) {
         throw new UsageError(`${method.name} takes one message, and standard input has more`);
       }

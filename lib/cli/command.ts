@@ -20,7 +20,7 @@ export type Run = (args: Arguments, terminal: Terminal) => Promise<number>;
 
 /** Options of every command. */
 export const COMMON_OPTIONS: Options = {
-  "json": { help: "write JSON, for programs" },
-  "verbose": { short: "v", help: "tell more, on standard error" },
-  "help": { short: "h", help: "show this" },
+  "json": { help: "write JSON" },
+  "verbose": { short: "v", help: "show the progress of the dial on standard error" },
+  "help": { short: "h", help: "show this help" },
 };

@@ -6,8 +6,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "this user may not",
   EADDRNOTAVAIL: "this computer has no such address",
   EINVAL: "this computer has no such address",
-  ENOTFOUND: "there is no such name",
-  EAI_AGAIN: "there is no such name",
+  ENOTFOUND: "the name cannot be resolved",
+  EAI_AGAIN: "the name cannot be resolved",
 };
 
 /**

@@ -40,12 +40,12 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
       const topic = rest.find((word) => !word.startsWith("-"));
       const asked = COMMANDS.find((known) => known.name === topic);
       if (topic !== undefined && asked === undefined) {
-        throw new UsageError(`There is no command ${JSON.stringify(topic)}`);
+        throw new UsageError(`Unknown command ${JSON.stringify(topic)}`);
       }
       await terminal.write(asked === undefined ? generalHelp(json) : commandHelp(asked, json));
       return name === undefined ? EXIT.usage : EXIT.ok;
     }
-    if (command === undefined) throw new UsageError(`There is no command ${JSON.stringify(name)}`);
+    if (command === undefined) throw new UsageError(`Unknown command ${JSON.stringify(name)}`);
     return await runCommand(command, rest, terminal, json);
   } catch (error) {
     const exitCode = terminal.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
@@ -59,7 +59,7 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
       : "";
     terminal.warn(`viam-dial: ${inCommandWords(describeError(error))}${see}\n`);
     if (error instanceof DialError) {
-      terminal.warn(`  viam-dial doctor ${error.address} looks at each step, with the same options\n`);
+      terminal.warn(`  viam-dial doctor ${error.address} checks each step, with the same options\n`);
     }
     if (error instanceof DialError && typed.some((text) => text === "--verbose" || text === "-v")) {
       terminal.warn(`${formatTimeline(error.timeline)}\n`);

@@ -54,7 +54,7 @@ type Stage = NonNullable<AnswerResponse["stage"]>;
 /**
  * Answers the offers that another server has for this machine, as a real machine does with the cloud's.
  *
- * @throws TypeError when the address is none, or there are no hosts or too many
+ * @throws TypeError if the address is invalid, or there are no hosts or too many
  */
 export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => Answerer): CloudAnswerer {
   const { hosts } = signaling;

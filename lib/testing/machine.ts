@@ -60,7 +60,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   }
 
   if (!Number.isInteger(options.port ?? 0) || options.port! < 0 || options.port! > 65_535) {
-    throw new TypeError(`port is ${JSON.stringify(options.port)}, which is no integer from 0 to 65535`);
+    throw new TypeError(`port must be an integer from 0 to 65535 (got ${JSON.stringify(options.port)})`);
   }
 
   const ownIceServers = chooseIceServers({

@@ -25,7 +25,7 @@ test("readArguments() reads flags, values, lists, numbers and positionals", () =
   assert.equal(readArguments([], OPTIONS).integer("count", 1, 10), undefined);
 }, { pure: true });
 
-test("readArguments() names what it does not take", () => {
+test("readArguments() names unknown options and wrong values", () => {
   const wrong: readonly (readonly [typed: readonly string[], text: RegExp])[] = [
     [["--nothing"], /'--nothing'/],
     [["--count"], /'-c, --count <value>' argument missing|--count/],

@@ -38,21 +38,21 @@ function jsonLines(result: ChildExit): any[] {
   return succeeded(result).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
-test("ping shows the path, each round trip and their sum", async () => {
+test("ping shows the path, each round trip and a summary", async () => {
   const out = succeeded(await against(["ping", "-c", "3", "-i", "10"]));
   assert.match(out, /^PING 127\.0\.0\.1:\d+: dialed in [\d.]+ ms, webrtc, \S+, \S+ to \S+\n/);
   for (const seq of [1, 2, 3]) assert.match(out, new RegExp(`^seq=${seq} time=[\\d.]+ ms`, "m"));
   assert.match(out, /^3 sent, 3 answered, 0 % lost, \d+ ms\nround trip min\/mean\/median\/max [\d./]+ ms$/m);
 }, LIMIT);
 
-test("ping --json writes a line for each of these", async () => {
+test("ping --json writes a line for the connection, each answer and the summary", async () => {
   const records = jsonLines(await against(["ping", "-c", "2", "-i", "0", "--direct", "--json"]));
   assert.deepEqual(records.map(({ type }) => type), ["connected", "answer", "answer", "summary"]);
   assert.equal(records[0].kind, "direct");
   assert.deepEqual([records[3].sent, records[3].answered, records[3].lostPercent], [2, 2, 0]);
 }, LIMIT);
 
-test("ping goes on until it is interrupted, and then sums up", async () => {
+test("ping continues until it is interrupted, and then writes the summary", async () => {
   await using machine = await startMachine({ auth: "none" });
   await using command = await startCommand(["ping", machine.address, "--insecure", "-i", "1"]);
   let line = "";
@@ -154,7 +154,7 @@ test("call reports a status with its details, and exits with 6", async () => {
   assert.deepEqual(error.details[0].value, { text: "why" });
 }, LIMIT);
 
-test("call says what is wrong with a request, and which it is", async () => {
+test("call names a wrong request and its fault", async () => {
   const wrong: readonly (readonly [args: readonly string[], input: string, text: RegExp])[] = [
     [[`${PROBE}/Echo`, "{"], "", /is not JSON/],
     [[`${PROBE}/Echo`, '{"dat":1}'], "", /Message 1 is not a viam_dial\.probe\.v1\.Payload: .*"dat"/],
@@ -169,7 +169,7 @@ test("call says what is wrong with a request, and which it is", async () => {
   }
 }, LIMIT);
 
-test("call takes metadata and a deadline", async () => {
+test("call sends metadata and a deadline", async () => {
   const [{ metadata, timeoutMs }] = jsonLines(
     await against(["call", `${PROBE}/Inspect`, "-H", "x-one: 1", "--deadline", "60000", "--json"]),
   );
@@ -230,7 +230,7 @@ test("a call that is refused says which credentials to check, and exits with 4",
   }
 }, LIMIT);
 
-test("ping counts the pings of an outage as lost, and goes on after it", async () => {
+test("ping counts the pings of an outage as lost, and continues after it", async () => {
   const options = { auth: "none" } as const;
   let machine = await startMachine(options);
   const { port } = machine;
@@ -279,7 +279,7 @@ test("credentials are read from files as editors and shells write them", async (
   }
 }, LIMIT);
 
-test("no secret gets into what a command writes, nor into the list of processes", async () => {
+test("no command writes a secret, and the list of processes shows none", async () => {
   await using machine = await startMachine();
   const env = environmentOf(machine);
   const folder = await mkdtemp(join(tmpdir(), "viam-dial-"));
@@ -305,7 +305,7 @@ test("no secret gets into what a command writes, nor into the list of processes"
   }
 }, LIMIT);
 
-test("serve runs a machine that the other commands reach, with TLS too", async () => {
+test("serve runs a machine that the other commands reach, also with TLS", async () => {
   {
     await using command = await startCommand(["serve", "--json"]);
     const { address, apiKey, apiKeyId } = JSON.parse(await command.line());
@@ -329,7 +329,7 @@ test("serve runs a machine that the other commands reach, with TLS too", async (
   }
 }, LIMIT);
 
-test("a command ends quietly when nobody reads its output any more", async () => {
+test("a command ends quietly when its output is closed", async () => {
   await using machine = await startMachine({ auth: "none" });
   const command = `${await shellProgram()} ping ${machine.address} --insecure -i 1`;
   const script = `set -o pipefail; ${command} | head -n 1; echo "\${PIPESTATUS[@]}"`;

@@ -40,7 +40,7 @@ function absent(shell: string): string | undefined {
   return spawnSync(shell, ["-c", "true"], { stdio: "ignore" }).status === 0 ? undefined : `needs ${shell}`;
 }
 
-test("completion writes for bash what completes commands, options and their values", async () => {
+test("completion for bash completes commands, options and their values", async () => {
   await withScript("bash", async (file) => {
     for (const [line, offered] of CASES) {
       const words = line.split(" ");
@@ -52,7 +52,7 @@ test("completion writes for bash what completes commands, options and their valu
   });
 });
 
-test("completion writes for fish what completes commands, options and their values", async () => {
+test("completion for fish completes commands, options and their values", async () => {
   await withScript("fish", async (file) => {
     for (const [line, offered] of CASES) {
       const script = `source ${file}; complete -C '${line}'`;
@@ -64,7 +64,7 @@ test("completion writes for fish what completes commands, options and their valu
   });
 }, { skip: absent("fish") });
 
-test("completion writes for zsh what zsh can read", async () => {
+test("completion for zsh parses in zsh", async () => {
   await withScript("zsh", async (file) => {
     await output("zsh", "-n", file);
     const script = `autoload -U compinit; compinit -D; source ${file}; echo $_comps[viam-dial]`;
@@ -72,7 +72,7 @@ test("completion writes for zsh what zsh can read", async () => {
   });
 }, { skip: absent("zsh") });
 
-test("completion knows every command and option in every shell", async () => {
+test("completion has every command and option in every shell", async () => {
   for (const shell of ["bash", "zsh", "fish"]) {
     const { stdout } = await runCommand(["completion", shell]);
     for (const { name, options } of COMMANDS) {

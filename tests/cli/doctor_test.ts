@@ -56,7 +56,7 @@ async function withPort(
   }
 }
 
-test("doctor finds a machine well, over WebRTC and directly, and takes every step", async () => {
+test("doctor takes every step of a dial that works, over WebRTC and directly", async () => {
   await using machine = await startMachine();
   const env = environmentOf(machine);
   const webrtc = await examine(["--insecure"], { env });
@@ -78,7 +78,7 @@ test("doctor finds a machine well, over WebRTC and directly, and takes every ste
   assert.deepEqual([direct.verdict, direct.exitCode], ["well", 0]);
 }, LIMIT);
 
-test("doctor writes a line for each step, what to do, and one sentence at the end", async () => {
+test("doctor writes a line for each step, advice, and one sentence at the end", async () => {
   await using machine = await startMachine();
   const { code, stdout } = await runCommand(["doctor", machine.address]);
   assert.equal(code, 3);
@@ -90,7 +90,7 @@ test("doctor writes a line for each step, what to do, and one sentence at the en
   assert.match(stdout, /\n\n127\.0\.0\.1:\d+ does not speak TLS; [^\n]+\.\n$/);
 }, LIMIT);
 
-test("doctor: a name that nobody knows", async () => {
+test("doctor: an unknown name", async () => {
   assertIll(
     await examine(["no-such-machine.invalid", "--no-mdns"]),
     "name",
@@ -111,7 +111,7 @@ test("doctor: a dead port", async () => {
   );
 }, LIMIT);
 
-test("doctor: a port that says nothing, with TLS and without", async () => {
+test("doctor: a silent port, with TLS and without", async () => {
   await using machine = await startMachine({ auth: "none", faults: { silent: true } });
   const sentence = `${machine.address} accepts connections but sends nothing; ` +
     "check the port, and if it is right, restart the machine.";
@@ -200,7 +200,7 @@ test("doctor: authentication that does not answer", async () => {
   assertIll(report, "authentication", `${machine.address} does not authenticate: no answer.`, 3);
 }, LIMIT);
 
-test("doctor: a server without TLS, and one that has it unexpected", async () => {
+test("doctor: a server without TLS, and one with TLS where none was expected", async () => {
   await using plain = await startMachine();
   assertIll(
     await examine([plain.address], { env: environmentOf(plain) }),
@@ -222,7 +222,7 @@ test("doctor: a server without TLS, and one that has it unexpected", async () =>
   }
 }, LIMIT);
 
-test("doctor: a wrong key, and none", async () => {
+test("doctor: a wrong key, and no key", async () => {
   await using machine = await startMachine();
   const env = { ...environmentOf(machine), VIAM_API_KEY: "wr0ng-key" };
   for (const way of [[], ["--direct"]]) {
@@ -301,7 +301,7 @@ test("doctor: UDP is blocked", async () => {
   assert.equal(blocked.rungs.find(({ name }) => name === "UDP")?.verdict, "note");
 }, { ...LIMIT, skip: withoutNamespaces() });
 
-test("doctor: a machine that nobody but the local network knows is well", async () => {
+test("doctor: a machine that only the local network knows", async () => {
   const { stdout, stderr } = await runProgram("tests/cli/local_network_program.ts", { within: UNSHARE });
   assert.equal(stderr, "");
   const { verdict, rungs, sentence, exitCode }: Report = JSON.parse(stdout);
@@ -314,7 +314,7 @@ test("doctor: a machine that nobody but the local network knows is well", async 
   );
 }, { ...LIMIT, skip: withoutNamespaces() });
 
-test("doctor: a permission that Deno has not been given", async () => {
+test("doctor: a permission that Deno lacks", async () => {
   await using machine = await startMachine({ auth: "none" });
   const run = (...permissions: string[]) => examine([machine.address, "--insecure"], { permissions });
   const env = "--allow-env=VIAM_ADDRESS,VIAM_API_KEY,VIAM_API_KEY_ID";

@@ -39,7 +39,7 @@ test("checkUdp() finds that datagrams pass on this computer", async () => {
   assert.deepEqual([verdict, result], ["ok", true]);
 }, LIMIT);
 
-test("checkStun() tells a server that does not answer, and leaves nothing behind", async () => {
+test("checkStun() reports a silent server, and leaves no socket behind", async () => {
   const mute = dgram.createSocket("udp4");
   mute.bind(0, "127.0.0.1");
   await once(mute, "listening");
@@ -72,7 +72,7 @@ const coturn = spawnSync("turnserver", ["--version"], { stdio: "ignore" }).error
   ? undefined
   : "needs `turnserver`, of the Debian package coturn";
 
-test("checkStun() and checkTurn() ask coturn over UDP, TCP and TLS, and tell refusals", async () => {
+test("checkStun() and checkTurn() ask coturn over UDP, TCP and TLS, and report refusals", async () => {
   const certificates = await makeCertificates();
   const { folder, ca } = certificates;
   const [port, tlsPort] = [await freePort(), await freePort()];

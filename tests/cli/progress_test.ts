@@ -17,7 +17,7 @@ function terminal(errorIsTerminal: boolean, warn: (text: string) => void): Termi
   };
 }
 
-test("showProgress() writes a line once something takes long, renews it, and takes it away", async () => {
+test("showProgress() writes a line for a long step, updates it, and removes it", async () => {
   const written: string[] = [];
   const twice = Promise.withResolvers<void>();
   const began = performance.now();
@@ -40,7 +40,7 @@ test("showProgress() writes a line once something takes long, renews it, and tak
   assert.equal(written.length, count);
 }, { pure: true });
 
-test("showProgress() writes nothing about what is done soon, nor where no person reads", async () => {
+test("showProgress() writes nothing for a short step, or without a terminal", async () => {
   const quick = showProgress(terminal(true, () => assert.fail("written")), "it");
   quick.now("still");
   quick.end();

@@ -74,7 +74,7 @@ for (const protocol of ["grpc", "grpc-web"] as const) {
   });
 }
 
-test("the proxy refuses compression that it does not know, and what is not compressed though it says so", async () => {
+test("the proxy refuses unknown compression, and messages whose compression flag is wrong", async () => {
   await using machine = await startMachine({ auth: "none" });
   await using channel = await dial(machine.address, { insecure: true });
   const proxy = await startProxy(channel, { hostname: "127.0.0.1", port: 0, allowedOrigins: [] });
@@ -167,7 +167,7 @@ test("mayCall() lets programs and pages of this computer call, others only by na
   for (const [origin, allowed, may] of table) assert.equal(mayCall(origin, allowed), may, String(origin));
 }, { pure: true });
 
-test("listenOn() reads ports and hosts with ports; a port alone is on the loopback", () => {
+test("listenOn() reads ports, on loopback, and hosts with ports", () => {
   assert.deepEqual(listenOn("8080"), { hostname: "127.0.0.1", port: 8080 });
   assert.deepEqual(listenOn("0.0.0.0:80"), { hostname: "0.0.0.0", port: 80 });
   assert.deepEqual(listenOn("0.0.0.0:0"), { hostname: "0.0.0.0", port: 0 });
@@ -177,7 +177,7 @@ test("listenOn() reads ports and hosts with ports; a port alone is on the loopba
   }
 }, { pure: true });
 
-test("the proxy answers pages of this computer, and refuses others before the machine hears of them", async () => {
+test("the proxy answers pages of this computer, and refuses others without a call to the machine", async () => {
   await using machine = await startMachine({ auth: "none" });
   await using channel = await dial(machine.address, { insecure: true });
   const proxy = await startProxy(channel, {
@@ -255,7 +255,7 @@ test("viam-dial proxy outlives an outage of its machine", async () => {
 }, { timeoutMs: 120_000 });
 
 test(
-  "viam-dial proxy runs until it is interrupted, on the loopback only, and says when it does not",
+  "viam-dial proxy runs on loopback until it is interrupted, and warns when it listens elsewhere",
   async () => {
     await using machine = await startMachine();
     const env = environmentOf(machine);

@@ -40,7 +40,7 @@ function part<T>(token: string, index: number): T {
   return JSON.parse(atob(text)) as T;
 }
 
-test("an API key buys a token, and the token calls", async () => {
+test("an API key gets a token, which calls need", async () => {
   await using machine = await startMachine();
   const token = await tokenOf(machine);
   assert.equal(
@@ -79,7 +79,7 @@ test("a token is a signed JWT as goutils makes it", async () => {
   assert.ok(await crypto.subtle.verify("Ed25519", key, bytes, new TextEncoder().encode(`${head}.${body}`)));
 });
 
-test("wrong credentials are told apart as on a real machine", async () => {
+test("wrong credentials are refused with the messages of a real machine", async () => {
   await using machine = await startMachine();
   const { apiKey: payload, apiKeyId: entity } = machine;
   const cases: [string, Parameters<typeof callGrpcWeb<typeof authenticate>>[2], Code, string][] = [
@@ -147,14 +147,14 @@ test("a call without a good token is Unauthenticated", async () => {
   }
 });
 
-test("one machine's token is nothing to another", async () => {
+test("a machine refuses another machine's token", async () => {
   await using one = await startMachine();
   await using other = await startMachine();
   const answer = await callGrpcWeb(other.url, echo, {}, bearer(await tokenOf(one)));
   assert.equal(answer.status, Code.Unauthenticated);
 });
 
-test("tokens expire when they are given a lifetime, and not before", async () => {
+test("tokens expire after their lifetime, and without one never", async () => {
   const credentials = [{ type: "api-key", entity: "id", payload: "key" }];
   await using machine = await startMachine({ auth: { credentials, tokenLifetimeMs: 400 } });
   assert.deepEqual([machine.apiKeyId, machine.apiKey], ["id", "key"]);
@@ -175,7 +175,7 @@ test("revoked tokens are refused, new ones are not", async () => {
   assert.equal((await callGrpcWeb(machine.url, echo, {}, bearer(await tokenOf(machine)))).status, 0);
 });
 
-test("a location secret goes with any name of the machine", async () => {
+test("a location secret is accepted for any name of the machine", async () => {
   const auth: MachineOptions["auth"] = { credentials: [{ type: "robot-location-secret", payload: "s" }] };
   const authenticateAs = async (machine: Machine, entity: string, payload = "s") =>
     (await callGrpcWeb(machine.url, authenticate, {
@@ -192,7 +192,7 @@ test("a location secret goes with any name of the machine", async () => {
   assert.equal(await authenticateAs(anybody, "whatever"), 0);
 });
 
-test("without authentication there is no AuthService", async () => {
+test("without authentication, AuthService is unimplemented", async () => {
   await using machine = await startMachine({ auth: "none" });
   const answer = await callGrpcWeb(machine.url, authenticate, { entity: "x" });
   assert.equal(answer.status, Code.Unimplemented);
@@ -221,7 +221,7 @@ test("a token for another entity is good where its issuer is trusted", async () 
   assert.equal(anonymous.status, Code.Unauthenticated);
 });
 
-test("ExternalAuthService is there only when asked for", async () => {
+test("ExternalAuthService exists only if it is enabled", async () => {
   await using machine = await startMachine();
   const answer = await callGrpcWeb(machine.url, authenticateTo, {}, bearer(await tokenOf(machine)));
   assert.equal(answer.status, Code.Unimplemented);

@@ -46,7 +46,7 @@ test("messages of many sizes go both ways", async () => {
   });
 });
 
-test("a message over the limit is refused, and the connection lives on", async () => {
+test("a message over the limit is refused, and the connection stays", async () => {
   await using machine = await startMachine({ auth: "none" });
   await withSession(machine.url, async (session) => {
     const data = new Uint8Array(33_554_432);
@@ -111,14 +111,14 @@ test("browsers may call from any origin", async () => {
   assert.equal(answer.headers.get("access-control-expose-headers"), "*");
 });
 
-test("a machine says what it is at /", async () => {
+test("a machine introduces itself at /", async () => {
   await using machine = await startMachine();
   const response = await fetch(machine.url);
   assert.equal(response.status, 200);
   assert.match(await response.text(), /^I am a machine/);
 });
 
-test("Connect's own protocol works, too", async () => {
+test("Connect's own protocol works as well", async () => {
   await using machine = await startMachine({ auth: "none" });
   const response = await fetch(machine.url + pathOf(echo), {
     method: "POST",
@@ -158,7 +158,7 @@ test("a handler that throws ends its call, and nothing else", async () => {
   });
 });
 
-test("a handler whose caller leaves without having read is ended", async () => {
+test("a handler ends when its caller leaves without reading", async () => {
   let ended = Promise.withResolvers<void>();
   let yielded = 0;
   await using machine = await startMachine({
@@ -209,13 +209,13 @@ test("a handler whose caller leaves without having read is ended", async () => {
   });
 }, { timeoutMs: 20_000 });
 
-test("startMachine() refuses a port that is none", async () => {
+test("startMachine() refuses an invalid port", async () => {
   for (const port of ["x", 1.5, -1, 65_536, NaN]) {
-    await assert.rejects(startMachine({ port: port as number }), /port is .*, which is no integer/);
+    await assert.rejects(startMachine({ port: port as number }), /port must be an integer from 0 to 65535/);
   }
 });
 
-test("a client that says too little to know what it speaks holds up nobody", async () => {
+test("a client that sends too little to tell its protocol blocks no other", async () => {
   await using machine = await startMachine({ auth: "none" });
   const socket = net.connect({ host: "127.0.0.1", port: machine.port });
   socket.on("error", () => {});
@@ -231,7 +231,7 @@ test("a client that says too little to know what it speaks holds up nobody", asy
   socket.destroy();
 });
 
-test("the probe service fails as it is asked to", async () => {
+test("the probe service fails as asked", async () => {
   await using machine = await startMachine({ auth: "none" });
   const request = { code: 5, message: "nothing there: 100 % ñ", after: 2, detail: "why" };
   await withSession(machine.url, async (session) => {
@@ -255,7 +255,7 @@ test("the probe service fails as it is asked to", async () => {
   });
 });
 
-test("the probe service says how a call arrived", async () => {
+test("the probe service describes how a call arrived", async () => {
   await using machine = await startMachine({ auth: "none" });
   const headers = { "x-text": "one, two", "x-data-bin": "AAECAw==", "grpc-timeout": "5S" };
   const web = await callGrpcWeb(machine.url, probe.inspect, {}, headers);
@@ -320,7 +320,7 @@ test("a deadline ends a call that hangs", async () => {
   assert.equal(answer.status, Code.DeadlineExceeded);
 });
 
-test("the robot service has what SDKs ask for", async () => {
+test("the robot service has the methods that SDKs call", async () => {
   await using machine = await startMachine({ auth: "none" });
   const { method } = RobotService;
   await withSession(machine.url, async (session) => {

@@ -90,7 +90,7 @@ test("an answerer that has stopped waiting gets nothing", () => {
   assert.equal(taken.length, 0);
 });
 
-test("the machine's own answerer takes what no other has announced", () => {
+test("the machine's own answerer takes offers for hosts that no other has announced", () => {
   const own = answerer(), outside = answerer();
   const queue = new SignalingQueue(own.take);
   offer(queue, "u1", "robot");
@@ -115,7 +115,7 @@ test("a withheld offer goes to nobody", () => {
   assert.deepEqual(caller, ["ended: [deadline_exceeded] context deadline exceeded", "closed"]);
 });
 
-test("what an answerer says out of order throws", () => {
+test("an answerer's messages out of order throw", () => {
   const queue = new SignalingQueue();
   const { take, taken } = answerer();
   queue.wait(["h"], take);
@@ -154,7 +154,7 @@ test("a caller's error is the answerer's, once", () => {
   assert.deepEqual(caller, ["answered answer", "ended: [unknown] gave up", "closed"]);
 });
 
-test("a caller that hangs up is done, and hears nothing more", () => {
+test("a caller that hangs up is done, and receives nothing more", () => {
   const queue = new SignalingQueue();
   const { take, taken, heard } = answerer();
   queue.wait(["h"], take);
@@ -167,7 +167,7 @@ test("a caller that hangs up is done, and hears nothing more", () => {
   assert.deepEqual(caller, ["answered answer", "closed"]);
 });
 
-test("an offer that nobody has taken goes with its caller", () => {
+test("an offer that nobody has taken ends with its caller", () => {
   const queue = new SignalingQueue();
   const caller = offer(queue, "u");
   queue.callerGone("u");
@@ -176,7 +176,7 @@ test("an offer that nobody has taken goes with its caller", () => {
   assert.deepEqual([caller, taken.length], [["closed"], 0]);
 });
 
-test("updates of a finished offer are taken in silence, of an unknown one refused", () => {
+test("updates of a finished offer are ignored, and those of an unknown one refused", () => {
   const queue = new SignalingQueue();
   offer(queue, "u");
   queue.expire("u");
@@ -191,7 +191,7 @@ test("updates of a finished offer are taken in silence, of an unknown one refuse
   assert.throws(() => queue.callerFailed("x", new ConnectError("e")), unknown);
 });
 
-test("too many callers or answerers of one host are turned away", () => {
+test("too many callers or answerers of one host are refused", () => {
   const queue = new SignalingQueue();
   const tooMany = /\[unavailable\] too many connection attempts; please wait a bit and try again/;
   for (let index = 0; index < 50; index++) offer(queue, `u${index}`);

@@ -267,7 +267,7 @@ test("an answerer that is done waits for its caller no longer than the deadline"
   assert.equal(await answerer.next(), undefined);
 });
 
-test("an answerer hears heartbeats when it wants them, and only while it waits", async () => {
+test("an answerer that asks for heartbeats gets them while it waits", async () => {
   await using server = await signaling({ heartbeatMs: 5 });
   const answerer = answerAs(server.client, ["robot"], true);
   for (let count = 0; count < 3; count++) {
@@ -335,7 +335,7 @@ test("callers are told of ICE servers, and may report their dials", async () => 
   await close();
 });
 
-test("a machine without WebRTC does no signaling", async () => {
+test("a machine without WebRTC does not signal", async () => {
   await using machine = await startMachine({ auth: "none", webrtc: false });
   const { client, close } = clientOf(machine.port);
   const [code] = await rejection(client.optionalWebRTCConfig({}, { headers }));
@@ -343,7 +343,7 @@ test("a machine without WebRTC does no signaling", async () => {
   await close();
 });
 
-test("signaling can go wrong in many ways", async () => {
+test("faults of signaling", async () => {
   let faults: SignalingFaults = {};
   await using server = await signaling({ faults: () => faults, offerDeadlineMs: 60 });
   const { client } = server;

@@ -50,7 +50,7 @@ test("with TLS a machine speaks HTTP/2 and HTTP/1.1, and refuses plaintext", asy
   assert.match(await exchangeBytes(machine.port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), /^HTTP\/1\.1 400 /);
 });
 
-test("without TLS a greeting of TLS is answered in plain text, at once", async () => {
+test("without TLS, a TLS ClientHello gets a plaintext answer at once", async () => {
   await using machine = await startMachine({ auth: "none" });
   // What a TLS client makes of it: the evidence that a dialer downgrades on.
   const error = await new Promise<Error>((resolve, reject) => {

@@ -173,7 +173,7 @@ function decompressed(data: Uint8Array, compressor: Compressor | undefined): Uin
     throw new ConnectError(
       large
         ? `a message is over the limit of ${MAX_MESSAGE_BYTES} bytes`
-        : `a message is no ${compressor.name}`,
+        : `a message is not valid ${compressor.name}`,
       large ? Code.ResourceExhausted : Code.InvalidArgument,
       undefined,
       undefined,
