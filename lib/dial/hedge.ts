@@ -16,16 +16,9 @@ export interface HedgeOptions<T> {
   readonly delayMs: () => number;
   /** Whether another try may do better after this error. */
   readonly retryable: (error: unknown) => boolean;
-  /** Frees what a try brought that came too late. */
-  readonly discard: (result: T) => Promise<void>;
+  /** Frees a result that came too late. */
+  readonly discard: (result: T) => void;
   readonly signal: AbortSignal;
-}
-
-/** What came of it. */
-export interface Hedged<T> {
-  readonly result: T;
-  /** Resolves when no try is under way any more, and what came too late is freed. Never rejects. */
-  readonly settled: Promise<void>;
 }
 
 /**
@@ -34,10 +27,10 @@ export interface Hedged<T> {
  *
  * @throws the error of the last try that failed, once none is left
  */
-export async function hedge<T>(options: HedgeOptions<T>): Promise<Hedged<T>> {
+export async function hedge<T>(options: HedgeOptions<T>): Promise<T> {
   const { signal } = options;
   const winner = Promise.withResolvers<T>();
-  const running = new Map<number, { readonly stop: AbortController; readonly done: Promise<void> }>();
+  const running = new Map<number, AbortController>();
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let started = 0;
   let won = false;
@@ -55,13 +48,14 @@ export async function hedge<T>(options: HedgeOptions<T>): Promise<Hedged<T>> {
       }, options.delayMs());
       timers.add(timer);
     });
-    const done = result.then(async (value) => {
+    running.set(number, stop);
+    result.then((value) => {
       running.delete(number);
-      if (won) return await options.discard(value);
+      if (won) return options.discard(value);
       won = true;
       for (const timer of timers) clearTimeout(timer);
       for (const other of running.values()) {
-        other.stop.abort(new DOMException("another try was faster", "AbortError"));
+        other.abort(new DOMException("another try was faster", "AbortError"));
       }
       winner.resolve(value);
     }, (error) => {
@@ -70,16 +64,11 @@ export async function hedge<T>(options: HedgeOptions<T>): Promise<Hedged<T>> {
       if (started < options.attempts && !signal.aborted && options.retryable(error)) return start();
       if (running.size === 0) winner.reject(error);
     });
-    running.set(number, { stop, done });
   }
 
   start();
   try {
-    const result = await winner.promise;
-    const settled = Promise.all(Array.from(running.values(), ({ done }) => done.catch(() => {}))).then(
-      () => {},
-    );
-    return { result, settled };
+    return await winner.promise;
   } finally {
     for (const timer of timers) clearTimeout(timer);
   }

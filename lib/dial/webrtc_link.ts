@@ -38,11 +38,15 @@ export async function connectByWebrtc(
   loading.catch(() => {});
   const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, options) : options.tls;
   const server = await reachServer(plan.signaling, tls, dial, signal);
+  /** Attempts that still need the server; one that is given up may need it for a moment longer than the dial. */
+  const unreleased = new Set<Promise<void>>();
+  const closeWhenReleased = () => Promise.all(unreleased).then(() => server.carrier.close());
   let kept = false;
   try {
     const isWarm = dial.tokens.size > 0;
     const signaling = transportTo(server, options, await authorize(server, dial, signal));
     let config;
+    let askedAt = performance.now();
     try {
       config = await timeline.step(
         "config",
@@ -51,6 +55,7 @@ export async function connectByWebrtc(
           fetchSignalingConfig(signaling, plan.host, signal).catch((error) => {
             // The server may not know the token from before any more. Asking for its configuration changes nothing.
             if (!isWarm || ConnectError.from(error).code !== Code.Unauthenticated) throw error;
+            askedAt = performance.now();
             return fetchSignalingConfig(signaling, plan.host, signal);
           }),
       );
@@ -58,14 +63,15 @@ export async function connectByWebrtc(
       if (error instanceof NoSignalerError) return undefined;
       throw error;
     }
+    const roundTripMs = performance.now() - askedAt;
     const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
-    const { connection, signaled } = await openConnection(
-      { plan, server, signaling, config, engine },
+    const connection = await openConnection(
+      { plan, server, signaling, config, roundTripMs, engine, unreleased },
       dial,
       signal,
     );
     kept = true;
-    const released = signaled.then(() => server.carrier.close());
+    const released = closeWhenReleased();
     const { carrier, peer } = connection;
     return {
       kind: "webrtc",
@@ -85,7 +91,8 @@ export async function connectByWebrtc(
       },
     };
   } finally {
-    if (!kept) await server.carrier.close();
+    if (!kept && unreleased.size === 0) await server.carrier.close();
+    else if (!kept) void closeWhenReleased();
   }
 }
 
@@ -97,21 +104,23 @@ interface Signaling {
   /** To the server, with its token. */
   readonly signaling: Transport;
   readonly config: SignalingConfig;
+  /** A round trip to the server, in milliseconds. */
+  readonly roundTripMs: number;
   readonly engine: Engine;
+  /** Takes the attempts that need the server, each until it is released. */
+  readonly unreleased: Set<Promise<void>>;
 }
 
-interface OpenConnection {
-  readonly connection: WebrtcConnection;
-  /** Resolves when the signaling server may be let go. Never rejects. */
-  readonly signaled: Promise<unknown>;
-}
-
-/** Exchanges offer and answer, and waits for the data channel: in up to three tries beside each other. */
+/**
+ * Exchanges offer and answer, and waits for the data channel, in up to three tries. Two run beside each other only
+ * between two libdatachannel engines, which may miss each other's handshake: a try takes one of a goutils machine's
+ * two answerers.
+ */
 async function openConnection(
-  { plan, server, signaling, config, engine }: Signaling,
+  { plan, server, signaling, config, roundTripMs, engine, unreleased }: Signaling,
   dial: DialContext,
   signal: AbortSignal,
-): Promise<OpenConnection> {
+): Promise<WebrtcConnection> {
   const { options, timeline } = dial;
   const { endpoints, relayOnly, remarks } = chooseIceServers({
     iceServers: undefined,
@@ -133,41 +142,49 @@ async function openConnection(
   const local = new Map<string, Candidate>(), remote = new Map<string, Candidate>();
   const began = performance.now();
   let answeredAfterMs = 0;
+  const knownAsLibdatachannel = config.engine === "libdatachannel";
   const connecting = hedge<WebrtcConnection>({
     start(attempt, by) {
       if (attempt > 1) {
         timeline.remark("channel", "not open as soon as it should be; trying once more beside it");
       }
       const promising = Promise.withResolvers<void>();
-      const result = connectThroughTurn({ ...turn, signal: by }, (iceServers) =>
-        connectWebrtc({
-          engine,
-          signaling,
-          signalingHost: plan.signaling.hostname,
-          host: plan.host,
-          iceServers,
-          relayOnly,
-          candidatesFirst: config.engine === "libdatachannel" && attempt === 1,
-          maxMessageBytes: MAX_MESSAGE_BYTES,
-          signal: by,
-          onProgress(reached) {
-            first[reached].resolve();
-            if (reached !== "answered") return;
-            answeredAfterMs = performance.now() - began;
-            promising.resolve();
-          },
-          findAddress: (name, until) => findAddress(name, dial, until),
-          onCandidate(side, candidate) {
-            (side === "local" ? local : remote).set(describeCandidate(candidate), candidate);
-          },
-        }));
-      return { result, promising: promising.promise };
+      const { connection, released } = connectThroughTurn(
+        { ...turn, signal: by },
+        (iceServers) =>
+          connectWebrtc({
+            engine,
+            signaling,
+            signalingHost: plan.signaling.hostname,
+            host: plan.host,
+            iceServers,
+            relayOnly,
+            candidatesFirst: knownAsLibdatachannel && attempt === 1,
+            roundTripMs,
+            isLibdatachannel: knownAsLibdatachannel,
+            maxMessageBytes: MAX_MESSAGE_BYTES,
+            signal: by,
+            onOffered: () => first.offered.resolve(),
+            onAnswered(isLibdatachannel) {
+              first.answered.resolve();
+              answeredAfterMs = performance.now() - began;
+              if (isLibdatachannel) promising.resolve();
+            },
+            findAddress: (name, until) => findAddress(name, dial, until),
+            onCandidate(side, candidate) {
+              (side === "local" ? local : remote).set(describeCandidate(candidate), candidate);
+            },
+          }),
+      );
+      unreleased.add(released);
+      void released.then(() => unreleased.delete(released));
+      return { result: connection, promising: promising.promise };
     },
     attempts: HEDGE_ATTEMPTS,
     // On a slow network everything takes longer: an answer that took its time says so.
     delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
     retryable: isBadLuck,
-    discard: ({ carrier }) => carrier.close(),
+    discard: ({ carrier }) => void carrier.close(),
     signal,
   });
   connecting.catch(() => {});
@@ -180,9 +197,9 @@ async function openConnection(
   );
   const tried = (): TimelineCandidates => ({ local: [...local.values()], remote: [...remote.values()] });
   try {
-    const { result: connection, settled } = await timeline.step(
+    return await timeline.step(
       "channel",
-      ({ result: { peer } }) => {
+      ({ peer }) => {
         const pair = peer.selectedPair();
         const { kind, local = "?", remote = "?" } = pathOf(peer, pair);
         return {
@@ -193,7 +210,6 @@ async function openConnection(
       },
       () => connecting,
     );
-    return { connection, signaled: Promise.all([connection.signaled, settled]) };
   } catch (error) {
     const candidates = tried();
     timeline.remark("channel", { detail: describeCandidates(candidates), candidates }, false);

@@ -108,7 +108,8 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
 
   const queue = new SignalingQueue(webrtc === true ? answeredBy(() => answerer) : undefined);
   const signalingService = signalingRoutes({
-    engine: "libdatachannel",
+    // Machines of any engine may answer at a server that only signals.
+    engine: webrtc === true ? "libdatachannel" : undefined,
     queue,
     hosts,
     iceServers,

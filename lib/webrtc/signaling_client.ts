@@ -69,13 +69,13 @@ export interface SignalingExchange {
  *
  * @param transport Has the token for that server.
  * @param host The machine's name there.
- * @param onAnswer Told when the answer has come.
+ * @param onAnswer Called with the answer, once the peer connection has it.
  */
 export function startExchange(
   transport: Transport,
   host: string,
   peer: ExchangePeer,
-  onAnswer: () => void,
+  onAnswer: (sdp: string) => void,
 ): SignalingExchange {
   const client = createClient(SignalingService, transport);
   const headers = { "rpc-host": host };
@@ -99,7 +99,7 @@ export function startExchange(
         return;
       case "accept":
         peer.accept(output.sdp);
-        return onAnswer();
+        return onAnswer(output.sdp);
       case "addCandidate":
         return peer.addCandidate(output.candidate, output.mid);
       case "sendCandidate": {

@@ -6,7 +6,7 @@ import { abortable } from "../runtime/abortable.ts";
 import type { EngineIceServer } from "./peer.ts";
 import { openTurnBridge } from "./turn_bridge.ts";
 import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
-import type { WebrtcConnection } from "./webrtc_connection.ts";
+import type { WebrtcAttempt, WebrtcConnection } from "./webrtc_connection.ts";
 
 /** How TURN servers are used. */
 export interface TurnSettings {
@@ -34,17 +34,30 @@ interface Bridged {
  * Makes a connection with TURN servers that the engine does not know by itself: it knows TURN over UDP alone. For
  * others, and for all when nothing else may be used, it is given a port on loopback. What is not used is closed soon.
  */
-export async function connectThroughTurn(
+export function connectThroughTurn(
   settings: TurnSettings,
-  connect: (iceServers: readonly EngineIceServer[]) => Promise<WebrtcConnection>,
-): Promise<WebrtcConnection> {
+  connect: (iceServers: readonly EngineIceServer[]) => WebrtcAttempt,
+): WebrtcAttempt {
   const { endpoints, relayOnly } = settings;
   const needed = endpoints.filter((endpoint) => needsBridge(endpoint, relayOnly));
   const direct = relayOnly
     ? []
     : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngineServer);
-  if (needed.length === 0) return await connect(direct);
+  if (needed.length === 0) return connect(direct);
+  const released = Promise.withResolvers<void>();
+  return {
+    connection: connectBridged(settings, needed, direct, connect, released.resolve),
+    released: released.promise,
+  };
+}
 
+async function connectBridged(
+  settings: TurnSettings,
+  needed: readonly IceEndpoint[],
+  direct: readonly EngineIceServer[],
+  connect: (iceServers: readonly EngineIceServer[]) => WebrtcAttempt,
+  release: () => void,
+): Promise<WebrtcConnection> {
   const bridges = new Map<Bridged, TurnRelay>();
   const failures: string[] = [];
   let connection: WebrtcConnection | undefined;
@@ -80,19 +93,23 @@ export async function connectThroughTurn(
   }
 
   const opening = Promise.all(needed.map(open));
+  let attempt: WebrtcAttempt | undefined;
   try {
     const bridged = await abortable(opening, settings.signal);
-    connection = await connect([...direct, ...bridged.flat()]);
+    attempt = connect([...direct, ...bridged.flat()]);
+    connection = await attempt.connection;
   } catch (error) {
-    void opening.then(closeBridges);
-    // What ICE says of it is that it found no way.
+    // An attempt that is given up may still go on for a moment.
+    void Promise.all([opening, attempt?.released]).then(closeBridges);
+    if (attempt === undefined) release();
+    else void attempt.released.then(release);
+    // ICE itself says only that it found no way.
     if (!(error instanceof ExchangeError) || failures.length === 0) throw error;
     const message = [error.rawMessage, ...new Set(failures)].join("; ");
-    throw new ExchangeError(
-      error.reason,
-      new ConnectError(message, error.code, error.metadata, undefined, error.cause),
-    );
+    const explained = new ConnectError(message, error.code, error.metadata, undefined, error.cause);
+    throw new ExchangeError(error.reason, explained);
   }
+  void attempt.released.then(release);
   const settled = setTimeout(() => {
     for (const [bridge, relay] of bridges) {
       if (!isUsed(bridge)) void relay.close();

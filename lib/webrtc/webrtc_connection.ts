@@ -1,7 +1,8 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
-import { candidatesOf } from "../core/ice/session_description.ts";
+import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
+import { candidatesOf, isLibdatachannel } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
@@ -16,10 +17,19 @@ export interface WebrtcConnection {
   readonly peer: Peer;
   /** Resolves with what ended the connection, unless `carrier.close()` did. */
   readonly lost: Promise<ConnectError>;
-  /** Resolves when the signaling server knows how it went, and may be let go. Never rejects. */
-  readonly signaled: Promise<void>;
   /** Ends the connection as lost: what it leads through is known to be gone. */
   lose(reason: string): void;
+}
+
+/** An attempt at a connection. */
+export interface WebrtcAttempt {
+  /** Resolves when the data channel is open; rejects with an `ExchangeError`, or the signal's reason. */
+  readonly connection: Promise<WebrtcConnection>;
+  /**
+   * Resolves when the attempt needs the signaling server no more and, unless it is connected, has left nothing
+   * behind: when it is given up, up to a second after `connection` has rejected. Never rejects.
+   */
+  readonly released: Promise<void>;
 }
 
 /** What a connection is made with. */
@@ -38,10 +48,15 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
    * good use of. pion's answers come faster without.
    */
   readonly candidatesFirst: boolean;
+  /** A round trip to the signaling server, in milliseconds. */
+  readonly roundTripMs: number;
+  /** Whether the machine's engine is known to be libdatachannel. */
+  readonly isLibdatachannel: boolean;
   /** Gives the attempt up, with its reason. */
   readonly signal: AbortSignal;
-  /** Told when the offer is made, and when the answer has come. */
-  readonly onProgress: (progress: "offered" | "answered") => void;
+  readonly onOffered: () => void;
+  /** Called when the answer has come, with the kind of engine that wrote it. */
+  readonly onAnswered: (isLibdatachannel: boolean) => void;
   /** Finds the address that a `.local` name of a candidate stands for; undefined where there is none to be had. */
   readonly findAddress?: (name: string, signal: AbortSignal) => Promise<string | undefined>;
   /** Called with every candidate of either side, once or more often. */
@@ -57,19 +72,23 @@ const LAST_WORD_MS = 100;
 /** A method that no machine has: it answers `Unimplemented`, and shows that it is there. */
 const UNKNOWN_METHOD = "/viam_dial.v1.Liveness/Ask";
 
-/**
- * Connects to a machine through a signaling server (protocol §3).
- *
- * @throws ConnectError with what failed, or the signal's reason. Nothing is left behind.
- */
-export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<WebrtcConnection> {
+/** Connects to a machine through a signaling server (protocol §3). */
+export function connectWebrtc(options: WebrtcConnectionOptions): WebrtcAttempt {
+  const released = Promise.withResolvers<void>();
+  return { connection: connect(options, released.resolve), released: released.promise };
+}
+
+async function connect(options: WebrtcConnectionOptions, release: () => void): Promise<WebrtcConnection> {
   const { signal } = options;
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    release();
+    throw signal.reason;
+  }
   const lost = Promise.withResolvers<ConnectError>();
   let carrier: ChannelCarrier | undefined;
 
   let offer: string | undefined;
-  let offered = false;
+  let offeredAt: number | undefined;
   let gathering: ReturnType<typeof setTimeout> | undefined;
   /** Candidates that the offer has along. */
   const known = new Set<string>();
@@ -78,10 +97,10 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
   const addresses = new Set<string>();
 
   function sendOffer(): void {
-    if (offered || offer === undefined) return;
+    if (offeredAt !== undefined || offer === undefined) return;
     clearTimeout(gathering);
-    offered = true;
-    options.onProgress("offered");
+    offeredAt = performance.now();
+    options.onOffered();
     // Not what the callbacks have told so far: they come in no certain order on Bun.
     const sdp = options.candidatesFirst ? peer.localDescription() ?? offer : offer;
     for (const candidate of candidatesOf(sdp)) known.add(candidate);
@@ -111,7 +130,7 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
         note("local", candidate);
         const { type, address } = parseCandidate(candidate) ?? {};
         if (type === "host" && address !== undefined) addresses.add(address);
-        if (offered) trickle({ candidate, mid });
+        if (offeredAt !== undefined) trickle({ candidate, mid });
         else found.push({ candidate, mid });
       },
       gatheringComplete() {
@@ -130,6 +149,8 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
       },
       closed: () => lose("the data channel is closed"),
       frame(bytes) {
+        isHeard = true;
+        machineOpened.resolve();
         liveness.heard();
         carrier?.receive(bytes);
       },
@@ -149,12 +170,18 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     onCandidate: (line) => note("remote", line),
   });
 
-  const exchange = startExchange(
-    options.signaling,
-    options.host,
-    remote,
-    () => options.onProgress("answered"),
-  );
+  /** Resolves with the machine's first frame: the channel may open here a moment before it does there. */
+  const machineOpened = Promise.withResolvers<void>();
+  let isHeard = false;
+  let isAnswered = false;
+  let answererIsOurs = options.isLibdatachannel;
+
+  const exchange = startExchange(options.signaling, options.host, remote, (answer) => {
+    isAnswered = true;
+    answererIsOurs = isLibdatachannel(answer);
+    options.onAnswered(answererIsOurs);
+    if (signal.aborted) linger();
+  });
 
   let question: Call | undefined;
   const liveness = watchLiveness(
@@ -164,22 +191,35 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
       sent: peer.bytesSent(),
       waiting: peer.bufferedAmount(),
     }),
-    () => {
-      question?.reset();
-      question = carrier?.open(
-        { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
-        {
-          headers() {},
-          message() {},
-          end() {
-            question = undefined;
-          },
-        },
-      );
-      question?.send(new Uint8Array(0), true);
-    },
+    ask,
     () => lose("the machine gives no sign of life"),
   );
+
+  /** Makes a call that any machine answers. */
+  function ask(): void {
+    question?.reset();
+    question = carrier?.open(
+      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
+      {
+        headers() {},
+        message() {},
+        end() {
+          question = undefined;
+        },
+      },
+    );
+    question?.send(new Uint8Array(0), true);
+  }
+
+  /**
+   * Waits until the machine's answerer is free: until the channel is open there, too, and the server knows that the
+   * caller is done.
+   */
+  async function freeAnswerer(patienceMs: number): Promise<void> {
+    if (answererIsOurs) return;
+    if (!isHeard) ask();
+    await settlesWithin(patienceMs, Promise.all([machineOpened.promise, exchange.settled]));
+  }
 
   function lose(reason: string, cause?: unknown): void {
     clearTimeout(gathering);
@@ -193,26 +233,69 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
     );
     exchange.handle({ kind: "giveUp", error });
     carrier?.fail(error);
+    machineOpened.resolve();
     lost.resolve(error);
     void peer.close();
   }
 
-  const abort = () => exchange.handle({ kind: "giveUp", error: givenUp(signal.reason) });
+  let abandonedAt = 0;
+  let lingering: ReturnType<typeof setTimeout> | undefined;
+
+  /** Goes on for as long as an abandoned attempt should from now on. Returns how long, in milliseconds. */
+  function linger(): number {
+    const now = performance.now();
+    const state = { roundTripMs: options.roundTripMs, isAnswered, isLibdatachannel: answererIsOurs };
+    const offeredMs = offeredAt === undefined ? undefined : now - offeredAt;
+    const leftMs = Math.min(lingerMs({ ...state, offeredMs }), abandonedAt + FINISH_MS - now);
+    const giveUp = () => exchange.handle({ kind: "giveUp", error: givenUp(signal.reason) });
+    clearTimeout(lingering);
+    if (leftMs <= 0) giveUp();
+    else lingering = setTimeout(giveUp, leftMs);
+    return leftMs;
+  }
+
+  /** Ends an abandoned attempt when the channel has opened and the machine's answerer is told, or time is up. */
+  async function finish(): Promise<void> {
+    const isOpen = await exchange.connected.then(() => true, () => false);
+    clearTimeout(lingering);
+    remote.stop();
+    if (isOpen) await freeAnswerer(abandonedAt + FINISH_MS - performance.now());
+    else await settlesWithin(LAST_WORD_MS, exchange.settled);
+    liveness.stop();
+    await peer.close();
+    release();
+  }
+
+  const abandoned = Promise.withResolvers<never>();
+  abandoned.promise.catch(() => {});
+  function abort(): void {
+    abandonedAt = performance.now();
+    if (linger() > 0) abandoned.reject(signal.reason);
+  }
+
   signal.addEventListener("abort", abort, { once: true });
   try {
     peer.offer();
-    await exchange.connected;
+    await Promise.race([exchange.connected, abandoned.promise]);
   } catch (error) {
+    if (lingering !== undefined) {
+      void finish();
+      throw signal.reason;
+    }
     clearTimeout(gathering);
+    remote.stop();
     liveness.stop();
     // A dial whose time is over does not wait for the last word to arrive; it has been sent.
     const told = signal.aborted ? settlesWithin(LAST_WORD_MS, exchange.settled) : exchange.settled;
     await Promise.all([peer.close(), told]);
+    release();
     throw signal.aborted ? signal.reason : error;
   } finally {
-    remote.stop();
     signal.removeEventListener("abort", abort);
   }
+  clearTimeout(lingering);
+  remote.stop();
+  void exchange.settled.then(release);
 
   const open = carrier!;
   return {
@@ -224,12 +307,14 @@ export async function connectWebrtc(options: WebrtcConnectionOptions): Promise<W
       },
       async close() {
         liveness.stop();
+        const free = freeAnswerer(FINISH_MS);
+        open.fail(new ConnectError("the channel is closed", Code.Unavailable));
+        await free;
         await open.close();
       },
     },
     peer,
     lost: lost.promise,
-    signaled: exchange.settled,
     lose,
   };
 }

@@ -98,7 +98,7 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
   ]],
   ["fails when the server ends before the answer", [offer, ended()], [
     "call",
-    "failed signaling Unavailable",
+    "failed unanswered Unavailable",
   ]],
   ["goes on when the server ends after the answer", [offer, init(), ended(), open], [
     "call",

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type FailureReason, failureReason, mayPass } from "../../lib/core/dial/failure_reason.ts";
-import { ExchangeError } from "../../lib/core/ice/exchange_error.ts";
+import { ExchangeError, type ExchangeFailure } from "../../lib/core/ice/exchange_error.ts";
 import { connectionError } from "../../lib/core/net/connection_error.ts";
 import { test } from "../harness.ts";
 
 const status = (text: string, code: Code) => new ConnectError(text, code);
 const unreachable = (code: string) =>
   connectionError("robot:443", Object.assign(new Error("failed"), { code }));
-const exchange = (reason: "signaling" | "answerer" | "connection", cause: ConnectError) =>
-  new ExchangeError(reason, cause);
+const exchange = (reason: ExchangeFailure, cause: ConnectError) => new ExchangeError(reason, cause);
 
 const failures: readonly [title: string, error: unknown, reason: FailureReason, passes: boolean][] = [
   ["nobody listens", unreachable("ECONNREFUSED"), "connection refused", true],
@@ -42,6 +41,7 @@ const failures: readonly [title: string, error: unknown, reason: FailureReason, 
   ["too many requests", status("HTTP status 429", Code.ResourceExhausted), "status", true],
   ["a server's own failure", status("oops", Code.Internal), "status", true],
   ["an offer that nobody answers", exchange("signaling", status("x", Code.DeadlineExceeded)), "status", true],
+  ["an offer whose answer is lost", exchange("unanswered", status("x", Code.Unavailable)), "status", true],
   [
     "a machine that is offline",
     exchange("signaling", status("host appears to be offline; …", Code.NotFound)),

@@ -3,21 +3,21 @@ import type { CandidateType } from "../../lib/core/ice/candidate.ts";
 import { promotedCandidate } from "../../lib/core/ice/promotion.ts";
 import { test } from "../harness.ts";
 
-test("promotedCandidate() writes the machine's end of a direct pair as the highest host candidate", () => {
+test("promotedCandidate() writes the machine's end of a direct pair with the highest priority", () => {
   const end = (type: CandidateType) => ({
     address: "192.0.2.7",
     port: 50_000,
     type,
     protocol: "udp" as const,
   });
-  const promoted = "candidate:promoted 1 UDP 2147483647 192.0.2.7 50000 typ host";
+  const promoted = (type: string) => `candidate:promoted 1 UDP 2147483647 192.0.2.7 50000 typ ${type}`;
   const table: readonly (readonly [local: CandidateType, remote: CandidateType, line: string | undefined])[] =
     [
-      ["host", "host", promoted],
-      ["host", "srflx", promoted],
-      ["host", "prflx", promoted],
-      ["srflx", "host", promoted],
-      ["prflx", "srflx", promoted],
+      ["host", "host", promoted("host")],
+      ["host", "srflx", promoted("srflx")],
+      ["host", "prflx", promoted("srflx")],
+      ["srflx", "host", promoted("host")],
+      ["prflx", "srflx", promoted("srflx")],
       // A direct pair that works later would be lost for good.
       ["host", "relay", undefined],
       ["relay", "host", undefined],

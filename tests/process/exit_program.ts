@@ -80,6 +80,16 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
       await fails(dialing);
     }
   },
+  async "abort, with the offer in the queue"() {
+    const abort = new AbortController();
+    await fails(dial(address, {
+      ...webrtc,
+      signal: abort.signal,
+      onEvent(event) {
+        if (event.type === "progress" && event.entry.phase === "offer") abort.abort(new Error("enough"));
+      },
+    }));
+  },
   async "reconnect exhausted"() {
     const channel = await dial(address, { ...webrtc, maxReconnectAttempts: 2 });
     await call(channel);

@@ -103,6 +103,15 @@ for (
   });
 }
 
+test(
+  "the process ends by itself after a dial that was aborted while its offer waited in the queue",
+  async () => {
+    await using machine = await startMachine({ webrtc: "signaling-only" });
+    assertEnded(await run("abort, with the offer in the queue", machine), ["done"]);
+  },
+  { timeoutMs: RUN_MS + 10_000 },
+);
+
 testExit("the process ends by itself after the last attempt to reconnect", async (machine) => {
   const ending = await run("reconnect exhausted", machine, (line) => {
     if (line === "ready") void machine.close();

@@ -1,12 +1,12 @@
-/** Wheels that turn until they are told to stop, and a machine that has them. */
+/** A machine with wheels that turn until they are told to stop. */
 
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { type Machine, type MachineOptions, type Routes, startMachine } from "../../lib/testing/mod.ts";
+import { type Machine, type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
 
-/** What becomes of wheels. */
-export interface Wheels {
-  readonly routes: Routes;
+/** A machine with wheels. */
+export interface WheelMachine extends AsyncDisposable {
+  readonly machine: Machine;
   /** The names of the wheels that turn. */
   readonly turning: ReadonlySet<string>;
   /** Calls that have reached a handler, by method. */
@@ -23,20 +23,8 @@ export interface Wheels {
   stopped(name: string): Promise<void>;
 }
 
-/** A machine with wheels. */
-export interface WheelMachine extends Wheels, AsyncDisposable {
-  readonly machine: Machine;
-}
-
 /** Starts one, which lets everybody in by default. */
 export async function startWheelMachine(options: MachineOptions = {}): Promise<WheelMachine> {
-  const wheels = createWheels();
-  const machine = await startMachine({ auth: "none", routes: wheels.routes, ...options });
-  return Object.assign(wheels, { machine, [Symbol.asyncDispose]: () => machine.close() });
-}
-
-/** Makes wheels, for a machine to have. */
-export function createWheels(): Wheels {
   const turning = new Set<string>();
   const handled: string[] = [];
   const ids: (string | null)[] = [];
@@ -54,49 +42,53 @@ export function createWheels(): Wheels {
     handled.push(method);
   }
 
-  const routes: Routes = (router) => {
-    router.service(WheelService, {
-      turn({ name, turns }, context) {
-        enter("Turn", context);
-        turn(name);
-        return { turns };
-      },
-      async *turnOften({ name, turns }, context) {
-        enter("TurnOften", context);
-        turn(name);
-        for (let index = 1; index <= turns; index++) yield { turns: index };
-      },
-      async turnTogether(asked, context) {
-        let sum = 0;
-        for await (const request of asked) {
-          if (sum === 0) enter("TurnTogether", context);
-          turn(request.name);
-          turns += request.turns;
-          sum += request.turns;
-        }
-        return { turns: sum };
-      },
-      async *turnAlong(asked, context) {
-        let isFirst = true;
-        for await (const request of asked) {
-          if (isFirst) enter("TurnAlong", context);
-          isFirst = false;
-          turn(request.name);
-          turns += request.turns;
-          yield { turns: request.turns };
-        }
-      },
-      stop({ name }) {
-        handled.push("Stop");
-        turning.delete(name);
-        waiting.get(name)?.resolve();
-        waiting.delete(name);
-        return {};
-      },
-    });
-  };
+  const machine = await startMachine({
+    auth: "none",
+    routes: (router) => {
+      router.service(WheelService, {
+        turn({ name, turns }, context) {
+          enter("Turn", context);
+          turn(name);
+          return { turns };
+        },
+        async *turnOften({ name, turns }, context) {
+          enter("TurnOften", context);
+          turn(name);
+          for (let index = 1; index <= turns; index++) yield { turns: index };
+        },
+        async turnTogether(asked, context) {
+          let sum = 0;
+          for await (const request of asked) {
+            if (sum === 0) enter("TurnTogether", context);
+            turn(request.name);
+            turns += request.turns;
+            sum += request.turns;
+          }
+          return { turns: sum };
+        },
+        async *turnAlong(asked, context) {
+          let isFirst = true;
+          for await (const request of asked) {
+            if (isFirst) enter("TurnAlong", context);
+            isFirst = false;
+            turn(request.name);
+            turns += request.turns;
+            yield { turns: request.turns };
+          }
+        },
+        stop({ name }) {
+          handled.push("Stop");
+          turning.delete(name);
+          waiting.get(name)?.resolve();
+          waiting.delete(name);
+          return {};
+        },
+      });
+    },
+    ...options,
+  });
   return {
-    routes,
+    machine,
     turning,
     handled,
     ids,
@@ -115,5 +107,6 @@ export function createWheels(): Wheels {
       waiting.set(name, waits);
       return waits.promise;
     },
+    [Symbol.asyncDispose]: () => machine.close(),
   };
 }

@@ -24,7 +24,9 @@ export type FailureReason =
  * connection.
  */
 export function failureReason(error: unknown): FailureReason {
-  if (error instanceof ExchangeError && error.reason !== "signaling") return "ice";
+  if (error instanceof ExchangeError && (error.reason === "answerer" || error.reason === "connection")) {
+    return "ice";
+  }
   const below = runtimeErrorOf(error);
   if (permissionOf(below) !== undefined) return "permission";
   const connection = connectionReason(below);

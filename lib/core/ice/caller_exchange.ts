@@ -130,8 +130,9 @@ export class CallerExchange {
     if (error !== undefined) return this.#fail(this.#answered ? "answerer" : "signaling", error);
     // A stream that ends after the answer has served its purpose; the channel may open yet.
     if (this.#answered) return [];
+    // goutils loses an answer that is still in its queue when its answerer is done.
     return this.#fail(
-      "signaling",
+      "unanswered",
       new ConnectError("the signaling server ended the call before there was an answer", Code.Unavailable),
     );
   }

@@ -1,10 +1,11 @@
 import { ConnectError } from "@connectrpc/connect";
 
 /**
- * The place where an attempt failed: before the answer, or by a broken protocol ("signaling"); at the machine, after
- * its answer ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
+ * The place where an attempt failed: before the answer, or by a broken protocol ("signaling"); in the queue of the
+ * signaling server, which ended the call well and without an answer ("unanswered"); at the machine, after its answer
+ * ("answerer"); or in our own ICE, DTLS or SCTP ("connection").
  */
-export type ExchangeFailure = "signaling" | "answerer" | "connection";
+export type ExchangeFailure = "signaling" | "unanswered" | "answerer" | "connection";
 
 /** A failed WebRTC connection, and the place where it failed. */
 export class ExchangeError extends ConnectError {

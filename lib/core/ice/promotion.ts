@@ -18,5 +18,7 @@ const HIGHEST_PRIORITY = 2_147_483_647;
  */
 export function promotedCandidate({ local, remote }: CandidatePair): string | undefined {
   if (local.type === "relay" || remote.type === "relay") return undefined;
-  return `candidate:promoted 1 UDP ${HIGHEST_PRIORITY} ${remote.address} ${remote.port} typ host`;
+  // The engine takes no peer-reflexive candidate, and reports the type that it is given.
+  const type = remote.type === "host" ? "host" : "srflx";
+  return `candidate:promoted 1 UDP ${HIGHEST_PRIORITY} ${remote.address} ${remote.port} typ ${type}`;
 }
