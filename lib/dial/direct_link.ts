@@ -1,5 +1,6 @@
 import type { Link } from "../channel/link.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
+import type { ResolvedDialOptions } from "../options/resolve.ts";
 import type { DialContext } from "./context.ts";
 import { authorize, reachServer, tlsOfMachine } from "./server.ts";
 
@@ -9,10 +10,13 @@ export async function connectDirectly(
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<Link> {
-  const { options } = dial;
+  const { options, timeline } = dial;
   const server = await reachServer(target, tlsOfMachine(target, options), dial, signal, options.compression);
   try {
     const authorization = await authorize(server, dial, signal);
+    if (authorization === undefined && !mayAuthorize(options) && server.carrier.refusal !== undefined) {
+      await timeline.step("authenticate", () => "", () => Promise.reject(server.carrier.refusal));
+    }
     server.carrier.onConnectionLost(() => authorization?.connectionLost());
     return {
       kind: "direct",
@@ -36,4 +40,9 @@ export async function connectDirectly(
     await server.carrier.close();
     throw error;
   }
+}
+
+/** True if calls may carry a token that the dial knows nothing of. */
+function mayAuthorize({ headers, interceptors }: ResolvedDialOptions): boolean {
+  return interceptors.length > 0 || headers.some(([name]) => name === "authorization");
 }

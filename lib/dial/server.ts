@@ -4,6 +4,7 @@ import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { parseAddress } from "../core/net/address.ts";
+import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
 import type { Endpoint } from "../direct/endpoint.ts";
 import type { Credentials } from "../options/credentials.ts";
@@ -64,8 +65,6 @@ export async function reachServer(
           runtime: RUNTIME,
         }),
     );
-  if (!target.secure) return { carrier: await open(target, endpoint), target };
-
   const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
   const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
   const probe = () =>
@@ -73,6 +72,16 @@ export async function reachServer(
       const { probeTls } = await abortable(import("../direct/tls_probe.ts"), signal);
       return await probeTls(endpoint, signal);
     });
+  if (!target.secure) {
+    try {
+      return { carrier: await open(target, endpoint), target };
+    } catch (error) {
+      // Asking only explains the failure.
+      if (signal.aborted || target.unixPath !== undefined || await probe() !== "tls") throw error;
+      const cause = connectionFailure("ERR_TLS_EXPECTED", "and was dialed without");
+      throw connectionError(describeTarget(target), cause);
+    }
+  }
   // When plaintext would do, asking first spares a failed handshake; when it would not, asking only explains one.
   if (!allowed || await probe() !== "plaintext") {
     try {

@@ -29,6 +29,8 @@ export interface DirectCarrierOptions {
 export interface DirectCarrier extends Carrier {
   /** How unary calls go. */
   readonly description: { readonly protocol: "grpc" | "grpc-web"; readonly httpVersion: string };
+  /** The refusal of the greeting, which has no token; undefined where callers need none. */
+  readonly refusal: ConnectError | undefined;
   /** Sets who is told when a connection is found lost. */
   onConnectionLost(listener: () => void): void;
 }
@@ -86,6 +88,7 @@ export async function openDirectCarrier(
     return await greet(carrier, "grpc", signal);
   }
 
+  let refusal: ConnectError | undefined;
   let closed = false;
   async function close(): Promise<void> {
     closed = true;
@@ -114,6 +117,7 @@ export async function openDirectCarrier(
       first = await greet(carrierOf("fetch"), "grpc-web", options.signal);
       if (first.speaks) {
         speaks.grpcWeb = true;
+        refusal = first.refusal;
         return;
       }
       if (first.unreachable || speaks.grpc === false) throw first.error;
@@ -122,6 +126,7 @@ export async function openDirectCarrier(
     const second = await greetNatively(options.signal);
     if (!second.speaks) throw first?.error ?? second.error;
     speaks.grpc = true;
+    refusal = second.refusal;
   }
 
   let learningGrpc: Promise<void> | undefined;
@@ -158,6 +163,7 @@ export async function openDirectCarrier(
 
   return {
     open,
+    refusal,
     onConnectionLost(listener) {
       onConnectionLost = listener;
     },

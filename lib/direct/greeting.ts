@@ -13,6 +13,8 @@ export interface Greeting {
   /** Nothing answered, or a proxy whose server is away did. */
   readonly away: boolean;
   readonly error: ConnectError;
+  /** The error again, if the server wants a token. */
+  readonly refusal: ConnectError | undefined;
 }
 
 /** A nonexistent method: a server that answers shows what it speaks, and does nothing. */
@@ -49,7 +51,7 @@ export function greet(
 function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
   if (error === undefined) {
     const odd = new ConnectError("the server answered a nonexistent method", Code.Unknown);
-    return { speaks: true, unreachable: false, away: false, error: odd };
+    return { speaks: true, unreachable: false, away: false, error: odd, refusal: undefined };
   }
   // A status in the protocol says that the server speaks it, unless the content type is of another one.
   const type = error.metadata.get("content-type");
@@ -63,6 +65,7 @@ function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
     unreachable,
     away: unreachable || (!error.isWireError && error.cause === undefined && error.code === Code.Unavailable),
     error,
+    refusal: error.isWireError && error.code === Code.Unauthenticated ? error : undefined,
   };
 }
 

@@ -237,8 +237,8 @@ test("doctor: a wrong key, and no key", async () => {
     assert.ok(!JSON.stringify(report).includes("wr0ng-key"));
   }
   const wanted = `${machine.address} requires credentials; set VIAM_API_KEY and VIAM_API_KEY_ID.`;
-  assertIll(await examine([machine.address, "--insecure"]), "signaling", wanted, 4);
-  assertIll(await examine([machine.address, "--insecure", "--direct"]), "first call", wanted, 4);
+  assertIll(await examine([machine.address, "--insecure"]), "authentication", wanted, 4);
+  assertIll(await examine([machine.address, "--insecure", "--direct"]), "authentication", wanted, 4);
 }, LIMIT);
 
 test("doctor: a machine that is offline", async () => {

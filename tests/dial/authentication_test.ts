@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import {
   EchoService,
   type Machine,
@@ -13,6 +13,7 @@ import {
 import {
   AuthenticationError,
   dial,
+  dialDirect,
   DialError,
   DialOptions,
   InsecureConnectionError,
@@ -244,9 +245,52 @@ for (const [name, way] of WAYS) {
   });
 }
 
+for (const protocol of ["grpc-web", "grpc"] as const) {
+  test(`a direct dial without credentials is refused where the machine wants some, ${protocol}`, async () => {
+    await using machine = await startMachine();
+    for (const start of [dial, dialDirect]) {
+      await assert.rejects(
+        start(machine.address, { insecure: true, disableWebrtc: true, protocol }),
+        (error: unknown) => {
+          assert.ok(error instanceof AuthenticationError);
+          assert.equal(error.phase, "authenticate");
+          assert.match(error.message, /wants credentials: .*\. Pass some, such as DialOptions\.withApiKey/);
+          return true;
+        },
+      );
+    }
+  });
+}
+
+test("a direct dial without credentials succeeds if headers or interceptors may carry a token", async () => {
+  await using machine = await startMachine();
+  const authorization = `Bearer ${await tokenOf(machine)}`;
+  const direct = { insecure: true, disableWebrtc: true } as const;
+  for (
+    const options of [
+      { headers: { Authorization: authorization } },
+      {
+        interceptors: [
+          ((next) => (request) => {
+            request.header.set("authorization", authorization);
+            return next(request);
+          }) satisfies Interceptor,
+        ],
+      },
+    ]
+  ) {
+    await using channel = await dial(machine.address, { ...direct, ...options });
+    await createClient(ProbeService, channel).echo({});
+  }
+});
+
 /** A token of the machine's. */
 async function tokenOf(machine: Machine): Promise<string> {
-  await using channel = await dial(machine.address, { insecure: true, disableWebrtc: true });
+  await using channel = await dial(machine.address, {
+    insecure: true,
+    disableWebrtc: true,
+    interceptors: [(next) => next],
+  });
   const { accessToken } = await createClient(AuthService, channel).authenticate({
     entity: machine.apiKeyId,
     credentials: { type: "api-key", payload: machine.apiKey },

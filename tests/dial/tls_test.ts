@@ -36,6 +36,15 @@ async function authority(names?: readonly string[]): Promise<Certificates & Asyn
 }
 
 for (const [name, way] of WAYS) {
+  test(`a server that speaks TLS is named, and what to remove, where the dial goes without, ${name}`, async () => {
+    await using certificates = await authority();
+    await using machine = await startMachine({ auth: "none", tls: certificates });
+    const message =
+      /the server speaks TLS: 127\.0\.0\.1:\d+ .*\. Remove insecure, or http:\/\/ from the address$/;
+    await assertFails(machine.address, { ...way, insecure: true }, message);
+    await assertFails(`http://${machine.address}`, way, message);
+  });
+
   test(`tls.ca is trusted, one or one of several, ${name}`, async () => {
     await using certificates = await authority();
     await using other = await authority();

@@ -56,6 +56,8 @@ export async function checkAuthentication(
   const { options: { credentials, accessToken }, entity } = dial;
   const name = describeTarget(server.target);
   if (credentials === undefined && accessToken === undefined) {
+    const { refusal } = server.carrier;
+    if (refusal !== undefined) return credentialsWanted(name, refusal);
     return { verdict: "skipped", detail: "there are no credentials" };
   }
   try {

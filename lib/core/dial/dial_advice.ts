@@ -11,6 +11,7 @@ const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
     "Pass the authority that has signed the certificate as tls.ca, or the name that it is for as tls.serverName",
   "TLS failed":
     "Check that the server speaks TLS and takes the versions and the certificate of the tls option",
+  "the server speaks TLS": "Remove insecure, or http:// from the address",
   "connection lost": "Check that it is a gRPC server that listens there, and whether it wants TLS",
 };
 

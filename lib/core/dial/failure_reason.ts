@@ -48,6 +48,7 @@ const LASTING_REASONS: ReadonlySet<FailureReason> = new Set<FailureReason>([
   "credentials",
   "a client certificate is required",
   "certificate not trusted",
+  "the server speaks TLS",
   "unknown",
 ]);
 

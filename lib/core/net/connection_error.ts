@@ -10,6 +10,7 @@ export type ConnectionReason =
   | "a client certificate is required"
   | "certificate not trusted"
   | "TLS failed"
+  | "the server speaks TLS"
   | "connection lost";
 
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
@@ -19,6 +20,7 @@ const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = 
   [/^E(?:HOST|NET)UNREACH$/, "no route to host"],
   [/^ETIMEDOUT$/, "timed out"],
   [/^ERR_SSL_\w*ALERT_CERTIFICATE_REQUIRED$/, "a client certificate is required"],
+  [/^ERR_TLS_EXPECTED$/, "the server speaks TLS"],
   [/^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/, "certificate not trusted"],
   [/^(?:EPROTO$|ERR_SSL_|ERR_TLS_)/, "TLS failed"],
   [/^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/, "connection lost"],
@@ -43,7 +45,10 @@ function* codesOf(error: unknown): Generator<string> {
 }
 
 /** A failure that this side finds out, with the code that a runtime would give it. */
-export function connectionFailure(code: "ECONNRESET" | "ETIMEDOUT", message: string): Error {
+export function connectionFailure(
+  code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED",
+  message: string,
+): Error {
   return Object.assign(new Error(message), { code });
 }
 
