@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/grpc/carrier_choice.ts";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
+import { UnsupportedCallError } from "../core/grpc/unsupported_call.ts";
 import type { Call, CallListener, CallRequest, Carrier } from "../rpc/carrier.ts";
 import { endedCall, heldCall } from "../rpc/held_call.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
@@ -144,9 +145,8 @@ export async function openDirectCarrier(
   function open(request: CallRequest, listener: CallListener): Call {
     const choice = choose(request.kind, request.urgent);
     if (typeof choice !== "string") {
-      const { unsupported } = choice;
       return endedCall(
-        new ConnectError(`${describeTarget(endpoint)}: ${unsupported}`, Code.Unimplemented),
+        new UnsupportedCallError(`${describeTarget(endpoint)}: ${choice.unsupported}`),
         listener,
       );
     }

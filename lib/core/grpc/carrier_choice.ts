@@ -24,7 +24,7 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   const { runtime, secure, kind, speaks, needsNode, urgent = false } = question;
   if (needsNode || speaks.grpcWeb !== true) {
     return speaks.grpc === false
-      ? { unsupported: "the server speaks no native gRPC, and fetch cannot be used" }
+      ? { unsupported: "the server does not speak native gRPC, and fetch cannot be used" }
       : "http2";
   }
   const unary = kind === "unary";
@@ -44,8 +44,8 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   if (secure && runtime === "bun") return "fetch-http2";
   return {
     unsupported:
-      "a bidirectional call needs HTTP/2, which fetch has not here; native gRPC has it, where the server " +
-      "speaks that, and the option protocol leaves it open",
+      'bidirectional calls need HTTP/2, which this runtime\'s fetch lacks: set protocol to "auto" or "grpc", ' +
+      "if the server speaks native gRPC",
   };
 }
 
