@@ -181,6 +181,9 @@ export const DialOptions: {
     const problems = [];
     if (typeof apiKey !== "string" || apiKey === "") {
       problems.push(wrongValue("apiKey", apiKey, "must be a non-empty string"));
+    } else if (apiKey !== apiKey.trim()) {
+      // A file or a variable often ends a secret with a line end, and the server would only refuse it.
+      problems.push(wrongValue("apiKey", apiKey, "must not begin or end with white space"));
     }
     if (typeof apiKeyId !== "string") {
       problems.push(wrongValue("apiKeyId", apiKeyId, "must be a string"));

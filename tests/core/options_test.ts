@@ -190,6 +190,19 @@ for (const bad of ["", "not-a-uuid", id.slice(1), `${id}0`, "zz28a8a8-1dd5-4c53-
   }, { pure: true });
 }
 
+for (const padded of [`${secret}\n`, ` ${secret}`, `${secret}\r\n`]) {
+  test(`withApiKey() refuses the white space of ${JSON.stringify(padded.replace(secret, "KEY"))}`, () => {
+    assert.throws(() => DialOptions.withApiKey(padded, id), (error: unknown) => {
+      assert.ok(error instanceof DialOptionsError);
+      assert.match(
+        error.message,
+        /apiKey must not begin or end with white space \(got a string of \d+ characters\)/,
+      );
+      return true;
+    });
+  }, { pure: true });
+}
+
 test("withApiKey() never shows a key, not even one given as the id", () => {
   assert.throws(() => DialOptions.withApiKey(id, secret), (error: unknown) => {
     assert.ok(error instanceof DialOptionsError);
