@@ -7,7 +7,7 @@ import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts
 import { findRobot } from "./robot.ts";
 
 await using robot = await findRobot();
-await using machine = await dial(robot.address, { ...robot.options, maxReconnectAttempts: 10 });
+await using machine = await dial(robot.address, { ...robot.options, maxReconnectAttempts: Infinity });
 const sensors = createClient(SensorService, machine); // before and after
 
 machine.addEventListener("disconnected", () => console.log("lost"));

@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { backoffMs } from "../core/dial/backoff.ts";
+import { attemptPauseMs } from "../core/dial/backoff.ts";
 import type { DialEvent } from "../events.ts";
 import type { Carrier } from "../rpc/carrier.ts";
+import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelState, Link } from "./link.ts";
 
@@ -24,8 +25,10 @@ export interface KeepOptions {
   readonly maxAttempts: number;
   /** Bounds each attempt, in milliseconds. */
   readonly timeoutMs: number;
-  /** Makes a new link. */
+  /** Makes a new link: an attempt, which ends with the signal at the latest. */
   readonly connect: (signal: AbortSignal) => Promise<Link>;
+  /** Returns the pause before an attempt, in milliseconds. */
+  readonly pauseMs?: (attempt: number) => number;
   readonly onEvent: (event: DialEvent) => void;
   /** The caller's signal: aborts attempts. */
   readonly signal: AbortSignal | undefined;
@@ -67,23 +70,20 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
 
   async function reconnect(before: Link, lost: Error): Promise<Carrier> {
     before.close().catch(() => {}); // it is lost anyway
+    const { timeoutMs, pauseMs = (attempt) => attemptPauseMs(attempt, Math.random()) } = options;
     const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     let last = lost;
     for (let attempt = 1; attempt <= options.maxAttempts && !given.aborted; attempt++) {
-      const delayMs = backoffMs(attempt, Math.random());
+      const delayMs = pauseMs(attempt);
       options.onEvent({ type: "reconnecting", attempt, delayMs });
-      const bound = new AbortController();
-      let timer: ReturnType<typeof setTimeout> | undefined;
+      let bound: LinkedAbort | undefined;
       try {
         await wait(delayMs, given);
-        if (options.timeoutMs !== Infinity) {
-          timer = setTimeout(
-            () =>
-              bound.abort(new DOMException(`not connected after ${options.timeoutMs} ms`, "TimeoutError")),
-            options.timeoutMs,
-          );
-        }
-        const next = await options.connect(AbortSignal.any([given, bound.signal]));
+        bound = linkAbort([given], {
+          timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs,
+          onTimeout: () => new DOMException(`not connected after ${timeoutMs} ms`, "TimeoutError"),
+        });
+        const next = await options.connect(bound.signal);
         if (stop.signal.aborted) {
           await next.close();
           throw stop.signal.reason;
@@ -100,7 +100,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         last = errorOf(error);
         options.onEvent({ type: "reconnectfailed", attempt, error: last });
       } finally {
-        clearTimeout(timer);
+        bound?.release();
       }
     }
     if (stop.signal.aborted) throw stop.signal.reason; // closed by a listener

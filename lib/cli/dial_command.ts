@@ -103,7 +103,7 @@ export async function dialMachine(
   try {
     return await dial(address, {
       ...options,
-      ...(lasting ? { maxReconnectAttempts: Number.MAX_SAFE_INTEGER } : {}),
+      ...(lasting ? { maxReconnectAttempts: Infinity } : {}),
       onEvent(event) {
         if (event.type === "progress") {
           const { phase, ok } = event.entry;

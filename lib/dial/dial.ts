@@ -3,7 +3,10 @@ import { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
 import type { Link } from "../channel/link.ts";
 import { keepLink } from "../channel/reconnect.ts";
 import { channelStats } from "../channel/stats.ts";
+import { MAX_PAUSE_MS, tryPauseMs } from "../core/dial/backoff.ts";
+import { mayPass } from "../core/dial/failure_reason.ts";
 import { planDial } from "../core/dial/plan.ts";
+import type { TimelineEntry } from "../core/dial/timeline.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
 import type { DialEvent } from "../events.ts";
@@ -14,6 +17,7 @@ import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial } from "./attempts.ts";
 import type { DialContext } from "./context.ts";
+import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline.ts";
 import { connectAnyWay } from "./ways.ts";
@@ -103,9 +107,16 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     closed: closed.signal,
     tokens: new Map<string, string>(),
   };
-  async function connect(reconnecting: boolean, attempt: (dial: DialContext) => Promise<Link>) {
+  async function connect(
+    reconnecting: boolean,
+    attempt: (dial: DialContext) => Promise<Link>,
+    onProgress: (entry: TimelineEntry) => void = () => {},
+  ) {
     const trace = telemetry?.startDial(reconnecting);
-    const timeline = createTimeline(logger, emit, trace);
+    const timeline = createTimeline(logger, (entry) => {
+      onProgress(entry);
+      emit({ type: "progress", entry });
+    }, trace);
     const link = await endTrace(trace, attempt({ ...shared, reconnecting, timeline }));
     return { link, timeline };
   }
@@ -119,7 +130,21 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     timeoutMs: options.timeoutMs,
     signal: options.signal,
     onEvent: emit,
-    connect: async (signal) => (await connect(true, (dial) => connectAnyWay(dial, signal))).link,
+    connect: (signal) =>
+      retry({
+        start(by) {
+          const reached = Promise.withResolvers<void>();
+          const connecting = connect(true, (dial) => connectAnyWay(dial, by), ({ phase, ok }) => {
+            if (phase === "connect" && ok) reached.resolve();
+          });
+          return { result: connecting.then(({ link }) => link), reached: reached.promise };
+        },
+        mayPass,
+        pauseMs: (failures) => tryPauseMs(failures, Math.random()),
+        joinAfterMs: MAX_PAUSE_MS,
+        discard: (late) => late.close(),
+        signal,
+      }),
   });
   emit({ type: "connected", kind: first.kind });
 

@@ -1,5 +1,4 @@
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
-import type { DialEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import type { DialTrace } from "./telemetry.ts";
 
@@ -25,7 +24,7 @@ export function described(description: string | Description): Description {
 /** Starts the clock of a dial. */
 export function createTimeline(
   logger: Required<Logger>,
-  onEvent: ((event: DialEvent) => void) | undefined,
+  onEntry: ((entry: TimelineEntry) => void) | undefined,
   trace?: DialTrace,
 ): TimelineRecorder {
   const start = performance.now();
@@ -37,7 +36,7 @@ export function createTimeline(
     const entry = Object.freeze(noted);
     entries.push(entry);
     logger.debug(`dial: ${entry.phase}: ${entry.detail}`, { ...entry });
-    onEvent?.({ type: "progress", entry });
+    onEntry?.(entry);
   }
   return {
     entries,

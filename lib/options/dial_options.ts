@@ -105,7 +105,10 @@ export interface DialOptions {
   readonly allowInsecureDowngrade?: boolean;
   /** Continues without TLS if the server has none, and sends credentials in cleartext. False by default. */
   readonly allowInsecureWithCredsDowngrade?: boolean;
-  /** Attempts to reconnect, for each outage; 0 disables. 3 by default, as Python's `max_reconnect_attempts`. */
+  /**
+   * Attempts to reconnect, for each outage: each lasts up to `timeoutMs`, and tries again within it while the failure
+   * may pass. `Infinity` never gives up, 0 disables. 3 by default, as Python's `max_reconnect_attempts`.
+   */
   readonly maxReconnectAttempts?: number;
   /** Attempts of the whole dial. 1 by default. Source: Python's `initial_connection_attempts`, whose default is 3. */
   readonly initialAttempts?: number;

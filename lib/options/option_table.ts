@@ -5,6 +5,7 @@ import { type Logger, quietLogger } from "../logger.ts";
 import {
   type Group,
   isBoolean,
+  isCount,
   isFunction,
   isInteger,
   isListOf,
@@ -119,7 +120,7 @@ export const OPTIONS: Group = {
     insecure: isBoolean,
     allowInsecureDowngrade: isBoolean,
     allowInsecureWithCredsDowngrade: isBoolean,
-    maxReconnectAttempts: isInteger(0),
+    maxReconnectAttempts: isCount,
     initialAttempts: isInteger(1),
     timeoutMs: isMilliseconds,
     signal: isSignal,

@@ -35,6 +35,12 @@ export const isFunction: Reader = (value) =>
 export const isMilliseconds: Reader = (value) =>
   typeof value === "number" && value >= 0 ? { value } : { problem: "must be milliseconds ≥ 0" };
 
+/** Accepts an integer ≥ 0, or `Infinity`. */
+export const isCount: Reader = (value) =>
+  value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 0)
+    ? { value }
+    : { problem: "must be an integer ≥ 0, or Infinity" };
+
 /** Accepts an integer in a range. */
 export function isInteger(least: number, most: number = Infinity): Reader {
   const range = most === Infinity ? `≥ ${least}` : `from ${least} to ${most}`;

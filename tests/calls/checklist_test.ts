@@ -158,7 +158,7 @@ test(
       await probe.echo({});
     }
     assert.deepEqual(attempts, [1, 1, 1]);
-    machine.faults = { signaling: { offline: true } };
+    machine.faults = { signaling: { noConfig: true } };
     machine.dropConnections();
     const error = await within(20_000, () => channel.closed);
     assert.ok(error instanceof Error);

@@ -26,7 +26,7 @@ const wrong: readonly [options: unknown, option: string, text: RegExp][] = [
   [{ disable_webrtc: true }, "disable_webrtc", /is not an option; did you mean disableWebrtc\?/],
   [{ timeoutms: 5 }, "timeoutms", /did you mean timeoutMs/],
   [{ entity: "x" }, "entity", /entity is not an option$/],
-  [{ maxReconnectAttempts: 1.5 }, "maxReconnectAttempts", /must be an integer ≥ 0 \(got 1.5\)/],
+  [{ maxReconnectAttempts: 1.5 }, "maxReconnectAttempts", /must be an integer ≥ 0, or Infinity \(got 1.5\)/],
   [{ initialAttempts: 0 }, "initialAttempts", /must be an integer ≥ 1 \(got 0\)/],
   [{ credentials: "key" }, "credentials", /must be an object/],
   [{ credentials: { type: "", payload: "x" } }, "credentials.type", /must be a non-empty string \(got ""\)/],

@@ -1,10 +1,11 @@
 /** What becomes of a channel whose connection is lost. */
 
 import assert from "node:assert/strict";
+import { createServer, type Socket } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { livePeers } from "../../lib/webrtc/peer.ts";
-import { dial, type DialEvent, DialOptions, type ViamChannel } from "../../mod.ts";
+import { dial, type DialEvent, DialOptions, type DialPhase, type ViamChannel } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { startProgram } from "../process/child.ts";
@@ -46,8 +47,11 @@ async function open(options: DialOptions = {}) {
   const channel = await dial(machine.address, {
     insecure: true,
     ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId),
-    onEvent: events.onEvent,
     ...options,
+    onEvent(event) {
+      events.onEvent(event);
+      options.onEvent?.(event);
+    },
   });
   return {
     machine,
@@ -96,27 +100,138 @@ test("maxReconnectAttempts counts anew after each success", async () => {
 test("after maxReconnectAttempts the channel is closed, with the last error", async () => {
   await using opened = await open();
   const { channel, machine, events } = opened;
-  await machine.close();
+  // Such a failure does not pass, and ends each attempt at once.
+  machine.faults = { signaling: { noConfig: true } };
+  machine.dropConnections();
   const error = await channel.closed;
-  assert.ok(error instanceof Error);
+  assert.ok(error instanceof ConnectError && error.code === Code.FailedPrecondition);
   assert.equal(channel.state, "closed");
   const attempts = [1, 2, 3].flatMap(() => ["reconnecting", "reconnectfailed"]);
   assert.deepEqual(events.types, ["connecting", "connected", "disconnected", ...attempts, "closed"]);
-  assert.deepEqual(
-    events.list.flatMap((event) => event.type === "reconnecting" ? [event.attempt] : []),
-    [1, 2, 3],
-  );
-  // Full jitter: anything from zero up to a bound that doubles.
-  for (const event of events.list) {
-    if (event.type !== "reconnecting") continue;
-    const bound = event.attempt === 1 ? 0 : 200 * 2 ** (event.attempt - 1);
-    assert.ok(event.delayMs >= 0 && event.delayMs <= bound, `${event.delayMs} ms`);
-  }
+  const pauses = events.list.flatMap((event) => event.type === "reconnecting" ? [event] : []);
+  assert.deepEqual(pauses.map(({ attempt }) => attempt), [1, 2, 3]);
+  assert.equal(pauses[0]!.delayMs, 0);
+  for (const { delayMs } of pauses.slice(1)) assert.ok(delayMs >= 1_000 && delayMs <= 1_500, `${delayMs} ms`);
   const last = events.list.at(-1)!;
   assert.ok(last.type === "closed" && last.error === error);
   const start = performance.now();
   await assertUnavailable(echo(channel));
   assert.ok(performance.now() - start < 1_000);
+});
+
+/** Resolves after so many tries of a phase have failed. */
+function failures(phase: DialPhase, count: number) {
+  const reached = Promise.withResolvers<void>();
+  const onEvent = (event: DialEvent): void => {
+    if (event.type !== "progress" || event.entry.phase !== phase || event.entry.ok) return;
+    if (--count === 0) reached.resolve();
+  };
+  return { onEvent, reached: reached.promise };
+}
+
+/** The longest pause, and what connecting may take on a busy computer. */
+const NOTICED_MS = 1_500 + 1_500;
+
+test(
+  "an attempt tries again while the machine is away, and notices within two seconds that it is back",
+  async () => {
+    const auth = { credentials: [{ type: "api-key", entity: crypto.randomUUID(), payload: "the-key" }] };
+    const before = await startMachine({ auth });
+    const refused = failures("connect", 5);
+    await using channel = await dial(before.address, {
+      insecure: true,
+      ...DialOptions.withApiKey(before.apiKey, before.apiKeyId),
+      maxReconnectAttempts: 1,
+      onEvent: refused.onEvent,
+    });
+    const events = channel.events();
+    await before.close();
+    const waiting = echo(channel);
+    await refused.reached;
+    await using _again = await startMachine({ auth, port: before.port });
+    const start = performance.now();
+    await waiting;
+    const tookMs = performance.now() - start;
+    assert.ok(tookMs < NOTICED_MS, `${tookMs} ms`);
+    const seen: string[] = [];
+    for await (const { type } of events) {
+      seen.push(type);
+      if (type === "connected") break;
+    }
+    assert.deepEqual(seen, ["disconnected", "reconnecting", "connected"]);
+  },
+  { timeoutMs: 60_000 },
+);
+
+test("an attempt goes on while the signaling server says that the machine is offline", async () => {
+  const offline = failures("signaling", 3);
+  await using opened = await open({ maxReconnectAttempts: 1, onEvent: offline.onEvent });
+  const { channel, machine } = opened;
+  machine.faults = { signaling: { offline: true } };
+  machine.dropConnections();
+  await offline.reached;
+  machine.faults = {};
+  await echo(channel);
+  assert.equal(channel.getStats().reconnects, 1);
+});
+
+test(
+  "a try that reaches nobody is joined by another, which notices within two seconds that the machine is back",
+  async () => {
+    const before = await startMachine({ auth: "none" });
+    const { address, port } = before;
+    await using channel = await dial(address, { insecure: true, maxReconnectAttempts: 1 });
+    const lost = new Promise((resolve) => channel.addEventListener("reconnecting", resolve));
+    await before.close();
+    await lost;
+    const waiting = echo(channel);
+    const accepted = Promise.withResolvers<void>();
+    const sockets = new Set<Socket>();
+    const silent = createServer((socket) => {
+      sockets.add(socket);
+      accepted.resolve();
+    });
+    try {
+      silent.listen(port, "127.0.0.1");
+      await accepted.promise;
+      silent.close(); // it takes no more connections, and keeps the one that hears nothing
+      await using _again = await startMachine({ auth: "none", port });
+      const start = performance.now();
+      await waiting;
+      assert.ok(performance.now() - start < NOTICED_MS, `${performance.now() - start} ms`);
+      assert.equal(channel.getStats().reconnects, 1);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+    }
+  },
+  { timeoutMs: 60_000 },
+);
+
+test("an attempt ends early at a key that the machine no longer takes", async () => {
+  const before = await startMachine();
+  await using channel = await dial(before.address, {
+    insecure: true,
+    ...DialOptions.withApiKey(before.apiKey, before.apiKeyId),
+    maxReconnectAttempts: 2,
+  });
+  const { port } = before;
+  const start = performance.now();
+  await before.close();
+  await using _other = await startMachine({ port });
+  const error = await channel.closed;
+  assert.ok(error instanceof ConnectError && error.code === Code.Unauthenticated, String(error));
+  assert.ok(performance.now() - start < 15_000, "it waited for the time of an attempt");
+}, { timeoutMs: 60_000 });
+
+test("maxReconnectAttempts Infinity never gives up", async () => {
+  await using opened = await open({ maxReconnectAttempts: Infinity });
+  const { channel, machine, events } = opened;
+  machine.faults = { signaling: { noConfig: true } };
+  machine.dropConnections();
+  await events.until("reconnectfailed", 4);
+  assert.equal(channel.state, "reconnecting");
+  machine.faults = {};
+  await echo(channel);
 });
 
 test("a call that waits for a reconnect fails with its outcome, or at its own deadline", async () => {
@@ -158,14 +273,17 @@ test("timeoutMs bounds each attempt to reconnect", async () => {
 });
 
 test("close() stops an attempt to reconnect at once, and leaves nothing of it", async () => {
-  // Once within an attempt, once in the pause before the next.
-  for (const during of ["reconnecting", "reconnectfailed"] as const) {
-    await using opened = await open({ maxReconnectAttempts: 1_000 });
+  for (const during of ["a try", "a pause between tries", "a pause between attempts"] as const) {
+    const refused = failures("connect", 2);
+    await using opened = await open({ maxReconnectAttempts: Infinity, onEvent: refused.onEvent });
     const { channel, machine, events } = opened;
-    if (during === "reconnecting") machine.faults = { silent: true };
+    if (during === "a try") machine.faults = { silent: true };
+    if (during === "a pause between attempts") machine.faults = { signaling: { noConfig: true } };
     machine.dropConnections();
-    if (during === "reconnectfailed") await machine.close();
-    await events.until(during);
+    if (during === "a pause between tries") await machine.close();
+    await (during === "a pause between tries"
+      ? refused.reached
+      : events.until(during === "a try" ? "reconnecting" : "reconnectfailed"));
     const waiting = assertUnavailable(echo(channel));
     const start = performance.now();
     await channel.close();

@@ -224,13 +224,15 @@ test("row 19: InsecureConnectionError says of which address, and whether credent
 });
 
 test(
-  "row 20: maxReconnectAttempts is 3 an outage, 0 for none; then the channel is closed, and the process lives",
+  "row 20: maxReconnectAttempts is 3 an outage, 0 for none, Infinity for no end; then the channel is closed, and the process lives",
   async () => {
+    assert.equal(resolveDialOptions({ maxReconnectAttempts: Infinity }).maxReconnectAttempts, Infinity);
     for (const [options, attempts] of [[{}, 3], [{ maxReconnectAttempts: 0 }, 0]] as const) {
-      const machine = await startMachine();
+      await using machine = await startMachine();
       const channel = await dial(machine.address, { ...optionsFor(machine), ...options });
       const events = channel.events();
-      await machine.close();
+      machine.faults = { signaling: { noConfig: true } }; // ends each attempt at once
+      machine.dropConnections();
       const seen = await Array.fromAsync(events);
       const numbers = (type: ChannelEvent["type"]) =>
         seen.flatMap((event) => event.type === type && "attempt" in event ? [event.attempt] : []);

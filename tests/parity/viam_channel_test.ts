@@ -137,10 +137,11 @@ test("row 49: release runs exactly once, even when closing throws", async () => 
 });
 
 test("row 50: close() may be called again and at once, shares one promise, and stops reconnecting", async () => {
-  const machine = await startMachine();
-  const channel = await dial(machine.address, { ...optionsFor(machine), maxReconnectAttempts: 1_000_000 });
+  await using machine = await startMachine();
+  const channel = await dial(machine.address, { ...optionsFor(machine), maxReconnectAttempts: Infinity });
   const events = channel.events();
-  await machine.close();
+  machine.faults = { signaling: { noConfig: true } };
+  machine.dropConnections();
   for await (const event of events) if (event.type === "reconnectfailed" && event.attempt === 3) break;
   assert.equal(channel.state, "reconnecting");
   const closing = channel.close();
