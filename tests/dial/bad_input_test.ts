@@ -102,7 +102,7 @@ for (const [way, options] of ways) {
   });
 }
 
-test("dial() tells what the signaling server says of a machine that is offline", async () => {
+test("dial() passes on the status of a machine that is offline", async () => {
   await using cloud = await startMachine({
     webrtc: "signaling-only",
     faults: { signaling: { offline: true } },

@@ -120,7 +120,7 @@ test("withHeadStart() gives both ways up with the caller's signal", () => {
   assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
 });
 
-test("withHeadStart() tells why the better way failed, when it was there and the other leads nowhere", async () => {
+test("withHeadStart() throws the error of a promising better way when the other is unreachable", async () => {
   const nowhere = new ConnectError("name not found", Code.Unavailable);
   const refused = new ConnectError("invalid credentials", Code.Unauthenticated);
   for (const isFirst of [true, false]) {

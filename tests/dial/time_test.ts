@@ -186,7 +186,7 @@ test("a signal that is aborted already sends nothing", async () => {
   assert.equal(recorder.received.length, 0);
 });
 
-test("a dial whose last word nobody takes is over in its time all the same", async () => {
+test("a dial ends in its time although the signaling server does not take its last message", async () => {
   await using machine = await startMachine();
   machine.faults = {
     signaling: { noCandidates: true },
@@ -216,7 +216,7 @@ test("timeoutMs bounds all attempts together", async () => {
   assert.ok(performance.now() - start < TIMEOUT_MS + SLACK_MS);
 });
 
-test("initialAttempts dials so often, and tells of each", async () => {
+test("initialAttempts is the number of attempts, each of which the error lists", async () => {
   await using recorder = await startRecorder({ kind: "reset" });
   await assert.rejects(dial(recorder.address, { ...DIRECT, initialAttempts: 3 }), (error) => {
     assert.ok(error instanceof DialError && !(error instanceof DialTimeoutError), String(error));

@@ -115,7 +115,7 @@ test("calls of every kind go through a Unix socket, with authentication", async 
   assert.equal(machine.calls["grpc-web"], 0);
 });
 
-test("a Unix socket that there is not is named in the error", async () => {
+test("the error for a nonexistent Unix socket names it", async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, "nobody.sock");
   await assert.rejects(dial(`unix:${path}`), (error) => {
