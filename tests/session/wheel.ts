@@ -1,12 +1,12 @@
-/** A machine with wheels that turn until they are told to stop. */
+/** Wheels that turn until they are told to stop, and a machine that has them. */
 
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import { type Machine, type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
+import { type Machine, type MachineOptions, type Routes, startMachine } from "../../lib/testing/mod.ts";
 import { WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
 
-/** A machine with wheels. */
-export interface WheelMachine extends AsyncDisposable {
-  readonly machine: Machine;
+/** What becomes of wheels. */
+export interface Wheels {
+  readonly routes: Routes;
   /** The names of the wheels that turn. */
   readonly turning: ReadonlySet<string>;
   /** Calls that have reached a handler, by method. */
@@ -23,8 +23,20 @@ export interface WheelMachine extends AsyncDisposable {
   stopped(name: string): Promise<void>;
 }
 
+/** A machine with wheels. */
+export interface WheelMachine extends Wheels, AsyncDisposable {
+  readonly machine: Machine;
+}
+
 /** Starts one, which lets everybody in by default. */
 export async function startWheelMachine(options: MachineOptions = {}): Promise<WheelMachine> {
+  const wheels = createWheels();
+  const machine = await startMachine({ auth: "none", routes: wheels.routes, ...options });
+  return Object.assign(wheels, { machine, [Symbol.asyncDispose]: () => machine.close() });
+}
+
+/** Makes wheels, for a machine to have. */
+export function createWheels(): Wheels {
   const turning = new Set<string>();
   const handled: string[] = [];
   const ids: (string | null)[] = [];
@@ -42,53 +54,50 @@ export async function startWheelMachine(options: MachineOptions = {}): Promise<W
     handled.push(method);
   }
 
-  const machine = await startMachine({
-    auth: "none",
-    routes: (router) => {
-      router.service(WheelService, {
-        turn({ name, turns }, context) {
-          enter("Turn", context);
-          turn(name);
-          return { turns };
-        },
-        async *turnOften({ name, turns }, context) {
-          enter("TurnOften", context);
-          turn(name);
-          for (let index = 1; index <= turns; index++) yield { turns: index };
-        },
-        async turnTogether(asked, context) {
-          let sum = 0;
-          for await (const request of asked) {
-            if (sum === 0) enter("TurnTogether", context);
-            turn(request.name);
-            turns += request.turns;
-            sum += request.turns;
-          }
-          return { turns: sum };
-        },
-        async *turnAlong(asked, context) {
-          let isFirst = true;
-          for await (const request of asked) {
-            if (isFirst) enter("TurnAlong", context);
-            isFirst = false;
-            turn(request.name);
-            turns += request.turns;
-            yield { turns: request.turns };
-          }
-        },
-        stop({ name }) {
-          handled.push("Stop");
-          turning.delete(name);
-          waiting.get(name)?.resolve();
-          waiting.delete(name);
-          return {};
-        },
-      });
-    },
-    ...options,
-  });
+  const routes: Routes = (router) => {
+    router.service(WheelService, {
+      turn({ name, turns }, context) {
+        enter("Turn", context);
+        turn(name);
+        return { turns };
+      },
+      async *turnOften({ name, turns }, context) {
+        enter("TurnOften", context);
+        turn(name);
+        for (let index = 1; index <= turns; index++) yield { turns: index };
+      },
+      async turnTogether(asked, context) {
+        let sum = 0;
+        for await (const request of asked) {
+          if (sum === 0) enter("TurnTogether", context);
+          turn(request.name);
+          turns += request.turns;
+          sum += request.turns;
+        }
+        return { turns: sum };
+      },
+      async *turnAlong(asked, context) {
+        let isFirst = true;
+        for await (const request of asked) {
+          if (isFirst) enter("TurnAlong", context);
+          isFirst = false;
+          turn(request.name);
+          turns += request.turns;
+          yield { turns: request.turns };
+        }
+      },
+      report: () => ({ turning: [...turning], handled, sessionIds: ids.map((id) => id ?? "") }),
+      stop({ name }) {
+        handled.push("Stop");
+        turning.delete(name);
+        waiting.get(name)?.resolve();
+        waiting.delete(name);
+        return {};
+      },
+    });
+  };
   return {
-    machine,
+    routes,
     turning,
     handled,
     ids,
@@ -107,6 +116,5 @@ export async function startWheelMachine(options: MachineOptions = {}): Promise<W
       waiting.set(name, waits);
       return waits.promise;
     },
-    [Symbol.asyncDispose]: () => machine.close(),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * Turns a wheel, by a session, and says so: `turn.ts ADDRESS webrtc|direct AFTERWARDS`. Afterwards it "waits" for ever,
+ * Turns a wheel, by a session, and says so: `turn.ts ADDRESS webrtc|direct WHEEL AFTERWARDS`. Afterwards it "waits" for ever,
  * "computes" for 1.2 s
  * at a time and says how long that took at most, or "returns" without closing the channel.
  */
@@ -8,9 +8,9 @@ import { createClient } from "@connectrpc/connect";
 import { dial } from "../../../mod.ts";
 import { WheelService } from "../proto/gen/viam_dial/test/v1/wheel_pb.ts";
 
-const [address = "", path, afterwards] = process.argv.slice(2);
+const [address = "", path, name = "", afterwards] = process.argv.slice(2);
 const channel = await dial(address, { insecure: true, disableWebrtc: path === "direct", session: true });
-await createClient(WheelService, channel).turn({ name: "left" });
+await createClient(WheelService, channel).turn({ name });
 console.log("turning");
 
 /** Keeps the event loop from turning for so long, then lets it turn once. Returns how long that took in all. */

@@ -9,6 +9,7 @@ package commonv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -90,16 +91,36 @@ func (x *ResourceName) GetName() string {
 	return ""
 }
 
+var file_viam_common_v1_common_proto_extTypes = []protoimpl.ExtensionInfo{
+	{
+		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         84260,
+		Name:          "viam.common.v1.safety_heartbeat_monitored",
+		Tag:           "varint,84260,opt,name=safety_heartbeat_monitored",
+		Filename:      "viam/common/v1/common.proto",
+	},
+}
+
+// Extension fields to descriptorpb.MethodOptions.
+var (
+	// The method moves something: a machine stops what a session was the last to call by it, when that session ends.
+	//
+	// optional bool safety_heartbeat_monitored = 84260;
+	E_SafetyHeartbeatMonitored = &file_viam_common_v1_common_proto_extTypes[0]
+)
+
 var File_viam_common_v1_common_proto protoreflect.FileDescriptor
 
 const file_viam_common_v1_common_proto_rawDesc = "" +
 	"\n" +
-	"\x1bviam/common/v1/common.proto\x12\x0eviam.common.v1\"n\n" +
+	"\x1bviam/common/v1/common.proto\x12\x0eviam.common.v1\x1a google/protobuf/descriptor.proto\"n\n" +
 	"\fResourceName\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
 	"\asubtype\x18\x03 \x01(\tR\asubtype\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04nameB\xa3\x01\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name:a\n" +
+	"\x1asafety_heartbeat_monitored\x12\x1e.google.protobuf.MethodOptions\x18\xa4\x92\x05 \x01(\bR\x18safetyHeartbeatMonitored\x88\x01\x01B\xa3\x01\n" +
 	"\x12com.viam.common.v1B\vCommonProtoP\x01Z&viamdial/interop/gen/commonv1;commonv1\xa2\x02\x03VCX\xaa\x02\x0eViam.Common.V1\xca\x02\x0eViam\\Common\\V1\xe2\x02\x1aViam\\Common\\V1\\GPBMetadata\xea\x02\x10Viam::Common::V1b\x06proto3"
 
 var (
@@ -116,13 +137,15 @@ func file_viam_common_v1_common_proto_rawDescGZIP() []byte {
 
 var file_viam_common_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_viam_common_v1_common_proto_goTypes = []any{
-	(*ResourceName)(nil), // 0: viam.common.v1.ResourceName
+	(*ResourceName)(nil),               // 0: viam.common.v1.ResourceName
+	(*descriptorpb.MethodOptions)(nil), // 1: google.protobuf.MethodOptions
 }
 var file_viam_common_v1_common_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
+	1, // 0: viam.common.v1.safety_heartbeat_monitored:extendee -> google.protobuf.MethodOptions
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	0, // [0:1] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -138,12 +161,13 @@ func file_viam_common_v1_common_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_viam_common_v1_common_proto_rawDesc), len(file_viam_common_v1_common_proto_rawDesc)),
 			NumEnums:      0,
 			NumMessages:   1,
-			NumExtensions: 0,
+			NumExtensions: 1,
 			NumServices:   0,
 		},
 		GoTypes:           file_viam_common_v1_common_proto_goTypes,
 		DependencyIndexes: file_viam_common_v1_common_proto_depIdxs,
 		MessageInfos:      file_viam_common_v1_common_proto_msgTypes,
+		ExtensionInfos:    file_viam_common_v1_common_proto_extTypes,
 	}.Build()
 	File_viam_common_v1_common_proto = out.File
 	file_viam_common_v1_common_proto_goTypes = nil

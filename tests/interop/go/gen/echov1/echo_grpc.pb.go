@@ -27,6 +27,8 @@ const (
 // EchoServiceClient is the client API for EchoService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// The service that goutils' examples and tests serve: it returns text.
 type EchoServiceClient interface {
 	// Returns the text.
 	Echo(ctx context.Context, in *EchoRequest, opts ...grpc.CallOption) (*EchoResponse, error)
@@ -89,6 +91,8 @@ type EchoService_EchoBiDiClient = grpc.BidiStreamingClient[EchoBiDiRequest, Echo
 // EchoServiceServer is the server API for EchoService service.
 // All implementations must embed UnimplementedEchoServiceServer
 // for forward compatibility.
+//
+// The service that goutils' examples and tests serve: it returns text.
 type EchoServiceServer interface {
 	// Returns the text.
 	Echo(context.Context, *EchoRequest) (*EchoResponse, error)

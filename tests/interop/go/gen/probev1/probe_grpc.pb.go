@@ -36,6 +36,8 @@ const (
 // ProbeServiceClient is the client API for ProbeService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Tries a connection: every kind of call, at any size, with any ending.
 type ProbeServiceClient interface {
 	// Returns the payload.
 	Echo(ctx context.Context, in *Payload, opts ...grpc.CallOption) (*Payload, error)
@@ -204,6 +206,8 @@ func (c *probeServiceClient) Witness(ctx context.Context, in *WitnessRequest, op
 // ProbeServiceServer is the server API for ProbeService service.
 // All implementations must embed UnimplementedProbeServiceServer
 // for forward compatibility.
+//
+// Tries a connection: every kind of call, at any size, with any ending.
 type ProbeServiceServer interface {
 	// Returns the payload.
 	Echo(context.Context, *Payload) (*Payload, error)

@@ -36,6 +36,8 @@ const (
 // RobotServiceClient is the client API for RobotService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Serves the resources, version, status, sessions and operations of every machine (the part that is used here).
 type RobotServiceClient interface {
 	GetOperations(ctx context.Context, in *GetOperationsRequest, opts ...grpc.CallOption) (*GetOperationsResponse, error)
 	ResourceNames(ctx context.Context, in *ResourceNamesRequest, opts ...grpc.CallOption) (*ResourceNamesResponse, error)
@@ -163,6 +165,8 @@ type RobotService_TunnelClient = grpc.BidiStreamingClient[TunnelRequest, TunnelR
 // RobotServiceServer is the server API for RobotService service.
 // All implementations must embed UnimplementedRobotServiceServer
 // for forward compatibility.
+//
+// Serves the resources, version, status, sessions and operations of every machine (the part that is used here).
 type RobotServiceServer interface {
 	GetOperations(context.Context, *GetOperationsRequest) (*GetOperationsResponse, error)
 	ResourceNames(context.Context, *ResourceNamesRequest) (*ResourceNamesResponse, error)

@@ -43,15 +43,18 @@ type Machine struct {
 	outside  *outside
 	http     *http.Server
 	grpc     *grpc.Server
+	wheels   *wheels
 	options  Options
 }
 
 // New makes a machine that does not listen yet.
 func New(options Options) (*Machine, error) {
 	seen := newWitnesses()
+	wheels := newWheels()
 	methods := append(append(probeMethods(seen), echoMethods()...), robotMethods()...)
+	methods = append(methods, wheels.methods()...)
 	methods = append(methods, reflectionMethods(methods)...)
-	m := &Machine{options: options}
+	m := &Machine{options: options, wheels: wheels}
 
 	// HTTP serves the same and, on top, what leads to the data channel.
 	public := methods
@@ -111,6 +114,7 @@ func (m *Machine) Serve(listener net.Listener) error {
 
 // Stop ends all calls and connections at once.
 func (m *Machine) Stop() {
+	m.wheels.sessions.close()
 	if m.answerer != nil {
 		m.answerer.Stop()
 	}

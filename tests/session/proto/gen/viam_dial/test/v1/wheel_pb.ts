@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file viam_dial/test/v1/wheel.proto.
  */
 export const file_viam_dial_test_v1_wheel: GenFile = /*@__PURE__*/
-  fileDesc("Ch12aWFtX2RpYWwvdGVzdC92MS93aGVlbC5wcm90bxIRdmlhbV9kaWFsLnRlc3QudjEiOAoLVHVyblJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgV0dXJucxgCIAEoDRIMCgRsb2FkGAMgASgMIh0KDFR1cm5SZXNwb25zZRINCgV0dXJucxgBIAEoDSIbCgtTdG9wUmVxdWVzdBIMCgRuYW1lGAEgASgJIg4KDFN0b3BSZXNwb25zZTKtAwoMV2hlZWxTZXJ2aWNlEk0KBFR1cm4SHi52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXNwb25zZSIEoJIpARJUCglUdXJuT2Z0ZW4SHi52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXNwb25zZSIEoJIpATABElcKDFR1cm5Ub2dldGhlchIeLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXF1ZXN0Gh8udmlhbV9kaWFsLnRlc3QudjEuVHVyblJlc3BvbnNlIgSgkikBKAESVgoJVHVybkFsb25nEh4udmlhbV9kaWFsLnRlc3QudjEuVHVyblJlcXVlc3QaHy52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVzcG9uc2UiBKCSKQEoATABEkcKBFN0b3ASHi52aWFtX2RpYWwudGVzdC52MS5TdG9wUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlN0b3BSZXNwb25zZWIGcHJvdG8z", [file_viam_common_v1_common]);
+  fileDesc("Ch12aWFtX2RpYWwvdGVzdC92MS93aGVlbC5wcm90bxIRdmlhbV9kaWFsLnRlc3QudjEiOAoLVHVyblJlcXVlc3QSDAoEbmFtZRgBIAEoCRINCgV0dXJucxgCIAEoDRIMCgRsb2FkGAMgASgMIh0KDFR1cm5SZXNwb25zZRINCgV0dXJucxgBIAEoDSIbCgtTdG9wUmVxdWVzdBIMCgRuYW1lGAEgASgJIg4KDFN0b3BSZXNwb25zZSIPCg1SZXBvcnRSZXF1ZXN0IkcKDlJlcG9ydFJlc3BvbnNlEg8KB3R1cm5pbmcYASADKAkSDwoHaGFuZGxlZBgCIAMoCRITCgtzZXNzaW9uX2lkcxgDIAMoCTL8AwoMV2hlZWxTZXJ2aWNlEk0KBFR1cm4SHi52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXNwb25zZSIEoJIpARJUCglUdXJuT2Z0ZW4SHi52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXNwb25zZSIEoJIpATABElcKDFR1cm5Ub2dldGhlchIeLnZpYW1fZGlhbC50ZXN0LnYxLlR1cm5SZXF1ZXN0Gh8udmlhbV9kaWFsLnRlc3QudjEuVHVyblJlc3BvbnNlIgSgkikBKAESVgoJVHVybkFsb25nEh4udmlhbV9kaWFsLnRlc3QudjEuVHVyblJlcXVlc3QaHy52aWFtX2RpYWwudGVzdC52MS5UdXJuUmVzcG9uc2UiBKCSKQEoATABEkcKBFN0b3ASHi52aWFtX2RpYWwudGVzdC52MS5TdG9wUmVxdWVzdBofLnZpYW1fZGlhbC50ZXN0LnYxLlN0b3BSZXNwb25zZRJNCgZSZXBvcnQSIC52aWFtX2RpYWwudGVzdC52MS5SZXBvcnRSZXF1ZXN0GiEudmlhbV9kaWFsLnRlc3QudjEuUmVwb3J0UmVzcG9uc2ViBnByb3RvMw", [file_viam_common_v1_common]);
 
 /**
  * @generated from message viam_dial.test.v1.TurnRequest
@@ -92,6 +92,52 @@ export const StopResponseSchema: GenMessage<StopResponse> = /*@__PURE__*/
   messageDesc(file_viam_dial_test_v1_wheel, 3);
 
 /**
+ * @generated from message viam_dial.test.v1.ReportRequest
+ */
+export type ReportRequest = Message<"viam_dial.test.v1.ReportRequest"> & {
+};
+
+/**
+ * Describes the message viam_dial.test.v1.ReportRequest.
+ * Use `create(ReportRequestSchema)` to create a new message.
+ */
+export const ReportRequestSchema: GenMessage<ReportRequest> = /*@__PURE__*/
+  messageDesc(file_viam_dial_test_v1_wheel, 4);
+
+/**
+ * @generated from message viam_dial.test.v1.ReportResponse
+ */
+export type ReportResponse = Message<"viam_dial.test.v1.ReportResponse"> & {
+  /**
+   * The names of the wheels that turn.
+   *
+   * @generated from field: repeated string turning = 1;
+   */
+  turning: string[];
+
+  /**
+   * The methods that have run, Report left out.
+   *
+   * @generated from field: repeated string handled = 2;
+   */
+  handled: string[];
+
+  /**
+   * The sessions that those carried, the empty string for none.
+   *
+   * @generated from field: repeated string session_ids = 3;
+   */
+  sessionIds: string[];
+};
+
+/**
+ * Describes the message viam_dial.test.v1.ReportResponse.
+ * Use `create(ReportResponseSchema)` to create a new message.
+ */
+export const ReportResponseSchema: GenMessage<ReportResponse> = /*@__PURE__*/
+  messageDesc(file_viam_dial_test_v1_wheel, 5);
+
+/**
  * @generated from service viam_dial.test.v1.WheelService
  */
 export const WheelService: GenService<{
@@ -142,6 +188,16 @@ export const WheelService: GenService<{
     methodKind: "unary";
     input: typeof StopRequestSchema;
     output: typeof StopResponseSchema;
+  },
+  /**
+   * Says what has become of the wheels.
+   *
+   * @generated from rpc viam_dial.test.v1.WheelService.Report
+   */
+  report: {
+    methodKind: "unary";
+    input: typeof ReportRequestSchema;
+    output: typeof ReportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_viam_dial_test_v1_wheel, 0);
