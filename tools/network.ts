@@ -13,6 +13,7 @@ import { killPrograms, runningPrograms, type Runtime } from "../tests/network/pr
 import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
+import { SAFETY, SAFETY_SCENARIOS } from "../tests/network/safety.ts";
 import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
 import { CHURN, FLEET, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
 import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
@@ -21,11 +22,23 @@ import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
 
-const TABLES: readonly Table[] = [PATHS, LAN, SURVIVAL, CUT, SIGNALING, BANDWIDTH, SOAK, CHURN, FLEET];
+const TABLES: readonly Table[] = [
+  PATHS,
+  LAN,
+  SURVIVAL,
+  CUT,
+  SAFETY,
+  SIGNALING,
+  BANDWIDTH,
+  SOAK,
+  CHURN,
+  FLEET,
+];
 const SCENARIOS: readonly Scenario[] = [
   ...PATH_SCENARIOS,
   ...LAN_SCENARIOS,
   ...SURVIVAL_SCENARIOS,
+  ...SAFETY_SCENARIOS,
   ...SOAK_SCENARIOS,
 ];
 

@@ -1,11 +1,23 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { Call, CallListener } from "./carrier.ts";
-import { Outbox } from "./outbox.ts";
+import { Outbox, type Outlet } from "./outbox.ts";
 
 /** A call that cannot be opened. Its end comes after `open` has returned. */
 export function endedCall(error: ConnectError, listener: CallListener): Call {
   return heldCall(Promise.reject(error), listener);
+}
+
+/** Delivers to a call. */
+export function outletOf(call: Call): Outlet {
+  return {
+    write(message, last, sent) {
+      const room = call.send(message, last);
+      if (room === undefined) sent();
+      else void room.then(sent);
+    },
+    halfClose: () => call.halfClose(),
+  };
 }
 
 /** A call that opens later. What is done to it meanwhile is done then. */
@@ -17,14 +29,7 @@ export function heldCall(opening: Promise<() => Call>, listener: CallListener): 
     if (isReset) return;
     const opened = call = open();
     if (isPaused) opened.pause();
-    outbox.attach({
-      write(message, last, sent) {
-        const room = opened.send(message, last);
-        if (room === undefined) sent();
-        else void room.then(sent);
-      },
-      halfClose: () => opened.halfClose(),
-    });
+    outbox.attach(outletOf(opened));
     outbox.settle();
   }, (error) => {
     outbox.close();

@@ -3,9 +3,8 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { isSessionExpired } from "../core/session/session_expired.ts";
 import { SESSION_KEY } from "./call_sessions.ts";
 import type { Call, CallListener, CallRequest, Carrier } from "./carrier.ts";
-
-/** Bytes of a stream's messages that are kept to be sent again. */
-const MAX_KEPT_BYTES = 256 * 1024;
+import { outletOf } from "./held_call.ts";
+import { Outbox } from "./outbox.ts";
 
 /**
  * Opens streams that carry a session's id. A machine that does not know the session refuses a stream before it runs
@@ -30,78 +29,61 @@ function openWithSession(
   listener: CallListener,
 ): Call {
   const openedAt = performance.now();
-  /** What to send again; undefined once that is no longer possible, or needed. */
-  let kept: Uint8Array[] | undefined = [];
-  let keptBytes = 0;
-  let isHalfClosed = false, isPaused = false, isAnswered = false, isOver = false;
-  /** Between two tries: resolves with the end of that. */
-  let between: PromiseWithResolvers<void> | undefined;
+  const outbox = new Outbox();
+  let hasHeaders = false, isPaused = false, isReset = false, isRetry = false;
+  let call: Call | undefined;
 
-  let call = carrier.open(request, {
-    headers(metadata) {
-      isAnswered = true;
-      listener.headers(metadata);
-    },
-    message(bytes) {
-      kept = undefined;
-      listener.message(bytes);
-    },
-    end(end) {
-      if (kept !== undefined && isSessionExpired(end.error)) void openAgain(kept);
-      else listener.end(end);
-    },
-  });
+  function open(request: CallRequest): void {
+    call = carrier.open(request, {
+      headers(metadata) {
+        // Those of the refusal have been passed on already, and only one set can be.
+        if (!hasHeaders) listener.headers(metadata);
+        hasHeaders = true;
+      },
+      message(bytes) {
+        outbox.settle();
+        listener.message(bytes);
+      },
+      end(end) {
+        if (!isRetry && outbox.isRepeatable && isSessionExpired(end.error)) return void openAgain();
+        outbox.close();
+        listener.end(end);
+      },
+    });
+    if (isPaused) call.pause();
+    outbox.attach(outletOf(call));
+    if (isRetry) outbox.settle();
+  }
 
-  async function openAgain(messages: readonly Uint8Array[]): Promise<void> {
-    between = Promise.withResolvers();
+  async function openAgain(): Promise<void> {
+    isRetry = true;
+    call = undefined;
+    outbox.detach();
     try {
       const id = await renew();
-      if (isOver) return;
-      call = carrier.open(requestWith(request, id, openedAt), {
-        headers(metadata) {
-          // Those of the refusal have been passed on, and nothing else can be.
-          if (!isAnswered) listener.headers(metadata);
-        },
-        message: (bytes) => listener.message(bytes),
-        end: (end) => listener.end(end),
-      });
-      if (isPaused) call.pause();
-      for (const message of messages) call.send(message, false);
-      if (isHalfClosed) call.halfClose();
+      if (!isReset) open(requestWith(request, id, openedAt));
     } catch (error) {
-      if (!isOver) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
-    } finally {
-      kept = undefined;
-      between.resolve();
-      between = undefined;
+      outbox.close();
+      if (!isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
     }
   }
 
+  open(request);
   return {
-    send(message, last) {
-      isHalfClosed ||= last;
-      if (kept !== undefined) {
-        keptBytes += message.length;
-        if (keptBytes <= MAX_KEPT_BYTES || between !== undefined) kept.push(message);
-        else kept = undefined;
-      }
-      return between?.promise ?? call.send(message, last);
-    },
-    halfClose() {
-      isHalfClosed = true;
-      if (between === undefined) call.halfClose();
-    },
+    send: (message, last) => outbox.send(message, last),
+    halfClose: () => outbox.halfClose(),
     reset() {
-      isOver = true;
-      if (between === undefined) call.reset();
+      isReset = true;
+      outbox.close();
+      call?.reset();
     },
     pause() {
       isPaused = true;
-      call.pause();
+      call?.pause();
     },
     resume() {
       isPaused = false;
-      call.resume();
+      call?.resume();
     },
   };
 }

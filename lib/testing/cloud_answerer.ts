@@ -80,7 +80,7 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
     const signal = AbortSignal.any([stop.signal, over.signal]);
     try {
       const requests = client.answer(responses, { headers, signal });
-      return await new OfferAttempt(answerer(), responses, () => over.abort()).run(requests, signal);
+      return await new OfferAttempt(answerer, responses, () => over.abort()).run(requests, signal);
     } finally {
       responses.end();
       over.abort();
@@ -99,7 +99,8 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
 
 /** One `Answer` stream, from the answerer's side. */
 class OfferAttempt {
-  readonly #answerer: Answerer;
+  /** The machine may have dropped its connections, and its answerer with them, by the time there is an offer. */
+  readonly #answerer: () => Answerer;
   readonly #responses: MessageQueue<AnswerResponse>;
   readonly #giveUp: () => void;
   #uuid = "";
@@ -108,7 +109,7 @@ class OfferAttempt {
   #isDone = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(answerer: Answerer, responses: MessageQueue<AnswerResponse>, giveUp: () => void) {
+  constructor(answerer: () => Answerer, responses: MessageQueue<AnswerResponse>, giveUp: () => void) {
     this.#answerer = answerer;
     this.#responses = responses;
     this.#giveUp = giveUp;
@@ -158,7 +159,7 @@ class OfferAttempt {
       Math.max(MIN_ATTEMPT_MS, leftMs),
     );
     this.#uuid = uuid;
-    this.#call = this.#answerer.answer(sdp, {
+    this.#call = this.#answerer().answer(sdp, {
       answered: (answer) => this.#say({ case: "init", value: { sdp: answer } }),
       candidate: (candidate) => this.#say({ case: "update", value: { candidate } }),
       opened: () => {

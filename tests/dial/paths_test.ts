@@ -37,6 +37,14 @@ test("dial() reaches a machine through another signaling server, by the machine'
   assert.equal(channel.kind, "webrtc");
   assert.equal(robot.callsTo("/proto.rpc.examples.echo.v1.EchoService/Echo").webrtc, 1);
   assert.equal(cloud.callsTo("/proto.rpc.examples.echo.v1.EchoService/Echo").webrtc, 0);
+  // The machine waits for offers meanwhile, and answers the next one with an engine of its own.
+  const failures: string[] = [];
+  channel.addEventListener("reconnectfailed", ({ detail }) => failures.push(detail.error.message));
+  const back = new Promise((resolve) => channel.addEventListener("connected", resolve));
+  robot.dropConnections();
+  await back;
+  assert.deepEqual(failures, []);
+  await assertEchoes(channel);
 });
 
 const unsignaled: readonly [why: string, options: MachineOptions][] = [

@@ -6,6 +6,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { dial, type DialEvent, type DialOptions, type ViamChannel } from "../../../mod.ts";
 import { livePeers } from "../../../lib/webrtc/peer.ts";
 import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { WheelService } from "../../session/proto/gen/viam_dial/test/v1/wheel_pb.ts";
 import { answerCommands } from "./answer.ts";
 import { churn, type ChurnOptions } from "./churn.ts";
 import { callFleet, type FleetOptions } from "./fleet.ts";
@@ -248,6 +249,11 @@ await answerCommands(
     kinds: callEveryKind,
     path: () => channel?.path,
     state: () => channel?.state,
+    /** Turns a wheel of the machine, until something stops it. */
+    async turn() {
+      if (channel === undefined) throw new Error("there is no channel");
+      await createClient(WheelService, channel).turn({ name: "left" }, { timeoutMs: 20_000 });
+    },
     echo: ({ timeoutMs = 20_000 }) => probe().echo(bytes(64), { timeoutMs }).then(() => true),
     /** Makes calls at an interval, whatever happens to the others. */
     steady({ everyMs, timeoutMs }: { everyMs: number; timeoutMs: number }) {
