@@ -7,6 +7,7 @@ import {
   decodeSessionDescription,
   encodeSessionDescription,
   firstMediaId,
+  isByThisLibrary,
   isLibdatachannel,
   withoutCandidates,
 } from "../core/ice/session_description.ts";
@@ -209,10 +210,11 @@ function answerOffer(
       serving ??= options.serve(opened);
       return serving;
     }
-    // A caller on our engine whose offer has candidates is checked at once. This side is then connected first, so the
-    // caller opens DTLS. (libdatachannel as a DTLS server may drop the first ClientHello if it is not connected yet,
-    // which costs a second.) Any other caller is connected first.
-    const first = isLibdatachannel(offer.sdp) && candidatesOf(offer.sdp).length > 0;
+    // A caller of this library whose offer has candidates is checked at once. This side is then connected first, so
+    // the caller opens DTLS. (libdatachannel as a DTLS server may drop the first ClientHello if it is not connected
+    // yet, which costs a second.) A check that is faster than the caller's bookkeeping fails its handshake, and this
+    // library then tries again; any other caller is connected first.
+    const first = isByThisLibrary(offer.sdp) && candidatesOf(offer.sdp).length > 0;
     delayMs = first ? 0 : CANDIDATE_DELAY_MS;
     const sdp = withoutCandidates(offer.sdp);
     peer.answer(first ? sdp.replace("a=setup:actpass", "a=setup:active") : sdp);

@@ -2,7 +2,7 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
 import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
-import { candidatesOf, isLibdatachannel } from "../core/ice/session_description.ts";
+import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
@@ -102,7 +102,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     offeredAt = performance.now();
     options.onOffered();
     // Not what the callbacks have told so far: they come in no certain order on Bun.
-    const sdp = options.candidatesFirst ? peer.localDescription() ?? offer : offer;
+    const sdp = options.candidatesFirst ? withTool(peer.localDescription() ?? offer) : offer;
     for (const candidate of candidatesOf(sdp)) known.add(candidate);
     exchange.handle({ kind: "offer", sdp });
     for (const candidate of found) trickle(candidate);

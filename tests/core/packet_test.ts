@@ -16,6 +16,8 @@ import {
 import {
   decodeSessionDescription,
   encodeSessionDescription,
+  isByThisLibrary,
+  withTool,
 } from "../../lib/core/ice/session_description.ts";
 import {
   type Request,
@@ -265,3 +267,16 @@ test("the fast decoder reads mutated frames as the generated code does, and neve
     }
   }
 }, { pure: true });
+
+test(
+  "withTool() names this library in the session part of a description, and isByThisLibrary() finds it there",
+  () => {
+    const sdp =
+      "v=0\r\no=rtc 1 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=application 9 UDP/DTLS/SCTP x\r\na=mid:0\r\n";
+    const named = withTool(sdp);
+    assert.equal(named.indexOf("a=tool:viam-dial\r\nm=application"), sdp.indexOf("m=application"));
+    assert.deepEqual([isByThisLibrary(named), isByThisLibrary(sdp)], [true, false]);
+    assert.ok(!isByThisLibrary(sdp.replace("s=-", "s=a=tool:viam-dial")));
+  },
+  { pure: true },
+);

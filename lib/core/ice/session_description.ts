@@ -66,6 +66,19 @@ export function candidatesOf(sdp: string): string[] {
   return Array.from(sdp.matchAll(/^a=(candidate:[^\r\n]*)/gm), (match) => match[1]!);
 }
 
+/** The attribute `tool` (RFC 8866, section 6.4) of this library. */
+const TOOL = "a=tool:viam-dial";
+
+/** Names this library as the tool that made a description. */
+export function withTool(sdp: string): string {
+  return sdp.replace(/^m=/m, `${TOOL}\r\nm=`);
+}
+
+/** True if this library made a description, and named itself. */
+export function isByThisLibrary(sdp: string): boolean {
+  return sdp.split(/\r?\n/).includes(TOOL);
+}
+
 /** True if libdatachannel, the engine of node-datachannel, wrote a description: it signs as `rtc`. */
 export function isLibdatachannel(sdp: string): boolean {
   return /^o=rtc /m.test(sdp);
