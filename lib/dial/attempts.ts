@@ -1,7 +1,7 @@
 import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
 import { describeTarget } from "../core/net/target.ts";
-import type { DialAttempt } from "../errors.ts";
+import type { DialAttempt, DialError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { wait } from "../runtime/wait.ts";
@@ -16,7 +16,7 @@ import { connectAnyWay } from "./ways.ts";
  * @throws {DialError} with every attempt, or the reason of the caller's signal
  */
 export async function attemptDial(dial: DialContext): Promise<Link> {
-  const { options, timeline, address, plan } = dial;
+  const { options } = dial;
   options.signal?.throwIfAborted();
   const attempts: DialAttempt[] = [];
   const budget = new AbortController();
@@ -45,23 +45,41 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
         // If the time runs out between two attempts, the dial failed with the error of the last one.
         const before = begun ? undefined : attempts.at(-1);
         const error = before === undefined ? thrown : before.error;
-        if (before === undefined) {
-          const target = plan.kind === "direct" ? plan.target : plan.signaling;
-          attempts.push({ path: plan.kind, target: describeTarget(target), error });
-        }
+        if (before === undefined) attempts.push(attemptOf(dial, error));
         if (attempt < options.initialAttempts && !signal.aborted) continue;
-        throw toDialError({
-          error,
-          phase: timeline.phase,
-          address,
-          attempts,
-          timeline: timeline.entries,
-          authenticated: options.credentials !== undefined || options.accessToken !== undefined,
-          ...(before === undefined && budget.signal.aborted ? { timeoutMs: options.timeoutMs } : {}),
-        });
+        const isLate = before === undefined && budget.signal.aborted;
+        throw dialError(dial, error, attempts, isLate ? options.timeoutMs : undefined);
       }
     }
   } finally {
     clearTimeout(timer);
   }
+}
+
+function attemptOf({ plan }: DialContext, error: unknown): DialAttempt {
+  const target = plan.kind === "direct" ? plan.target : plan.signaling;
+  return { path: plan.kind, target: describeTarget(target), error };
+}
+
+/**
+ * Makes the error of a failed dial, with advice.
+ *
+ * @param timeoutMs Set if the time ran out.
+ */
+export function dialError(
+  dial: DialContext,
+  error: unknown,
+  attempts: readonly DialAttempt[] = [attemptOf(dial, error)],
+  timeoutMs?: number,
+): DialError {
+  const { options, timeline, address } = dial;
+  return toDialError({
+    error,
+    phase: timeline.phase,
+    address,
+    attempts,
+    timeline: timeline.entries,
+    authenticated: options.credentials !== undefined || options.accessToken !== undefined,
+    timeoutMs,
+  });
 }

@@ -15,7 +15,7 @@ import type { DialOptions } from "../options/dial_options.ts";
 import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
-import { attemptDial } from "./attempts.ts";
+import { attemptDial, dialError } from "./attempts.ts";
 import type { DialContext } from "./context.ts";
 import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
@@ -130,11 +130,13 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     timeoutMs: options.timeoutMs,
     signal: options.signal,
     onEvent: emit,
-    connect: (signal) =>
-      retry({
+    connect(signal) {
+      let last: DialContext | undefined;
+      return retry({
         start(by) {
           const reached = Promise.withResolvers<void>();
-          const connecting = connect(true, (dial) => connectAnyWay(dial, by), ({ phase, ok }) => {
+          const attempt = (dial: DialContext) => connectAnyWay(last = dial, by);
+          const connecting = connect(true, attempt, ({ phase, ok }) => {
             if (phase === "connect" && ok) reached.resolve();
           });
           return { result: connecting.then(({ link }) => link), reached: reached.promise };
@@ -144,7 +146,10 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
         joinAfterMs: MAX_PAUSE_MS,
         discard: (late) => late.close(),
         signal,
-      }),
+      }).catch((error) => {
+        throw last === undefined ? error : dialError(last, error);
+      });
+    },
   });
   emit({ type: "connected", kind: first.kind });
 

@@ -5,7 +5,15 @@ import { createServer, type Socket } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { livePeers } from "../../lib/webrtc/peer.ts";
-import { dial, type DialEvent, DialOptions, type DialPhase, type ViamChannel } from "../../mod.ts";
+import {
+  AuthenticationError,
+  dial,
+  type DialEvent,
+  DialOptions,
+  type DialPhase,
+  SignalingError,
+  type ViamChannel,
+} from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { startProgram } from "../process/child.ts";
@@ -104,7 +112,9 @@ test("after maxReconnectAttempts the channel is closed, with the last error", as
   machine.faults = { signaling: { noConfig: true } };
   machine.dropConnections();
   const error = await channel.closed;
-  assert.ok(error instanceof ConnectError && error.code === Code.FailedPrecondition);
+  assert.ok(error instanceof SignalingError && error.phase === "config", String(error));
+  assert.match(error.message, /^Cannot dial .*\. [A-Z]/);
+  assert.ok(error.cause instanceof ConnectError && error.cause.code === Code.FailedPrecondition);
   assert.equal(channel.state, "closed");
   const attempts = [1, 2, 3].flatMap(() => ["reconnecting", "reconnectfailed"]);
   assert.deepEqual(events.types, ["connecting", "connected", "disconnected", ...attempts, "closed"]);
@@ -219,7 +229,7 @@ test("an attempt ends early at a key that the machine no longer takes", async ()
   await before.close();
   await using _other = await startMachine({ port });
   const error = await channel.closed;
-  assert.ok(error instanceof ConnectError && error.code === Code.Unauthenticated, String(error));
+  assert.ok(error instanceof AuthenticationError, String(error));
   assert.ok(performance.now() - start < 15_000, "it waited for the time of an attempt");
 }, { timeoutMs: 60_000 });
 
