@@ -155,7 +155,9 @@ test(
       onEvent: refused.onEvent,
     });
     const events = channel.events();
+    const lost = new Promise((resolve) => channel.addEventListener("reconnecting", resolve));
     await before.close();
+    await lost;
     const waiting = echo(channel);
     await refused.reached;
     await using _again = await startMachine({ auth, port: before.port });
