@@ -53,7 +53,7 @@ const reasons: readonly [code: string, advice: RegExp][] = [
   ["EHOSTUNREACH", /network/],
   ["ETIMEDOUT", /firewall/],
   ["SELF_SIGNED_CERT_IN_CHAIN", /tls\.ca/],
-  ["CaUsedAsEndEntity", /tls\.ca/],
+  ["CERT_CA_USED_AS_END_ENTITY", /tls\.ca/],
   ["EPROTO", /speaks TLS/],
   ["ECONNRESET", /wants TLS/],
 ];
