@@ -6,20 +6,25 @@ export interface Job {
   readonly lane?: string | undefined;
   /** Runs while nothing else does. */
   readonly alone?: boolean | undefined;
+  /** Mostly waits: takes one of as many slots more. */
+  readonly waits?: boolean | undefined;
   /** Starts only once this has settled. */
   readonly after?: Promise<unknown> | undefined;
   run(): Promise<void>;
 }
 
-/** Runs every job, at most `slots` at a time: each free slot takes the first job that can start. */
+/**
+ * Runs every job, at most `slots` at a time, and as many of those that mostly wait: each free slot takes the first
+ * job that can start.
+ */
 export async function runPool(jobs: readonly Job[], slots: number): Promise<void> {
   const waiting = [...jobs], held = new Set<Job>(), running = new Set<Job>();
   const canStart = (job: Job) => {
-    if (held.has(job) || running.size >= slots) return false;
+    if (held.has(job)) return false;
     if (job.alone === true) return running.size === 0;
-    return ![...running].some(({ alone, lane }) =>
-      alone === true || (lane !== undefined && lane === job.lane)
-    );
+    const others = [...running];
+    return others.filter(({ waits = false }) => waits === (job.waits ?? false)).length < slots &&
+      !others.some(({ alone, lane }) => alone === true || (lane !== undefined && lane === job.lane));
   };
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const start = () => {

@@ -20,7 +20,15 @@ import { readJunit, type Tally } from "./junit.ts";
 import { parityProblems, readParityTable } from "./parity.ts";
 import { type Job, runPool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import { ALONE, isNamed, needsPrograms, NOT_ON_NODE, ONE_AT_A_TIME, testFiles } from "./test_files.ts";
+import {
+  ALONE,
+  isNamed,
+  needsPrograms,
+  NOT_ON_NODE,
+  ONE_AT_A_TIME,
+  testFiles,
+  WAITING,
+} from "./test_files.ts";
 
 const FILE_TIMEOUT_MS = 600_000;
 
@@ -90,6 +98,7 @@ async function runFiles(
   const progress = new Progress(planned.length);
   const jobs = planned.map(({ runtime, file }): Job => ({
     alone: isNamed(file, ALONE),
+    waits: isNamed(file, WAITING),
     lane: isNamed(file, ONE_AT_A_TIME) ? "one at a time" : undefined,
     after: needsPrograms(file) ? programs : undefined,
     async run() {

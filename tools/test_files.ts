@@ -24,6 +24,20 @@ export const ALONE: Reasons = {
   "tests/calls/load_test.ts": "it bounds how long calls take under load",
 };
 
+/** Hardly compute, and so run beside those that do. */
+export const WAITING: Reasons = {
+  "tests/calls/cancellation_test.ts": "deadlines pass",
+  "tests/calls/ended_calls_test.ts": "deadlines pass, and readers are slow",
+  "tests/calls/never_hang_test.ts": "a dead machine is noticed within 10 s",
+  "tests/calls/vanished_caller_test.ts": "a dead caller is given up after 8 s",
+  "tests/cli/doctor_test.ts": "steps of the doctor time out",
+  "tests/dial/authentication_test.ts": "tokens expire",
+  "tests/dial/bad_input_test.ts": "a signaling server gives an offer up after 10 s",
+  "tests/dial/goaway_test.ts": "idle connections are sent away",
+  "tests/dial/reconnect_test.ts": "a dead machine is noticed within 10 s",
+  "tests/parity/options_test.ts": "a signaling server gives an offer up after 10 s",
+};
+
 /** Run one at a time, beside the others. */
 export const ONE_AT_A_TIME: Reasons = {
   "tests/cli/doctor_test.ts": "it makes network namespaces",

@@ -41,6 +41,16 @@ test("runPool() keeps every slot taken, in the order of the jobs", async () => {
   await pool.done;
 });
 
+test("runPool() runs jobs that mostly wait beside as many others", async () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const pool = heldPool(1, names.map((name) => ({ name, waits: name >= "c" })));
+  assert.deepEqual(pool.running, ["a", "c"]);
+  await pool.end("c");
+  assert.deepEqual(pool.running, ["a", "d"]);
+  for (const name of ["a", "b", "d", "e"]) await pool.end(name);
+  await pool.done;
+});
+
 test("runPool() runs the jobs of a lane one at a time, and others beside them", async () => {
   const pool = heldPool(2, [{ name: "a", lane: "net" }, { name: "b", lane: "net" }, { name: "c" }]);
   assert.deepEqual(pool.running, ["a", "c"]);
