@@ -19,8 +19,12 @@ import { CHURN, FLEET, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
 import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
+import { runPool } from "./pool.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
+
+/** Scenarios at a time for each core, where nothing is measured for the page: they mostly wait. */
+const SCENARIOS_A_CORE = 2;
 
 const TABLES: readonly Table[] = [
   PATHS,
@@ -93,19 +97,20 @@ console.log(`seed: ${seed}`);
 const certificates = await makeCertificates({ names: CERTIFIED });
 const outcomes: Outcome[] = [];
 try {
-  for (const scenario of chosen) {
-    for (const client of runtimes) {
-      const outcome = await runScenario(
-        scenario,
-        { client, server: deno, certificates, seed },
-        SCENARIO_TIMEOUT_MS,
-      );
-      outcomes.push(outcome);
-      const { cells, error, seconds } = outcome;
-      const told = error === undefined ? cells.join(" | ") : `FAILED: ${error.message}`;
-      console.log(`${scenario.name} (${client.name}, ${seconds.toFixed(1)} s): ${told}`);
-    }
-  }
+  const runs = chosen.flatMap((scenario) => runtimes.map((client) => ({ scenario, client })));
+  await runPool(
+    runs.map(({ scenario, client }, index) => ({
+      async run() {
+        const setting = { client, server: deno, certificates, seed };
+        const outcome = await runScenario(scenario, setting, SCENARIO_TIMEOUT_MS);
+        outcomes[index] = outcome;
+        const { cells, error, seconds } = outcome;
+        const told = error === undefined ? cells.join(" | ") : `FAILED: ${error.message}`;
+        console.log(`${scenario.name} (${client.name}, ${seconds.toFixed(1)} s): ${told}`);
+      },
+    })),
+    flags.ci ? SCENARIOS_A_CORE * navigator.hardwareConcurrency : 1,
+  );
 } finally {
   await certificates.remove();
 }

@@ -1,6 +1,7 @@
 /** The gate: everything that must hold before a change lands. `deno task ok` */
 
-import { run, type RunOptions } from "./commands.ts";
+import { bunPath, installPackages, nodePath, run } from "./commands.ts";
+import { runPool } from "./pool.ts";
 
 interface Step {
   readonly name: string;
@@ -8,93 +9,130 @@ interface Step {
   readonly args: readonly string[];
   /** What to do when it fails. */
   readonly cure: string;
+  /** The name of a step of the same stage that has to pass first. */
+  readonly after?: string;
+  /** Shows what it writes at once, not when it ends. */
+  readonly live?: boolean;
+  readonly env?: Record<string, string>;
 }
 
-const CHECKS: readonly Step[] = [
-  { name: "format", args: ["fmt", "--check"], cure: "run `deno fmt`" },
-  { name: "lint", args: ["lint"], cure: "mend what is listed" },
-  {
-    name: "conformance suite",
-    args: ["run", "--allow-all", "tools/conformance.ts", "--prepare"],
-    cure: "install go 1.26 or newer",
-  },
-  {
-    name: "types",
-    args: ["check", "--frozen"],
-    cure: "mend what is listed; if deno.lock is out of date, run `deno install` and commit it",
-  },
-  {
-    name: "documentation",
-    args: ["run", "--allow-all", "tools/docs.ts"],
-    cure: "document what is listed, export each type that a documented one names, mend the examples",
-  },
-  {
-    name: "generated code",
-    args: ["run", "--allow-all", "tools/gen.ts", "--check"],
-    cure: "run `deno task gen` and commit what it writes",
-  },
+const tool = (name: string, ...args: string[]) => ["run", "--allow-all", `tools/${name}.ts`, ...args];
+
+/** Steps of a stage run beside each other; a stage begins when all of the one before have passed. */
+const STAGES: readonly (readonly Step[])[] = [
+  [
+    { name: "format", args: ["fmt", "--check"], cure: "run `deno fmt`" },
+    { name: "lint", args: ["lint"], cure: "mend what is listed" },
+  ],
+  [
+    { name: "conformance suite", args: tool("conformance", "--prepare"), cure: "install go 1.26 or newer" },
+    {
+      name: "documentation",
+      args: tool("docs"),
+      cure: "document what is listed, export each type that a documented one names, mend the examples",
+    },
+    {
+      name: "types",
+      args: ["check", "--frozen", "--quiet"],
+      cure: "mend what is listed; if deno.lock is out of date, run `deno install` and commit it",
+      after: "conformance suite",
+    },
+    {
+      name: "generated code",
+      args: tool("gen", "--check"),
+      cure: "run `deno task gen` and commit what it writes",
+      after: "conformance suite",
+    },
+    { name: "publishing", args: ["publish", "--dry-run", "--allow-dirty"], cure: "mend what is listed" },
+    {
+      name: "programs for the tests",
+      args: tool("test", "--prepare"),
+      cure: "install what is missing: go 1.26 or newer, and python3 3.10 or newer with its venv module",
+      env: { REQUIRE_INTEROP: "1" },
+    },
+  ],
+  [
+    {
+      name: "tests",
+      args: tool("test"),
+      cure: "mend what is listed as failed",
+      env: { REQUIRE_INTEROP: "1" },
+      live: true,
+    },
+  ],
+  [
+    {
+      name: "networks",
+      // A developer's machine is not changed, and need not be able to.
+      args: tool("network", "--ci", Deno.env.has("CI") ? "--install" : "--where-possible"),
+      cure: "mend what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
+    },
+    {
+      name: "conformance",
+      args: tool("conformance", "--check"),
+      cure:
+        "mend what is listed as failed; if the report is not up to date, run `deno task conformance` and " +
+        "commit it",
+    },
+  ],
 ];
 
-const TEST: Step = { name: "tests", args: ["task", "test"], cure: "mend what is listed as failed" };
+/** The last line of each step that has ended. */
+const lastLines = new Map<string, string>();
 
-const CONFORMANCE: Step = {
-  name: "conformance",
-  args: ["task", "conformance", "--check"],
-  cure:
-    "mend what is listed as failed; if the report is not up to date, run `deno task conformance` and commit it",
-};
-
-const NETWORK: Step = {
-  name: "networks",
-  // A developer's machine is not changed, and need not be able to.
-  args: ["task", "network", "--ci", Deno.env.has("CI") ? "--install" : "--where-possible"],
-  cure: "mend what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
-};
-
-const PUBLISH: Step = {
-  name: "publishing",
-  args: ["publish", "--dry-run", "--allow-dirty"],
-  cure: "mend what is listed",
-};
-
-/** What has been counted so far. */
-const total = { passed: 0, failed: 0, skipped: 0 };
-
-async function pass(step: Step, options: RunOptions = {}): Promise<string> {
-  console.log(`\n== ${step.name}: deno ${step.args.join(" ")}`);
+/** Runs a step and shows what it wrote; returns whether it passed. */
+async function pass({ name, args, cure, env = {}, live = false }: Step): Promise<boolean> {
+  if (live) console.log(`\n== ${name}: deno ${args.join(" ")}`);
   const started = performance.now();
-  const { ok, reason, output } = await run(Deno.execPath(), step.args, options);
+  const { ok, reason, output } = await run(Deno.execPath(), args, { env, output: live ? "tee" : "keep" });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  if (ok) {
-    console.log(`== ${step.name}: passed in ${seconds} s`);
-    return output;
+  if (!live) console.log(`\n== ${name}: deno ${args.join(" ")}\n${output.trimEnd()}`);
+  if (ok) console.log(`== ${name}: passed in ${seconds} s`);
+  else console.error(`== ${name}: FAILED after ${seconds} s (${reason}); ${cure}`);
+  lastLines.set(name, output.trimEnd().split("\n").at(-1)!);
+  return ok;
+}
+
+/** Adds up the steps that end with a sum of tests. */
+function sum(): string | undefined {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const sums = [...lastLines.values()].map((line) =>
+    /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/.exec(line)
+  )
+    .filter((match) => match !== null);
+  if (sums.length === 0) return undefined;
+  for (const [, passed, failed, skipped = 0] of sums) {
+    total.passed += Number(passed);
+    total.failed += Number(failed);
+    total.skipped += Number(skipped);
   }
-  console.error(`\n== ${step.name}: FAILED after ${seconds} s (${reason}); ${step.cure}`);
-  if (count(output)) console.log(sum());
-  Deno.exit(1);
-}
-
-/** Adds the line that sums up a step's tests, if they came that far. */
-function count(output: string): boolean {
-  const lines = output.trimEnd().split("\n");
-  const line = lines.map((line) => /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/.exec(line))
-    .findLast((match) => match !== null);
-  if (line === undefined) return false;
-  total.passed += Number(line?.[1]);
-  total.failed += Number(line?.[2]);
-  total.skipped += Number(line?.[3] ?? 0);
-  return true;
-}
-
-function sum(): string {
   const { passed, failed, skipped } = total;
   return `${passed} passed, ${failed} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }
 
-for (const step of CHECKS) await pass(step);
-count(await pass(TEST, { env: { REQUIRE_INTEROP: "1" }, output: "tee" }));
-const conformance = await pass(CONFORMANCE, { output: "tee" });
-count(await pass(NETWORK, { output: "tee" }));
-await pass(PUBLISH);
-console.log(`\n${conformance.trimEnd().split("\n").at(-1)}`);
-console.log(sum());
+/** Runs the steps of a stage; once one has failed, no other starts. Returns whether all passed. */
+async function passStage(steps: readonly Step[]): Promise<boolean> {
+  const ended = new Map(steps.map(({ name }) => [name, Promise.withResolvers<void>()]));
+  let ok = true;
+  const jobs = steps.map((step) => ({
+    after: step.after === undefined ? undefined : ended.get(step.after)!.promise,
+    async run() {
+      if (ok && !await pass(step)) ok = false;
+      ended.get(step.name)!.resolve();
+    },
+  }));
+  await runPool(jobs, navigator.hardwareConcurrency);
+  return ok;
+}
+
+// Once, before steps that want them at the same time.
+const [bun] = await Promise.all([bunPath(), nodePath()]);
+await installPackages(bun);
+
+let ok = true;
+for (const stage of STAGES) {
+  ok = await passStage(stage);
+  if (!ok) break;
+}
+for (const line of [lastLines.get("conformance"), sum()]) if (line !== undefined) console.log(line);
+if (!ok) Deno.exit(1);

@@ -1,7 +1,8 @@
 /**
  * Runs the tests on Deno, Bun and Node: `deno task test [--node] [--jobs N] [path ...]`, where a path is a folder or
  * a file under `tests`; with `--node`, also those on Node that it is spared. Runs as many files at a time as there
- * are cores, or N; `tools/test_files.ts` names those that run one by one.
+ * are cores, or N; `tools/test_files.ts` names those that run one by one. With `--prepare`, only builds and installs
+ * the programs that tests call.
  * Each file runs in a process of its own: a native add-on does not survive its second isolate in one process
  * ("attempt to access Handle hosted by disposed Isolate"), and a crash must not hide the files after it.
  * The last line is the sum over all runtimes.
@@ -53,17 +54,12 @@ interface FileResult extends Tally {
   readonly output: string;
 }
 
-/** Builds and installs what would else count against the time of the first test that needs it. */
+/** Builds and installs what would else count against the time of the first test that needs it; all at once. */
 async function preparePrograms(): Promise<void> {
-  try {
-    if (missing("go") === undefined) {
-      await buildGo();
-      await buildGrpcurl();
-    }
-    if (missing("python3") === undefined) await pythonStubs(await pythonEnvironment());
-  } catch (error) {
-    console.error(`The interop tests will fail: ${error instanceof Error ? error.message : error}`);
-  }
+  await Promise.all([
+    missing("go") ?? buildGo().then(buildGrpcurl),
+    missing("python3") ?? pythonEnvironment().then(pythonStubs),
+  ]);
 }
 
 async function runFile(runtime: Runtime, file: string): Promise<FileResult> {
@@ -144,16 +140,22 @@ const { values: flags, positionals: paths } = parseArgs({
   allowPositionals: true,
   options: {
     node: { type: "boolean", default: false },
+    prepare: { type: "boolean", default: false },
     jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
   },
 });
+if (flags.prepare) {
+  await preparePrograms();
+  Deno.exit(0);
+}
 const files = testFiles(paths);
 if (files.length === 0) {
   console.error(`No test file under tests matches ${paths.join(" ")}`);
   Deno.exit(1);
 }
 const started = performance.now();
-const programs = files.some(needsPrograms) ? preparePrograms() : Promise.resolve();
+// Their own tests fail with the same error when they cannot be had.
+const programs = files.some(needsPrograms) ? preparePrograms().catch(() => {}) : Promise.resolve();
 const [bun, node] = await Promise.all([bunPath(), nodePath()]);
 await installPackages(bun);
 const runtimes: readonly Runtime[] = [
