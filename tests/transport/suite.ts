@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { deadline } from "../../mod.ts";
@@ -354,14 +355,17 @@ function unpadded(value: string | null): string | undefined {
   return value?.replace(/=+$/, "");
 }
 
+/** Bytes of which each differs from those around it, and from the one 256 before. */
 function bytes(length: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(length);
-  for (let index = 0; index < length; index++) data[index] = index * 31 + (index >> 8);
+  const period = Math.min(length, 65_536);
+  for (let index = 0; index < period; index++) data[index] = index * 31 + (index >> 8);
+  for (let filled = period; filled < length; filled *= 2) data.copyWithin(filled, 0, filled);
   return data;
 }
 
 function same(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && one.every((byte, index) => byte === other[index]);
+  return Buffer.compare(one, other) === 0;
 }
 
 async function* payloads(count: number, size: number): AsyncGenerator<{ data: Uint8Array }> {
