@@ -11,7 +11,9 @@ export async function connectDirectly(
   signal: AbortSignal,
 ): Promise<Link> {
   const { options, timeline } = dial;
-  const server = await reachServer(target, tlsOfMachine(target, options), dial, signal, options.compression);
+  const { compression } = options;
+  const tls = tlsOfMachine(target, options);
+  const server = await reachServer(target, tls, dial, signal, { compression, authorizes: true });
   try {
     const authorization = await authorize(server, dial, signal);
     if (authorization === undefined && !mayAuthorize(options) && server.carrier.refusal !== undefined) {

@@ -17,6 +17,7 @@ import {
   renewedAuthorization,
 } from "../rpc/authentication.ts";
 import type { Authorization } from "../rpc/authorization.ts";
+import type { Carrier } from "../rpc/carrier.ts";
 import { hideInErrors } from "../rpc/hide_in_errors.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -29,6 +30,18 @@ import { insecureConnection } from "./failure.ts";
 export interface ReachedServer {
   readonly carrier: DirectCarrier;
   readonly target: Target;
+  /** The token that was asked for as the first call. */
+  readonly token?: Promise<string> | undefined;
+}
+
+/** How a server is reached. */
+export interface ReachOptions {
+  /** Of the messages to and from it; nothing that only helps to dial is compressed. */
+  readonly compression?: "none" | "gzip";
+  /** Whether its calls share one connection, of native gRPC where the server speaks it. */
+  readonly prefersGrpc?: boolean;
+  /** Whether `authorize` follows: its first call then also shows what the server speaks, and saves a round trip. */
+  readonly authorizes?: boolean;
 }
 
 /**
@@ -37,27 +50,30 @@ export interface ReachedServer {
  * leads to plaintext.
  *
  * @param tls Settings for this server.
- * @param compression Of the messages to and from it; nothing that only helps to dial is compressed.
  */
 export async function reachServer(
   target: Target,
   tls: TlsOptions,
   dial: DialContext,
   signal: AbortSignal,
-  compression: "none" | "gzip" = "none",
+  { compression = "none", prefersGrpc = false, authorizes = false }: ReachOptions = {},
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
   const endpoint = { ...endpointOf(target, tls), fresh: dial.reconnecting };
-  const open = (to: Target, at: Endpoint) =>
-    timeline.step(
+  const open = async (to: Target, at: Endpoint): Promise<ReachedServer> => {
+    let token: Promise<string> | undefined;
+    const question = authorizes && asksForToken(to, dial)
+      ? (carrier: Carrier) => token = fetchToken({ carrier, target: to }, dial, signal)
+      : undefined;
+    const carrier = await timeline.step(
       "connect",
-      (carrier) =>
-        `${
-          describeTarget(to)
-        } speaks ${carrier.description.protocol} over ${carrier.description.httpVersion}`,
+      ({ description: { protocol, httpVersion } }) =>
+        `${describeTarget(to)} speaks ${protocol} over ${httpVersion}`,
       () =>
         openDirectCarrier(at, {
           protocol: options.protocol,
+          prefersGrpc,
+          question,
           compression,
           maxMessageBytes: MAX_MESSAGE_BYTES,
           keepAliveMs: options.keepAliveMs === Infinity ? 0 : options.keepAliveMs,
@@ -65,6 +81,8 @@ export async function reachServer(
           runtime: RUNTIME,
         }),
     );
+    return { carrier, target: to, token };
+  };
   const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
   const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
   const probe = () =>
@@ -74,7 +92,7 @@ export async function reachServer(
     });
   if (!target.secure) {
     try {
-      return { carrier: await open(target, endpoint), target };
+      return await open(target, endpoint);
     } catch (error) {
       // Asking only explains the failure.
       if (signal.aborted || target.unixPath !== undefined || await probe() !== "tls") throw error;
@@ -85,7 +103,7 @@ export async function reachServer(
   // When plaintext would do, asking first spares a failed handshake; when it would not, asking only explains one.
   if (!allowed || await probe() !== "plaintext") {
     try {
-      return { carrier: await open(target, endpoint), target };
+      return await open(target, endpoint);
     } catch (error) {
       if (signal.aborted || allowed || await probe() !== "plaintext") throw error;
       throw insecureConnection(
@@ -102,7 +120,7 @@ export async function reachServer(
     { target: describeTarget(target) },
   );
   const plain = { ...target, secure: false };
-  return { carrier: await open(plain, endpointOf(plain, {})), target: plain };
+  return await open(plain, endpointOf(plain, {}));
 }
 
 const TLS_ANSWERS = {
@@ -123,7 +141,7 @@ function endpointOf(target: Target, tls: TlsOptions): Endpoint {
 
 /** A transport to one server, for the dial's own calls: no error of theirs has a secret of the options. */
 export function transportTo(
-  server: ReachedServer,
+  server: { readonly carrier: Carrier; readonly target: Target },
   options: ResolvedDialOptions,
   authorization: Authorization | undefined,
   headers: readonly (readonly [string, string])[] = [],
@@ -154,29 +172,46 @@ export async function authorize(
   signal: AbortSignal,
 ): Promise<Authorization | undefined> {
   const { options, timeline, entity, closed, tokens } = dial;
-  const { accessToken, credentials, externalAuth } = options;
+  const { accessToken, credentials } = options;
   if (accessToken !== undefined) return fixedAuthorization(accessToken);
   if (credentials === undefined) return undefined;
-  // One server's token is for no other, and what was sent with TLS goes nowhere without.
-  const key = `${urlOf(server.target)} ${entity}`;
-  const fetchToken = async (by: AbortSignal) => {
-    const token = externalAuth === undefined
-      ? await authenticate(transportTo(server, options, undefined), entity, credentials, by)
-      : await fetchExternalToken(credentials, externalAuth, dial, by);
-    tokens.set(key, token);
-    return token;
-  };
-  const before = tokens.get(key);
-  if (before !== undefined) {
+  const renew = (by: AbortSignal) => fetchToken(server, dial, by);
+  const before = tokens.get(tokenKey(server.target, dial));
+  if (before !== undefined && server.token === undefined) {
     timeline.remark("authenticate", `with the token from before, as ${entity}`);
-    return renewedAuthorization(fetchToken, closed, before);
+    return renewedAuthorization(renew, closed, before);
   }
   const first = await timeline.step(
     "authenticate",
     () => `as ${entity} with ${credentials.type}`,
-    () => fetchToken(AbortSignal.any([signal, closed])),
+    () => server.token ?? renew(AbortSignal.any([signal, closed])),
   );
-  return renewedAuthorization(fetchToken, closed, first);
+  return renewedAuthorization(renew, closed, first);
+}
+
+/** One server's token is for no other, and what was sent with TLS goes nowhere without. */
+function tokenKey(target: Target, { entity }: DialContext): string {
+  return `${urlOf(target)} ${entity}`;
+}
+
+/** Whether a token is fetched from this server itself, and none is left from before. */
+function asksForToken(target: Target, dial: DialContext): boolean {
+  const { accessToken, credentials, externalAuth } = dial.options;
+  return credentials !== undefined && accessToken === undefined && externalAuth === undefined &&
+    !dial.tokens.has(tokenKey(target, dial));
+}
+
+async function fetchToken(
+  server: { readonly carrier: Carrier; readonly target: Target },
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<string> {
+  const { options: { credentials, externalAuth }, entity } = dial;
+  const token = externalAuth === undefined
+    ? await authenticate(transportTo(server, dial.options, undefined), entity, credentials!, signal)
+    : await fetchExternalToken(credentials!, externalAuth, dial, signal);
+  dial.tokens.set(tokenKey(server.target, dial), token);
+  return token;
 }
 
 /**

@@ -11,12 +11,19 @@ import { loadGzip } from "./compressor.ts";
 import { describeTarget } from "../core/net/target.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
-import { greet, type Greeting } from "./greeting.ts";
+import { greet, type Greeting, type Question } from "./greeting.ts";
 
 /** What a direct carrier is made with. */
 export interface DirectCarrierOptions {
   /** What to speak; "auto" asks the server. */
   readonly protocol: "auto" | "grpc" | "grpc-web";
+  /**
+   * Whether to ask for native gRPC first, and then to speak nothing else: all calls share one connection, and those
+   * that stream need no second one. It takes node:http2, which is slower than fetch in single calls.
+   */
+  readonly prefersGrpc?: boolean;
+  /** The first call, which also shows what the server speaks; by default, one of a nonexistent method. */
+  readonly question?: Question | undefined;
   readonly compression: "none" | "gzip";
   readonly maxMessageBytes: number;
   /** Interval of HTTP/2 pings, in milliseconds; 0 for none. */
@@ -81,12 +88,12 @@ export async function openDirectCarrier(
   }
 
   /** node:http2 takes as long to load as everything else together: only what needs it does. */
-  async function greetNatively(signal: AbortSignal): Promise<Greeting> {
+  async function greetNatively(signal: AbortSignal, question?: Question): Promise<Greeting> {
     const { createHttp2Carrier } = await abortable(import("./http2_carrier.ts"), signal);
     if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
     let carrier = carriers.get("http2");
     if (carrier === undefined) carriers.set("http2", carrier = createHttp2Carrier(endpoint, shared));
-    return await greet(carrier, "grpc", signal);
+    return await greet(carrier, "grpc", signal, question);
   }
 
   let refusal: ConnectError | undefined;
@@ -113,21 +120,22 @@ export async function openDirectCarrier(
         Code.FailedPrecondition,
       );
     }
+    const native = speaks.grpc === false ? [] : ["grpc" as const];
+    const web = speaks.grpcWeb === false ? [] : ["grpc-web" as const];
     let first: Greeting | undefined;
-    if (speaks.grpcWeb !== false) {
-      first = await greet(carrierOf("fetch"), "grpc-web", options.signal);
-      if (first.speaks) {
-        speaks.grpcWeb = true;
-        refusal = first.refusal;
+    for (const asked of options.prefersGrpc === true ? [...native, ...web] : [...web, ...native]) {
+      const greeting = asked === "grpc"
+        ? await greetNatively(options.signal, options.question)
+        : await greet(carrierOf("fetch"), "grpc-web", options.signal, options.question);
+      speaks[asked === "grpc" ? "grpc" : "grpcWeb"] = greeting.speaks;
+      if (greeting.speaks) {
+        refusal = greeting.refusal;
         return;
       }
-      if (first.unreachable || speaks.grpc === false) throw first.error;
-      speaks.grpcWeb = false;
+      first ??= greeting;
+      if (greeting.unreachable) break;
     }
-    const second = await greetNatively(options.signal);
-    if (!second.speaks) throw first?.error ?? second.error;
-    speaks.grpc = true;
-    refusal = second.refusal;
+    throw first!.error;
   }
 
   let learningGrpc: Promise<void> | undefined;

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { isContentType } from "../core/grpc/grpc_status.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { type ConnectionReason, connectionReason, hasCode } from "../core/net/connection_error.ts";
-import type { CallEnd, Carrier } from "../rpc/carrier.ts";
+import type { Call, CallEnd, Carrier } from "../rpc/carrier.ts";
 
 /** How a server answered a greeting. */
 export interface Greeting {
@@ -17,41 +17,61 @@ export interface Greeting {
   readonly refusal: ConnectError | undefined;
 }
 
-/** A nonexistent method: a server that answers shows what it speaks, and does nothing. */
 const UNKNOWN_METHOD = "/viam_dial.v1.Hello/Ask";
 
-/** Asks a server with a harmless request whether it speaks a protocol. */
+/** Makes one call on a carrier, whose end shows what the server speaks. */
+export type Question = (carrier: Carrier) => Promise<unknown>;
+
+/** Asks a server whether it speaks a protocol: by the question, or else by a harmless request. */
 export function greet(
   carrier: Carrier,
   protocol: "grpc" | "grpc-web",
   signal: AbortSignal,
+  question: Question = askNothing,
 ): Promise<Greeting> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
+    const calls = new Set<Call>();
     const abort = () => {
-      call.reset();
+      for (const call of calls) call.reset();
       reject(signal.reason);
     };
-    const call = carrier.open(
-      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
-      {
-        headers() {},
-        message() {},
-        end(end) {
-          signal.removeEventListener("abort", abort);
-          resolve(judge(end, protocol));
-        },
-      },
-    );
     signal.addEventListener("abort", abort, { once: true });
-    call.send(new Uint8Array(0), true);
+    const observed: Carrier = {
+      open(request, listener) {
+        const call = carrier.open(request, {
+          ...listener,
+          end(end) {
+            calls.delete(call);
+            signal.removeEventListener("abort", abort);
+            resolve(judge(end, protocol));
+            listener.end(end);
+          },
+        });
+        calls.add(call);
+        return call;
+      },
+      close: () => carrier.close(),
+    };
+    question(observed).catch(() => {});
   });
+}
+
+/** Calls a nonexistent method: a server that answers shows what it speaks, and does nothing. */
+function askNothing(carrier: Carrier): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const call = carrier.open(
+    { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
+    { headers() {}, message() {}, end: () => resolve() },
+  );
+  call.send(new Uint8Array(0), true);
+  return promise;
 }
 
 function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
   if (error === undefined) {
-    const odd = new ConnectError("the server answered a nonexistent method", Code.Unknown);
-    return { speaks: true, unreachable: false, away: false, error: odd, refusal: undefined };
+    const none = new ConnectError("the server speaks the protocol", Code.Unknown);
+    return { speaks: true, unreachable: false, away: false, error: none, refusal: undefined };
   }
   // A status in the protocol says that the server speaks it, unless the content type is of another one.
   const type = error.metadata.get("content-type");
