@@ -40,7 +40,7 @@ export interface ReachOptions {
   readonly compression?: "none" | "gzip";
   /** Whether its calls share one connection, of native gRPC where the server speaks it. */
   readonly prefersGrpc?: boolean;
-  /** Whether `authorize` follows: its first call then also shows what the server speaks, and saves a round trip. */
+  /** Whether `authorize` follows: within TLS its call also shows what the server speaks, which saves a round trip. */
   readonly authorizes?: boolean;
 }
 
@@ -62,7 +62,7 @@ export async function reachServer(
   const endpoint = { ...endpointOf(target, tls), fresh: dial.reconnecting };
   const open = async (to: Target, at: Endpoint): Promise<ReachedServer> => {
     let token: Promise<string> | undefined;
-    const question = authorizes && asksForToken(to, dial)
+    const question = authorizes && isTrusted(at) && asksForToken(to, dial)
       ? (carrier: Carrier) => token = fetchToken({ carrier, target: to }, dial, signal)
       : undefined;
     const carrier = await timeline.step(
@@ -100,12 +100,11 @@ export async function reachServer(
       throw connectionError(describeTarget(target), cause);
     }
   }
-  // When plaintext would do, asking first spares a failed handshake; when it would not, asking only explains one.
-  if (!allowed || await probe() !== "plaintext") {
-    try {
-      return await open(target, endpoint);
-    } catch (error) {
-      if (signal.aborted || allowed || await probe() !== "plaintext") throw error;
+  try {
+    return await open(target, endpoint);
+  } catch (error) {
+    if (signal.aborted || await probe() !== "plaintext") throw error;
+    if (!allowed) {
       throw insecureConnection(
         { phase: "tls", address: dial.address, attempts: [], timeline: timeline.entries },
         describeTarget(target),
@@ -192,6 +191,11 @@ export async function authorize(
 /** One server's token is for no other, and what was sent with TLS goes nowhere without. */
 function tokenKey(target: Target, { entity }: DialContext): string {
   return `${urlOf(target)} ${entity}`;
+}
+
+/** Whether a certificate proves who gets the first request, so that it may carry credentials (protocol §2.7). */
+function isTrusted({ secure, tls }: Endpoint): boolean {
+  return secure && tls?.rejectUnauthorized !== false;
 }
 
 /** Whether a token is fetched from this server itself, and none is left from before. */

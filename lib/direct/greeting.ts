@@ -40,7 +40,8 @@ export function greet(
     const observed: Carrier = {
       open(request, listener) {
         const call = carrier.open(request, {
-          ...listener,
+          headers: (metadata) => listener.headers(metadata),
+          message: (bytes) => listener.message(bytes),
           end(end) {
             calls.delete(call);
             signal.removeEventListener("abort", abort);
@@ -53,7 +54,8 @@ export function greet(
       },
       close: () => carrier.close(),
     };
-    question(observed).catch(() => {});
+    // It may fail before it opens a call.
+    question(observed).catch(reject);
   });
 }
 

@@ -44,14 +44,14 @@ const SILENT: Behaviour = { kind: "silent" };
 
 const STUCK: readonly Stuck[] = [
   {
-    title: "a server that does not say whether it speaks TLS, directly",
-    phase: "tls",
+    title: "a TLS handshake without an answer, directly, where plaintext is allowed",
+    phase: "connect",
     options: { ...BOTH, disableWebrtc: true },
     behaviour: SILENT,
   },
   {
-    title: "a signaling server that does not say whether it speaks TLS",
-    phase: "tls",
+    title: "a TLS handshake without an answer, through signaling, where plaintext is allowed",
+    phase: "connect",
     options: BOTH,
     behaviour: SILENT,
   },
