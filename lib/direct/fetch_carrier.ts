@@ -28,7 +28,7 @@ export interface FetchCarrierOptions extends MessageOptions {
 /** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
-/** How often a call is tried that the runtime has not sent. */
+/** How often a call is tried that the runtime has not sent, or the server has refused unread. */
 const MOST_TRIES = 3;
 
 /** Bytes of an upload that are kept for another try. */
@@ -43,6 +43,9 @@ type Body = Uint8Array<ArrayBuffer> | Outbox;
  */
 export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOptions): Carrier {
   const { compressor } = options;
+  // Deno's fetch sends bytes again, unasked, when a connection that it has used before is lost, although the server may
+  // have run the call. It cannot do so with a stream.
+  const repeats = options.runtime === "deno";
   const origin = urlOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
   const open = new Set<FetchCall>();
@@ -76,11 +79,11 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       signal,
       // Credentials go to the server that was dialed, wherever it points.
       redirect: "manual",
-      ...(body instanceof Outbox ? { duplex: "half" } : {}),
+      ...(body instanceof Outbox || repeats ? { duplex: "half" } : {}),
     };
     for (let tries = 1;; tries++) {
       try {
-        init.body = body instanceof Outbox ? uploadOf(body) : body;
+        init.body = body instanceof Outbox ? uploadOf(body) : repeats ? streamOf(body) : body;
         const response = await runtimeFetch.fetch(origin + request.path, init);
         if (body instanceof Outbox) body.settle();
         return response;
@@ -213,4 +216,14 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       await runtimeFetch.close();
     },
   };
+}
+
+/** A body of one chunk. */
+function streamOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
 }

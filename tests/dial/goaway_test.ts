@@ -14,9 +14,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { ProbeService } from "../../lib/testing/mod.ts";
-import { dial } from "../../mod.ts";
+import { dialDirect } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
-import { test } from "../harness.ts";
+import { runtime, test } from "../harness.ts";
 import { startGoMachine } from "../interop/go_machine.ts";
 import { missing } from "../interop/requirements.ts";
 import { runProgram } from "../process/child.ts";
@@ -87,22 +87,29 @@ for (const protocol of ["auto", "grpc"]) {
   }
 }
 
-test("a call that the server refuses unread is made again, up to three times", async () => {
-  await using server = await startNodeServer();
-  await using channel = await dial(server.address, { insecure: true, disableWebrtc: true, protocol: "grpc" });
-  const probe = createClient(ProbeService, channel);
-  const refused = (times: number) => ({
-    headers: { "x-call": crypto.randomUUID(), "x-refuse": String(times) },
+for (const protocol of ["grpc", "grpc-web"] as const) {
+  test(`a call that the server refuses unread is made again, up to three times: ${protocol}`, async () => {
+    const certificates = await makeCertificates();
+    await using _removed = { [Symbol.asyncDispose]: () => certificates.remove() };
+    await using server = await startNodeServer(
+      ...["cert.pem", "key.pem"].map((name) => join(certificates.folder, name)),
+    );
+    await using channel = await dialDirect(server.address, { tls: { ca: certificates.ca }, protocol });
+    const probe = createClient(ProbeService, channel);
+    const refused = (times: string) => ({ headers: { "x-call": crypto.randomUUID(), "x-refuse": times } });
+    async function* messages() {
+      yield {};
+      yield {};
+    }
+    await probe.echo({}, refused("2"));
+    await probe.echo({}, refused("1 by GOAWAY"));
+    for await (const _ of probe.download({ count: 1 }, refused("2")));
+    await probe.upload(messages(), refused("1"));
+    // Only Deno's fetch speaks HTTP/2.
+    if (protocol === "grpc-web" && runtime !== "deno") return;
+    await assert.rejects(
+      probe.echo({}, refused("3")),
+      (error) => error instanceof ConnectError && error.code === Code.Unavailable,
+    );
   });
-  async function* messages() {
-    yield {};
-    yield {};
-  }
-  await probe.echo({}, refused(2));
-  for await (const _ of probe.download({ count: 1 }, refused(2)));
-  await probe.upload(messages(), refused(1));
-  await assert.rejects(
-    probe.echo({}, refused(3)),
-    (error) => error instanceof ConnectError && error.code === Code.Unavailable,
-  );
-});
+}

@@ -23,7 +23,10 @@ const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = 
   [/^ERR_TLS_EXPECTED$/, "the server speaks TLS"],
   [/^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/, "certificate not trusted"],
   [/^(?:EPROTO$|ERR_SSL_|ERR_TLS_)/, "TLS failed"],
-  [/^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/, "connection lost"],
+  [
+    /^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_REQUEST_UNSENT|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/,
+    "connection lost",
+  ],
 ];
 
 /** Why a connection failed, by the codes of an error and of what caused it; undefined when no code is known. */

@@ -7,6 +7,12 @@
 const CODES: readonly (readonly [words: RegExp, code: string])[] = [
   // Several requests wait for one connection to be made. When the one that makes it is aborted, the others fail.
   [/client error \(Connect\): request was canceled/, "ERR_REQUEST_UNSENT"],
+  // REFUSED_STREAM, and a GOAWAY without an error whose last stream came before this one (RFC 9113, section 8.7). A
+  // stream that the server took before its GOAWAY ends as "broken pipe" or "connection reset".
+  [
+    /stream error received: refused stream|connection error received: not a result of an error/,
+    "ERR_REQUEST_UNSENT",
+  ],
   [/Connection refused/, "ECONNREFUSED"],
   [/dns error/, "ENOTFOUND"],
   [/No route to host/, "EHOSTUNREACH"],

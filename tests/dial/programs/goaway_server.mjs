@@ -1,7 +1,7 @@
 /**
  * A server on Node itself that tells idle connections to go away, in every way there is. It answers calls of
  * ProbeService with empty messages, as native gRPC and as gRPC-Web. A call with metadata "x-refuse: 2" is refused
- * unread the first two times that it comes.
+ * unread the first two times that it comes over HTTP/2; one with "x-refuse: 2 by GOAWAY" takes the connection with it.
  *
  * node goaway_server.mjs IDLE_MS [CERT KEY]
  *
@@ -43,8 +43,10 @@ const refused = new Map();
 
 function handle(request, response) {
   const id = request.headers["x-call"], times = refused.get(id) ?? 0;
-  if (times < Number(request.headers["x-refuse"] ?? 0)) {
+  const [most, byGoaway] = request.headers["x-refuse"]?.split(" by ") ?? ["0"];
+  if (times < Number(most) && request.stream !== undefined) {
     refused.set(id, times + 1);
+    if (byGoaway !== undefined) return request.stream.session.goaway(0, request.stream.id - 2);
     return request.stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
   }
   const web = request.headers["content-type"]?.startsWith("application/grpc-web");
