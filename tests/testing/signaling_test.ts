@@ -345,7 +345,7 @@ test("a machine without WebRTC does not signal", async () => {
 
 test("faults of signaling", async () => {
   let faults: SignalingFaults = {};
-  await using server = await signaling({ faults: () => faults, offerDeadlineMs: 60 });
+  await using server = await signaling({ faults: () => faults });
   const { client } = server;
   faults = { noConfig: true };
   assert.equal((await rejection(client.optionalWebRTCConfig({}, { headers })))[0], Code.Unimplemented);
@@ -360,8 +360,6 @@ test("faults of signaling", async () => {
     "error from answerer: not today",
   ]);
   const answerer = answerAs(client, ["robot"]);
-  faults = { neverAnswer: true };
-  assert.equal((await rejection(callAs(client, "robot")()))[0], Code.DeadlineExceeded);
   faults = { noCandidates: true };
   const caller = callAs(client, "robot");
   const init = await answerer.next();
@@ -375,4 +373,10 @@ test("faults of signaling", async () => {
   answerer.say({ uuid, stage: { case: "done", value: {} } });
   assert.equal((await caller())?.stage.case, "init");
   assert.equal(await caller(), undefined);
+});
+
+test("a machine that never answers leaves its callers to the deadline", async () => {
+  await using server = await signaling({ faults: () => ({ neverAnswer: true }), offerDeadlineMs: 60 });
+  answerAs(server.client, ["robot"]).next().catch(() => {}); // it ends with the server
+  assert.equal((await rejection(callAs(server.client, "robot")()))[0], Code.DeadlineExceeded);
 });
