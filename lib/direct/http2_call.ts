@@ -14,7 +14,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { isSendable } from "./sendable.ts";
 import type { Session } from "./http2_session.ts";
 
-const NGHTTP2_INTERNAL_ERROR = 2, NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
+const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
 
 /** The code of an error that stands for a reset by the server. */
 const STREAM_ERROR = "ERR_HTTP2_STREAM_ERROR";
@@ -218,9 +218,9 @@ export class Http2Call implements Call {
   }
 
   #lossOf({ rstCode = 0 }: ClientHttp2Stream, session: Session, error?: Error): ConnectError {
-    // INTERNAL_ERROR is also what a runtime gives the streams of a session that broke.
+    // A runtime gives the streams of a session that broke, or was sent away, the code of the session.
     const isReset = error === undefined || (error as { readonly code?: unknown }).code === STREAM_ERROR;
-    if (rstCode === 0 || (rstCode === NGHTTP2_INTERNAL_ERROR && !isReset)) {
+    if (rstCode === 0 || !isReset) {
       return this.#connectionLost(session.failure ?? error ?? CLOSED);
     }
     return new ConnectError(
