@@ -10,8 +10,11 @@ type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 /** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
 const NULL_BODY = new Set([204, 205, 304]);
 
-/** Time without a call after which idle connections are looked at before one is used again, in milliseconds. */
-const UNSEEN_MS = 20;
+/**
+ * Time without a call after which idle connections are looked at before one is used again, in milliseconds. Servers keep
+ * idle ones for 5 s and more, and a session's heartbeat between two computations has to go out at once.
+ */
+const UNSEEN_MS = 3_000;
 
 /** A `fetch` with connections of its own. */
 export interface NodeFetch {

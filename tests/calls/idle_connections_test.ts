@@ -11,9 +11,8 @@ test("a program that computes while the server closes idle connections makes its
   const address = await server.line();
   await using channel = await dialDirect(address, { insecure: true, protocol: "grpc-web" });
   const { echo } = createClient(EchoService, channel);
-  for (let round = 0; round < 5; round++) {
-    await Promise.all([echo({}), echo({}), echo({})]);
-    const end = performance.now() + 100;
-    while (performance.now() < end);
-  }
+  await Promise.all([echo({}), echo({}), echo({})]);
+  const end = performance.now() + 3_100;
+  while (performance.now() < end);
+  await Promise.all([echo({}), echo({}), echo({})]);
 });
