@@ -7,11 +7,13 @@ import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
 import { endedCall } from "../rpc/held_call.ts";
 import { Outbox } from "../rpc/outbox.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { watchIdleConnections } from "./idle_connections.ts";
 import { isSendable } from "./sendable.ts";
 import { ReadingGate, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
@@ -48,6 +50,8 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   const repeats = options.runtime === "deno";
   const origin = urlOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
+  // On Bun a call finds a connection that works by itself.
+  const idle = options.runtime === "bun" ? undefined : watchIdleConnections();
   const open = new Set<FetchCall>();
   const closing = new AbortController();
   let closed: ConnectError | undefined;
@@ -81,11 +85,14 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       redirect: "manual",
       ...(body instanceof Outbox || repeats ? { duplex: "half" } : {}),
     };
+    const seen = idle?.seen();
+    if (seen !== undefined) await abortable(seen, signal);
     for (let tries = 1;; tries++) {
       try {
         init.body = body instanceof Outbox ? uploadOf(body) : repeats ? streamOf(body) : body;
         const response = await runtimeFetch.fetch(origin + request.path, init);
         if (body instanceof Outbox) body.settle();
+        idle?.used();
         return response;
       } catch (error) {
         const again = !(body instanceof Outbox) || body.isRepeatable;

@@ -10,12 +10,6 @@ type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 /** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
 const NULL_BODY = new Set([204, 205, 304]);
 
-/**
- * Time without a call after which idle connections are looked at before one is used again, in milliseconds. Servers keep
- * idle ones for 5 s and more, and a session's heartbeat between two computations has to go out at once.
- */
-const UNSEEN_MS = 3_000;
-
 /** A `fetch` with connections of its own. */
 export interface NodeFetch {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
@@ -30,30 +24,12 @@ export interface NodeFetch {
  */
 export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
   let agent: Agent | undefined;
-  let usedAt = -Infinity;
-  let seeing: Promise<void> | undefined;
-
-  /**
-   * Lets Node see which idle connections the server has closed. While the program computed it could not, and a call on
-   * such a connection fails after it may have been sent.
-   */
-  function seeClosed(): Promise<void> | undefined {
-    if (seeing !== undefined || performance.now() - usedAt <= UNSEEN_MS) return seeing;
-    // Twice: the first may come before Node has looked at its sockets.
-    seeing = new Promise((resolve) => setImmediate(() => setImmediate(resolve))).then(() => {
-      usedAt = performance.now();
-      seeing = undefined;
-    });
-    return seeing;
-  }
-
   return {
     async fetch(url, init) {
       const [http, { Readable, pipeline }] = await Promise.all([
         secure ? import("node:https") : import("node:http"),
         import("node:stream"),
       ]);
-      if (agent !== undefined) await seeClosed();
       agent ??= new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
       const { method = "GET", headers, signal, body } = init;
       const options: RequestOptions = { method, agent, headers: nodeHeaders(new Headers(headers)) };
@@ -63,7 +39,6 @@ export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
         request.on("response", (response) => {
           // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
           response.on("error", () => {});
-          response.on("close", () => usedAt = performance.now());
           resolve(webResponse(response, Readable.toWeb(response) as unknown as WebStream));
         });
         if (body instanceof ReadableStream) {
