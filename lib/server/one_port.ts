@@ -99,7 +99,9 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     { multiplexed: (socket: net.Socket) => void; simple: (socket: net.Socket) => void }
   > {
     const multiplexed = trackSessions(http2.createServer(session, handler));
-    const simple = withoutTimeouts(http.createServer(handler));
+    const simple = http.createServer(handler);
+    withoutTimeouts(simple);
+    simple.on("clientError", (_error, socket) => socket.destroy());
     return options.runtime === "deno"
       ? {
         multiplexed: (socket) =>
@@ -148,6 +150,8 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
       ...tlsOptions,
       allowHTTP1: true,
     }, handler));
+    // On Node it has the timeouts of HTTP/1.1 as well, though not in its type.
+    withoutTimeouts(server as typeof server & Http1Timeouts);
     server.on("secureConnection", track);
     server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
     return (socket, first) => {
@@ -247,12 +251,12 @@ function refuse(socket: net.Socket): void {
   socket.end(REFUSAL, () => socket.destroy());
 }
 
+type Http1Timeouts = Pick<http.Server, "requestTimeout" | "keepAliveTimeout">;
+
 /** Removes timeouts: streams may be silent and clients idle for any time. */
-function withoutTimeouts(server: http.Server): http.Server {
+function withoutTimeouts(server: Http1Timeouts): void {
   server.requestTimeout = 0;
   server.keepAliveTimeout = 0;
-  server.on("clientError", (_error, socket) => socket.destroy());
-  return server;
 }
 
 function listen(server: net.Server, hostname: string, port: number): Promise<number> {

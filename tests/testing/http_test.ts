@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
 import net from "node:net";
+import tls from "node:tls";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { EchoRequestSchema, EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 import { RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";
 import { PayloadSchema, ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { callGrpc, callGrpcWeb, exchangeBytes, frame, pathOf, withSession } from "./wire.ts";
 
@@ -116,6 +118,26 @@ test("a machine introduces itself at /", async () => {
   const response = await fetch(machine.url);
   assert.equal(response.status, 200);
   assert.match(await response.text(), /^I am a machine/);
+});
+
+test("no connection of HTTP/1.1 is announced to end when it is idle", async () => {
+  const { ca, cert, key, remove } = await makeCertificates();
+  try {
+    for (const secure of [false, true]) {
+      await using machine = await startMachine(secure ? { tls: { cert, key } } : {});
+      const socket = secure
+        ? tls.connect({ port: machine.port, host: "127.0.0.1", ca, ALPNProtocols: ["http/1.1"] })
+        : net.connect(machine.port, "127.0.0.1");
+      socket.write("GET / HTTP/1.1\r\nHost: machine\r\n\r\n");
+      const [head] = await once(socket, "data");
+      assert.match(String(head), /^HTTP\/1\.1 200 /);
+      assert.doesNotMatch(String(head), /^(keep-alive:|connection: close)/im, secure ? "TLS" : "plaintext");
+      socket.destroy();
+      await once(socket, "close");
+    }
+  } finally {
+    await remove();
+  }
 });
 
 test("Connect's own protocol works as well", async () => {
