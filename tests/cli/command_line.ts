@@ -1,8 +1,10 @@
-/** Runs the command line as a user does: in a process of its own, on the runtime that runs the test. */
+/** Runs command lines: in this process, or as a user does in one of their own, on the runtime that runs the test. */
 
 import { readFile } from "node:fs/promises";
 import process from "node:process";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { runCommandLine } from "../../lib/cli/mod.ts";
 import type { Machine } from "../../lib/testing/mod.ts";
 import { runtime } from "../harness.ts";
 import { type Child, type ChildExit, type ChildOptions, startProgram } from "../process/child.ts";
@@ -25,8 +27,32 @@ export async function startCommand(
   return startProgram(ENTRY, { permissions: await taskPermissions(), ...options, args, env });
 }
 
-/** Runs a command line to its end. */
+/** What a command line has written, and how it has ended. */
+export type CommandResult = Pick<ChildExit, "code" | "stdout" | "stderr">;
+
+/** Runs a command line to its end, in this process. */
 export async function runCommand(
+  args: readonly string[],
+  { env = {}, input = "" }: { readonly env?: Readonly<Record<string, string>>; readonly input?: string } = {},
+): Promise<CommandResult> {
+  let stdout = "", stderr = "";
+  const code = await runCommandLine(args, {
+    write(text) {
+      stdout += text;
+      return Promise.resolve();
+    },
+    warn: (text) => void (stderr += text),
+    input: Readable.from([new TextEncoder().encode(input)]),
+    inputIsTerminal: false,
+    errorIsTerminal: false,
+    variable: (name) => env[name] || undefined,
+    signal: new AbortController().signal,
+  });
+  return { code, stdout, stderr };
+}
+
+/** Runs a command line to its end, in a process of its own with the permissions of `deno task cli`. */
+export async function runCommandProcess(
   args: readonly string[],
   options: Omit<ChildOptions, "args"> = {},
 ): Promise<ChildExit> {

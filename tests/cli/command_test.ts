@@ -9,8 +9,15 @@ import { VERSION } from "../../lib/runtime/version.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { ROOT } from "../project/source.ts";
-import type { ChildExit } from "../process/child.ts";
-import { environmentOf, interrupt, runCommand, shellProgram, startCommand } from "./command_line.ts";
+import {
+  type CommandResult,
+  environmentOf,
+  interrupt,
+  runCommand,
+  runCommandProcess,
+  shellProgram,
+  startCommand,
+} from "./command_line.ts";
 
 const PROBE = "viam_dial.probe.v1.ProbeService";
 const LIMIT = { timeoutMs: 120_000 };
@@ -19,7 +26,7 @@ const LIMIT = { timeoutMs: 120_000 };
 async function against(
   args: readonly string[],
   input = "",
-): Promise<ChildExit> {
+): Promise<CommandResult> {
   await using machine = await startMachine();
   return await runCommand([...args, "--insecure"], {
     env: environmentOf(machine),
@@ -27,16 +34,37 @@ async function against(
   });
 }
 
-function succeeded({ code, stdout, stderr }: ChildExit): string {
+function succeeded({ code, stdout, stderr }: CommandResult): string {
   assert.deepEqual([code, stderr], [0, ""]);
   return stdout;
 }
 
 /** The lines of standard output, read as JSON. */
 // deno-lint-ignore no-explicit-any
-function jsonLines(result: ChildExit): any[] {
+function jsonLines(result: CommandResult): any[] {
   return succeeded(result).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
+
+test("every command runs in a process of its own, with the permissions of deno task cli", async () => {
+  await using machine = await startMachine();
+  const env = environmentOf(machine);
+  const run = (args: readonly string[], input = "") => runCommandProcess(args, { env, input });
+  const none: readonly string[] = [];
+  for (const way of [none, ["--direct"], ["--direct", "--protocol", "grpc"]]) {
+    assert.equal(
+      succeeded(
+        await run(["call", `${PROBE}/Exchange`, "--insecure", ...way], '{"data":"AA=="}\n{"data":"AQ=="}'),
+      ),
+      '{"data":"AA=="}\n{"data":"AQ=="}\n',
+    );
+  }
+  assert.match(succeeded(await run(["list", "--insecure"])), new RegExp(`^${PROBE}$`, "m"));
+  assert.match(succeeded(await run(["describe", PROBE, "--insecure"])), /rpc Echo/);
+  assert.match(succeeded(await run(["doctor", "--insecure"])), /can be reached over WebRTC/);
+  assert.match(succeeded(await run(["completion", "bash"])), /_viam_dial/);
+  const failed = await run(["describe", "none.Such", "--insecure", "--json"]);
+  assert.deepEqual([failed.code, JSON.parse(failed.stderr).exitCode], [2, 2]);
+}, LIMIT);
 
 test("ping shows the path, each round trip and a summary", async () => {
   const out = succeeded(await against(["ping", "-c", "3", "-i", "10"]));
@@ -287,7 +315,7 @@ test("no command writes a secret, and the list of processes shows none", async (
     const file = join(folder, "credentials.json");
     await writeFile(file, JSON.stringify({ apiKey: machine.apiKey, apiKeyId: machine.apiKeyId }));
     for (const [args, variables] of [[[], env], [["--credentials-file", file], {}]] as const) {
-      const { code, stdout, stderr } = await runCommand(
+      const { code, stdout, stderr } = await runCommandProcess(
         ["ping", machine.address, "--insecure", "-c", "1", "-v", ...args],
         { env: variables },
       );
@@ -310,7 +338,7 @@ test("serve runs a machine that the other commands reach, also with TLS", async 
     await using command = await startCommand(["serve", "--json"]);
     const { address, apiKey, apiKeyId } = JSON.parse(await command.line());
     const env = { VIAM_ADDRESS: address, VIAM_API_KEY: apiKey, VIAM_API_KEY_ID: apiKeyId };
-    succeeded(await runCommand(["ping", "-c", "1", "--insecure"], { env }));
+    succeeded(await runCommandProcess(["ping", "-c", "1", "--insecure"], { env }));
     assert.equal((await interrupt(command)).code, 0);
   }
   const certificates = await makeCertificates();
@@ -322,7 +350,7 @@ test("serve runs a machine that the other commands reach, also with TLS", async 
     const line = await command.line();
     assert.ok(!line.includes("a-key"), "a secret that was given is not shown");
     const { address } = JSON.parse(line);
-    succeeded(await runCommand(["ping", address, "-c", "1", "--ca", join(folder, "ca.pem")], { env }));
+    succeeded(await runCommandProcess(["ping", address, "-c", "1", "--ca", join(folder, "ca.pem")], { env }));
     assert.equal((await interrupt(command)).code, 0);
   } finally {
     await certificates.remove();

@@ -8,8 +8,8 @@ import type { Rung } from "../../lib/cli/doctor/ladder.ts";
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { runtime, test } from "../harness.ts";
-import { type ChildOptions, runProgram } from "../process/child.ts";
-import { environmentOf, runCommand } from "./command_line.ts";
+import { runProgram } from "../process/child.ts";
+import { type CommandResult, environmentOf, runCommand, runCommandProcess } from "./command_line.ts";
 
 const LIMIT = { timeoutMs: 120_000 };
 
@@ -20,8 +20,14 @@ interface Report {
   readonly exitCode: number;
 }
 
-async function examine(args: readonly string[], options: Omit<ChildOptions, "args"> = {}): Promise<Report> {
-  const { code, stdout, stderr } = await runCommand(["doctor", ...args, "--json"], options);
+async function examine(
+  args: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Report> {
+  return reportOf(await runCommand(["doctor", ...args, "--json"], options));
+}
+
+function reportOf({ code, stdout, stderr }: CommandResult): Report {
   assert.equal(stderr, "");
   const report: Report = JSON.parse(stdout);
   assert.equal(code, report.exitCode);
@@ -316,7 +322,8 @@ test("doctor: a machine that only the local network knows", async () => {
 
 test("doctor: a permission that Deno lacks", async () => {
   await using machine = await startMachine({ auth: "none" });
-  const run = (...permissions: string[]) => examine([machine.address, "--insecure"], { permissions });
+  const run = async (...permissions: string[]) =>
+    reportOf(await runCommandProcess(["doctor", machine.address, "--insecure", "--json"], { permissions }));
   const env = "--allow-env=VIAM_ADDRESS,VIAM_API_KEY,VIAM_API_KEY_ID";
   if (runtime !== "deno") {
     const [first] = (await run()).rungs;

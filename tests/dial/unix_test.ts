@@ -15,7 +15,7 @@ import {
   DialOptions,
   DialTimeoutError,
 } from "../../mod.ts";
-import { runCommand } from "../cli/command_line.ts";
+import { runCommandProcess } from "../cli/command_line.ts";
 import { runtime, test } from "../harness.ts";
 import { runProgram } from "../process/child.ts";
 
@@ -71,7 +71,7 @@ if (runtime === "deno") {
     assert.deepEqual(await dialing(`--allow-read=${path}`, `--allow-write=${path}`), { connected: true });
     assert.equal((await dialing(`--allow-read=${path}`)).flag, "--allow-write");
     assert.equal((await dialing(`--allow-write=${path}`)).flag, "--allow-read");
-    const doctor = await runCommand(["doctor", `unix:${path}`, "--json"], {
+    const doctor = await runCommandProcess(["doctor", `unix:${path}`, "--json"], {
       permissions: ["--allow-net", `--allow-read=${path}`],
     });
     assert.equal(doctor.code, 5);
