@@ -35,7 +35,7 @@ export function missing(tool: Tool): string | undefined {
   return spawnSync(tool, PRESENT[tool], { stdio: "ignore" }).status === 0 ? undefined : INSTALL[tool];
 }
 
-/** Builds the Go programs `machine` and `client`, and returns the folder that holds them. */
+/** Builds the Go programs `machine`, `client` and `link`, and returns the folder that holds them. */
 export async function buildGo(): Promise<string> {
   const version = await output("go", ["version"], { cwd: GO });
   const sources = (await readdir(GO, { recursive: true })).filter((path) =>
@@ -43,7 +43,7 @@ export async function buildGo(): Promise<string> {
   );
   const key = await fingerprint([version], sources.map((path) => join(GO, path)));
   return await madeOnce(join(GO, "bin", key), async (folder) => {
-    await output("go", ["build", "-o", `${folder}/`, "./cmd/machine", "./cmd/client"], { cwd: GO });
+    await output("go", ["build", "-o", `${folder}/`, "./cmd/..."], { cwd: GO });
   });
 }
 

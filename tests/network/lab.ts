@@ -5,6 +5,7 @@
  */
 
 import { output } from "../../tools/commands.ts";
+import { type Link, startLink } from "./link.ts";
 
 const PREFIX = "vd-";
 
@@ -38,13 +39,8 @@ export interface Lab extends AsyncDisposable {
   readonly router: Host;
   /** Replaces the address of a host, as a change from one Wi-Fi network to another does. */
   readdress(host: Host): Promise<Host>;
-  /** Limits the bandwidth of the host's link, both ways; undefined removes the limit. */
-  bandwidth(host: Host, bitsPerSecond: number | undefined): Promise<void>;
-  /** Delays packets on the host's link, both ways; undefined ends that. Delays are one way. */
-  delay(
-    host: Host,
-    slow: { readonly delayMs: number; readonly jitterMs: number; readonly loss: number },
-  ): Promise<void>;
+  /** The host's link, as a program that shapes it from the first call on. The host keeps its address and its sockets. */
+  link(host: Host): Promise<Link>;
   /** Another link, on which every host receives what every other sends: no router, no way out. */
   lan(...hosts: readonly Host[]): Promise<void>;
 }
@@ -95,8 +91,9 @@ function exists(path: string): boolean {
 export async function openLab(): Promise<Lab> {
   const prefix = `${PREFIX}${Deno.pid}-${++labs}`;
   const names: string[] = [];
-  /** The number of the link of each host, and the last part of its address there. */
-  const links = new Map<string, { readonly number: number; readonly last: number }>();
+  /** The number of the link of each host, the last part of the address there, and the namespace at its end. */
+  const links = new Map<string, { readonly number: number; readonly last: number; readonly end: string }>();
+  const shaped = new Map<string, Promise<Link>>();
 
   async function namespace(name: string): Promise<string> {
     const full = `${prefix}-${name}`;
@@ -164,12 +161,32 @@ export async function openLab(): Promise<Lab> {
     const routerName = await namespace("router");
     const router = hostOf(routerName, "router", "10.77.0.1");
     await router.run("sysctl", "-qw", "net.ipv4.ip_forward=1");
+    /** Puts a program with a device at each end in the place of a cable. */
+    const replaceCable = async (host: Host): Promise<Link> => {
+      const { number, last, end } = links.get(host.name)!;
+      const address = `10.77.${number}.${last}`;
+      const [near, far] = [`near-${number}`, `far-${number}`] as const;
+      const started = startLink(router.start, [near, far]);
+      shaped.set(host.name, started);
+      const link = await started;
+      await ip(routerName, "link", "delete", port(host));
+      for (const [device, name, to] of [[near, "wan", end], [far, port(host), routerName]] as const) {
+        if (to === end) await ip(routerName, "link", "set", device, "netns", to);
+        await ip(to, "link", "set", device, "name", name);
+        await ip(to, "address", "add", `${to === end ? address : gateway(address)}/24`, "dev", name);
+        await ip(to, "link", "set", name, "up");
+      }
+      await ip(end, "route", "replace", "default", "via", gateway(address));
+      return link;
+    };
+
     let lans = 0;
     const lab: Lab = {
       router,
       async host(name, { translated = false } = {}) {
         const number = links.size + 1;
-        links.set(name, { number, last: 2 });
+        const end = `${prefix}-${name}${translated ? "-nat" : ""}`;
+        links.set(name, { number, last: 2, end });
         const outer = `10.77.${number}.2`;
         if (!translated) {
           const host = hostOf(await namespace(name), name, outer);
@@ -195,47 +212,16 @@ export async function openLab(): Promise<Lab> {
         return host;
       },
       async readdress(host) {
-        const { number, last } = links.get(host.name)!;
-        links.set(host.name, { number, last: last + 1 });
+        const { number, last, end } = links.get(host.name)!;
+        links.set(host.name, { number, last: last + 1, end });
         const next = hostOf(full(host), host.name, `10.77.${number}.${last + 1}`);
         await ip(full(host), "address", "flush", "dev", "wan");
         await ip(full(host), "address", "add", `${next.address}/24`, "dev", "wan");
         await ip(full(host), "route", "add", "default", "via", gateway(next.address));
         return next;
       },
-      async bandwidth(host, bitsPerSecond) {
-        for (const [name, device] of [[full(host), "wan"], [routerName, port(host)]] as const) {
-          const tc = (...args: string[]) => output("tc", ["-n", name, "qdisc", ...args]);
-          if (bitsPerSecond === undefined) await tc("del", "dev", device, "root");
-          else {
-            const shape = ["rate", `${bitsPerSecond}bit`, "burst", "16kb", "latency", "400ms"];
-            await tc("replace", "dev", device, "root", "tbf", ...shape);
-          }
-        }
-      },
-      async delay(host, { delayMs, jitterMs, loss }) {
-        // The relay makes a device for each of its ends; one goes to the host, one to the router. The host's own
-        // address moves to its end, and the cable is left alone.
-        const { number } = links.get(host.name)!;
-        const relay = router.start("python3", [
-          new URL("delay.py", import.meta.url).pathname,
-          ...["slow", `slow-${number}`, delayMs, jitterMs, loss].map(String),
-        ], { stdout: "piped", stdin: "null" });
-        const reader = relay.stdout.getReader();
-        const { value } = await reader.read();
-        reader.cancel().catch(() => {});
-        if (new TextDecoder().decode(value).trim() !== "ready") {
-          throw new Error("the delaying relay did not start");
-        }
-        await ip(routerName, "link", "set", "slow", "netns", full(host));
-        await ip(routerName, "address", "flush", "dev", port(host));
-        await ip(full(host), "address", "flush", "dev", "wan");
-        await ip(full(host), "link", "set", "wan", "down");
-        await ip(full(host), "address", "add", `${host.address}/24`, "dev", "slow");
-        await ip(full(host), "link", "set", "slow", "up");
-        await ip(full(host), "route", "add", "default", "dev", "slow");
-        await ip(routerName, "address", "add", `${gateway(host.address)}/24`, "dev", `slow-${number}`);
-        await ip(routerName, "link", "set", `slow-${number}`, "up");
+      async link(host) {
+        return await (shaped.get(host.name) ?? replaceCable(host));
       },
       async lan(...hosts) {
         const bridge = await namespace(`lan${++lans}`);

@@ -5,6 +5,7 @@
 
 import { ROOT } from "../../tools/commands.ts";
 import type { Host } from "./lab.ts";
+import { lines } from "./lines.ts";
 
 /** A runtime that runs a program. */
 export interface Runtime {
@@ -147,16 +148,4 @@ export async function startProgram(
     throw error;
   });
   return program;
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  for await (
-    const chunk of stream.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
-  ) {
-    const all = (rest + chunk).split("\n");
-    rest = all.pop()!;
-    yield* all;
-  }
-  if (rest !== "") yield rest;
 }

@@ -1,23 +1,22 @@
 /** The requirements of the network lab: programs and permissions of this computer. */
 
 import { output } from "../../tools/commands.ts";
+import { missing as missingTool } from "../interop/requirements.ts";
 
 /** A program, and the Debian package that has it. */
 const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] = [
   ["ip", "iproute2"],
-  ["tc", "iproute2"],
   ["nft", "nftables"],
   ["turnserver", "coturn"],
   ["ss", "iproute2"],
   ["sysctl", "procps"],
   ["openssl", "openssl"],
-  ["python3", "python3"],
 ];
 
 /** Debian's folders for programs that only root needs; they are not on everybody's `PATH`. */
 const ADMINISTRATION = ["/usr/sbin", "/sbin"];
 
-/** Makes `ip`, `tc` and `nft` findable for this process and its children. */
+/** Makes `ip` and `nft` findable for this process and its children. */
 export function extendPath(): void {
   const path = (Deno.env.get("PATH") ?? "").split(":");
   const added = ADMINISTRATION.filter((folder) => !path.includes(folder));
@@ -32,6 +31,8 @@ export async function missing(): Promise<string[]> {
   for (const [program, debianPackage] of missingPrograms()) {
     absent.push(`the program ${program}, of the Debian package ${debianPackage}`);
   }
+  const go = missingTool("go");
+  if (go !== undefined) absent.push(`Go: the lab ${go}`);
   if (absent.length > 0) return absent;
   // Programs may exist and still lack permission, as in most containers.
   const trial = `vd-${Deno.pid}-try`;

@@ -88,12 +88,13 @@ const besideUpload: Scenario = {
     const world = await setting.world();
     const client = await world.startClient();
     await turn(world, client);
-    await world.lab.bandwidth(world.client, 1_000_000);
+    const link = await world.lab.link(world.client);
+    await link.shape({ bitsPerSecond: 1_000_000 });
     const began = performance.now();
     const stopped = world.machineProgram.ask("stopped", {}, 60_000).then(() => performance.now() - began);
     await client.ask("bulk", { direction: "up" });
     const tookMs = await Promise.race([stopped, pause(20_000)]);
-    await world.lab.bandwidth(world.client, undefined);
+    await link.shape({});
     await client.ask("bulkEnd");
     // What had been told to stop turns again with the next call, whatever became of the session.
     await client.ask("turn");

@@ -151,7 +151,8 @@ const EVENTS: readonly Event[] = [
   {
     name: "5 % loss, 100 ms there and back, ± 20 ms",
     quick: true,
-    prepare: ({ lab, client }) => lab.delay(client, { delayMs: 50, jitterMs: 10, loss: 0.025 }),
+    prepare: async ({ lab, client }) =>
+      (await lab.link(client)).shape({ delayMs: 50, jitterMs: 10, loss: 0.025 }),
     happen: () => pause(5_000).then(() => {}),
     check: noneFails,
   },
@@ -318,12 +319,13 @@ function besideBulk(direction: "up" | "down"): Scenario {
       await client.ask("dial", { address: MACHINE_NAME, options: world.options() });
       await client.ask("bulk", { direction });
       await pause(300);
-      await world.lab.bandwidth(world.client, 1_000_000);
+      const link = await world.lab.link(world.client);
+      await link.shape({ bitsPerSecond: 1_000_000 });
       await client.ask("steady", { everyMs: 200, timeoutMs: 60_000 });
       const cutMs: number = await client.ask("now");
       await pause(23_000);
       const { outcomes }: { outcomes: Outcome[] } = await client.ask("outcomes");
-      await world.lab.bandwidth(world.client, undefined);
+      await link.shape({});
       await client.ask("bulkEnd");
       const longest = Math.max(...outcomes.map(({ madeMs, endedMs }) => endedMs - madeMs));
       const times = outcomes.filter(({ madeMs }) => madeMs > cutMs + 15_000).map(({ madeMs, endedMs }) =>
