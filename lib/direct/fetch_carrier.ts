@@ -9,6 +9,7 @@ import { endedCall } from "../rpc/held_call.ts";
 import { Outbox } from "../rpc/outbox.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
+import { isPermitted } from "../runtime/permission.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { ending, type EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
@@ -46,8 +47,11 @@ type Body = Uint8Array<ArrayBuffer> | Outbox;
 export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOptions): Carrier {
   const { compressor } = options;
   // Deno's fetch sends bytes again, unasked, when a connection that it has used before is lost, although the server may
-  // have run the call. It cannot do so with a stream.
-  const repeats = options.runtime === "deno";
+  // have run the call. It cannot do so with a stream. But a stream that it is not permitted to send keeps the process
+  // alive; bytes do not, and whoever is asked for the permission has no connection yet.
+  let streams = false;
+  const streamsBytes = () =>
+    streams ||= options.runtime === "deno" && isPermitted({ name: "net", host: describeTarget(endpoint) });
   const origin = urlOf(endpoint);
   const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
   // On Bun a call finds a connection that works by itself.
@@ -77,19 +81,20 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   }
 
   async function post(request: CallRequest, body: Body, signal: AbortSignal): Promise<Response> {
+    const streamed = body instanceof Outbox || streamsBytes();
     const init: RequestInit = {
       method: "POST",
       headers: headersOf(request),
       signal,
       // Credentials go to the server that was dialed, wherever it points.
       redirect: "manual",
-      ...(body instanceof Outbox || repeats ? { duplex: "half" } : {}),
+      ...(streamed ? { duplex: "half" } : {}),
     };
     const seen = idle?.seen();
     if (seen !== undefined) await abortable(seen, signal);
     for (let tries = 1;; tries++) {
       try {
-        init.body = body instanceof Outbox ? uploadOf(body) : repeats ? streamOf(body) : body;
+        init.body = body instanceof Outbox ? uploadOf(body) : streamed ? streamOf(body) : body;
         const response = await runtimeFetch.fetch(origin + request.path, init);
         if (body instanceof Outbox) body.settle();
         idle?.used();

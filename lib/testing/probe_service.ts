@@ -16,7 +16,8 @@ export function probeRoutes(witness: Witness): Routes {
     router.service(ProbeService, {
       echo: ({ data }) => ({ data }),
       async *download({ size, count, intervalMs }, { signal }) {
-        const data = Uint8Array.from({ length: size }, (_, index) => index);
+        const data = new Uint8Array(size);
+        for (let index = 0; index < size; index++) data[index] = index;
         for (let index = 0; index < count; index++) {
           if (index > 0 && intervalMs > 0) await wait(intervalMs, signal);
           yield { data };

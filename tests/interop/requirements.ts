@@ -35,8 +35,14 @@ export function missing(tool: Tool): string | undefined {
   return spawnSync(tool, PRESENT[tool], { stdio: "ignore" }).status === 0 ? undefined : INSTALL[tool];
 }
 
-/** Builds the Go programs `machine`, `client` and `link`, and returns the folder that holds them. */
-export async function buildGo(): Promise<string> {
+let programs: Promise<string> | undefined;
+
+/** Builds the Go programs `machine`, `client` and `link`, and returns the folder that holds them. Looks for them once. */
+export function buildGo(): Promise<string> {
+  return programs ??= findOrBuildGo();
+}
+
+async function findOrBuildGo(): Promise<string> {
   const version = await output("go", ["version"], { cwd: GO });
   const sources = (await readdir(GO, { recursive: true })).filter((path) =>
     /\.go$|^go\.(mod|sum)$/.test(path)

@@ -123,8 +123,7 @@ for (const path of PATHS) {
       };
       for (const call of Object.values(calls)) await call();
       for (const call of Object.values(calls).slice(2)) {
-        const end = performance.now() + WINDOW_MS + 500;
-        while (performance.now() < end);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WINDOW_MS + 500);
         // Sent before the event loop has turned: the client does not know yet that its session has expired.
         await call();
       }
