@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
-import { endOf, parseTrailers, refuseResponse } from "../core/grpc/grpc_status.ts";
-import type { Metadata } from "../core/grpc/metadata.ts";
+import { endOf, parseTrailers, refuseResponse, withoutStatus } from "../core/grpc/grpc_status.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd } from "../rpc/carrier.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
@@ -23,6 +23,7 @@ export class AnswerReader {
   readonly #options: AnswerReaderOptions;
   readonly #envelopes: EnvelopeReader;
   #compressor: Compressor | undefined;
+  #headers = new Metadata();
   /** The status among the headers. */
   #immediate: CallEnd | undefined;
   /** Headers with an error among them, not told to the listener yet. */
@@ -42,6 +43,7 @@ export class AnswerReader {
   /** @returns false when the call is over: nobody wants the body. */
   headers(httpStatus: number, headers: Metadata): boolean {
     const { protocol, compressor } = this.#options;
+    this.#headers = headers;
     const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
     const refusal = refuseResponse(httpStatus, headers, protocol, compressor?.name);
     if (refusal !== undefined) {
@@ -93,8 +95,10 @@ export class AnswerReader {
     if (end !== undefined && (atBoundary || end.error !== undefined)) {
       this.#listener.end(end);
     } else {
-      const problem = atBoundary ? "the server sent no status" : "the call ended in the middle of a message";
-      this.#listener.fail(new ConnectError(problem, Code.Internal), trailers);
+      const problem = atBoundary
+        ? withoutStatus(this.#headers, trailers)
+        : new ConnectError("the call ended in the middle of a message", Code.Internal);
+      this.#listener.fail(problem, trailers);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { formatTimeout } from "../core/grpc/grpc_status.ts";
+import { fieldValue, formatTimeout } from "../core/grpc/grpc_status.ts";
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
@@ -294,7 +294,7 @@ function fromNodeHeaders(headers: IncomingHttpHeaders): Metadata {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith(":") || value === undefined) continue;
-    for (const item of Array.isArray(value) ? value : [value]) metadata.append(name, item);
+    for (const item of Array.isArray(value) ? value : [value]) metadata.append(name, fieldValue(name, item));
   }
   return metadata;
 }

@@ -127,8 +127,14 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
       const session: Session = {
         http2: http2.connect(urlOf(endpoint), {
           createConnection: () => raw ? socket : filtered = filteredSocket(socket, filterOf()),
-          settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+          settings: {
+            initialWindowSize: WINDOW_BYTES,
+            enablePush: false,
+            maxHeaderListSize: HEADER_LIST_BYTES,
+          },
           maxSessionMemory: SESSION_MEMORY_MIB,
+          maxHeaderListPairs: HEADER_LIST_BYTES / 32,
+          strictFieldWhitespaceValidation: false,
         }),
         raw,
         open: 0,
@@ -253,6 +259,8 @@ const REFUSED_STREAM = 7;
  */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const SESSION_WINDOW_BYTES = 2 * WINDOW_BYTES;
+
+const HEADER_LIST_BYTES = 64 * 1024;
 
 /** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
 const SESSION_MEMORY_MIB = 256;

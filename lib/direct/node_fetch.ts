@@ -1,5 +1,6 @@
 import type { Agent, IncomingMessage } from "node:http";
 import type { RequestOptions } from "node:https";
+import type { Transform } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import type { TlsOptions } from "../options/dial_options.ts";
 import { nodeTlsOptions } from "./endpoint.ts";
@@ -9,6 +10,18 @@ type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 
 /** Statuses without a body (https://fetch.spec.whatwg.org/#null-body-status). */
 const NULL_BODY = new Set([204, 205, 304]);
+
+/** Most bytes of an answer's headers: errors may have long texts, and other runtimes take these. By default 16 KiB. */
+const MAX_HEADER_BYTES = 256 * 1024;
+
+type Zlib = typeof import("node:zlib");
+
+/** What a proxy in front of the server may do to an answer unasked, and how to undo it as it comes. */
+const DECODERS: Readonly<Record<string, (zlib: Zlib) => Transform>> = {
+  gzip: (zlib) => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
+  deflate: (zlib) => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),
+  br: (zlib) => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
+};
 
 /** A `fetch` with connections of its own. */
 export interface NodeFetch {
@@ -26,20 +39,28 @@ export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
   let agent: Agent | undefined;
   return {
     async fetch(url, init) {
-      const [http, { Readable, pipeline }] = await Promise.all([
+      const [http, { Readable, pipeline }, zlib] = await Promise.all([
         secure ? import("node:https") : import("node:http"),
         import("node:stream"),
+        import("node:zlib"),
       ]);
       agent ??= new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
       const { method = "GET", headers, signal, body } = init;
-      const options: RequestOptions = { method, agent, headers: nodeHeaders(new Headers(headers)) };
+      const options: RequestOptions = {
+        method,
+        agent,
+        headers: nodeHeaders(new Headers(headers)),
+        maxHeaderSize: MAX_HEADER_BYTES,
+      };
       return await new Promise((resolve, reject) => {
         const request = http.request(url, { ...options, ...(signal ? { signal } : {}) });
         request.on("error", reject);
         request.on("response", (response) => {
+          const decoder = DECODERS[response.headers["content-encoding"] ?? ""];
+          const body = decoder === undefined ? response : pipeline(response, decoder(zlib), () => {});
           // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
-          response.on("error", () => {});
-          resolve(webResponse(response, Readable.toWeb(response) as unknown as WebStream));
+          body.on("error", () => {});
+          resolve(webResponse(response, Readable.toWeb(body) as unknown as WebStream));
         });
         if (body instanceof ReadableStream) {
           pipeline(Readable.fromWeb(body as unknown as NodeReadableStream), request, (error) => {

@@ -15,12 +15,23 @@ export function parseTrailers(block: Uint8Array): Metadata {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     try {
-      trailers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
+      const name = line.slice(0, colon).trim();
+      // One space belongs to the syntax, as in HTTP/1.1.
+      trailers.append(name, fieldValue(name, line.slice(colon + 1).replace(/^ /, "")));
     } catch {
       // `Headers` cannot hold it.
     }
   }
   return trailers;
+}
+
+/**
+ * The value of a field as `Headers` keep it: they cut white space off at both ends, which custom metadata may lose, but
+ * the text of an error may not. There it is percent-encoded, as servers may do it (grpc/doc/PROTOCOL-HTTP2.md).
+ */
+export function fieldValue(name: string, value: string): string {
+  if (name.toLowerCase() !== "grpc-message") return value;
+  return value.replace(/^[ \t]+|[ \t]+$/g, encodeURIComponent);
 }
 
 /** The last block that meant a plain OK; a server writes it in the same bytes every time. */
@@ -50,26 +61,37 @@ const STATUS_NAMES = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 export function endOf(
   trailers: Metadata,
 ): { readonly known: boolean; readonly error: ConnectError | undefined; readonly trailers: Metadata } {
-  const status = trailers.get("grpc-status");
+  const statuses = trailers.get("grpc-status")?.split(", ");
   const rest = new Metadata(trailers);
   for (const name of STATUS_NAMES) rest.delete(name);
-  const error = status === null || status === "0" ? undefined : errorOf(status, trailers, rest);
-  return { known: status !== null, error, trailers: rest };
+  if (statuses === undefined) return { known: false, error: undefined, trailers: rest };
+  // A server and a proxy in front of it may both write the end of a call.
+  const times = statuses.every((status) => status === statuses[0]) ? statuses.length : 1;
+  const [status, text, details] = STATUS_NAMES.map((name) => once(trailers.get(name), times));
+  const error = status === "0" ? undefined : errorOf(status!, text ?? "", details, rest);
+  return { known: true, error, trailers: rest };
 }
 
-function errorOf(status: string, trailers: Metadata, rest: Metadata): ConnectError {
+/** A value that came so many times, and was joined with ", ". */
+function once(value: string | null, times: number): string | undefined {
+  if (value === null) return undefined;
+  const part = value.slice(0, (value.length + 2) / times - 2);
+  return value === Array(times).fill(part).join(", ") ? part : value;
+}
+
+function errorOf(status: string, text: string, details: string | undefined, rest: Metadata): ConnectError {
   if (!/^\d{1,9}$/.test(status)) {
     return new ConnectError(`the server sent ${JSON.stringify(status)} as grpc-status`, Code.Internal, rest);
   }
   // The status in protobuf takes precedence over code and text, as in grpc-go, unless it cannot be parsed.
-  return detailed(trailers.get("grpc-status-details-bin"), rest) ?? fromWireStatus(
-    { code: Number(status), message: percentDecoded(trailers.get("grpc-message") ?? ""), details: [] },
+  return detailed(details, rest) ?? fromWireStatus(
+    { code: Number(status), message: percentDecoded(text), details: [] },
     rest,
   ) ?? new ConnectError(`the server sent ${status} as grpc-status`, Code.Internal, rest);
 }
 
-function detailed(details: string | null, rest: Metadata): ConnectError | undefined {
-  if (details === null) return undefined;
+function detailed(details: string | undefined, rest: Metadata): ConnectError | undefined {
+  if (details === undefined) return undefined;
   try {
     return fromWireStatus(fromBinary(StatusSchema, decodeBinaryHeader(details)), rest);
   } catch {
@@ -120,6 +142,20 @@ export function isContentType(value: string | null, protocol: "grpc" | "grpc-web
   return type === `application/${protocol}` || type === `application/${protocol}+proto`;
 }
 
+const STOPPED = "the server stopped before the call had ended";
+
+/**
+ * Returns the error of an answer that ended without a status. A status that was announced, or an empty block of trailers,
+ * is what grpc-go behind net/http and gRPC-Web leaves of a call when it stops.
+ */
+export function withoutStatus(headers: Metadata, trailers: Metadata | undefined): ConnectError {
+  const announced = headers.get("trailer")?.toLowerCase().includes("grpc-status") === true;
+  const isEmpty = trailers?.keys().next().done === true;
+  return announced || isEmpty
+    ? new ConnectError(STOPPED, Code.Unavailable)
+    : new ConnectError("the server sent no status", Code.Internal);
+}
+
 /** Returns the error of a response that is no gRPC answer; undefined if its body can be read. */
 export function refuseResponse(
   status: number,
@@ -135,6 +171,8 @@ export function refuseResponse(
     );
   }
   const type = headers.get("content-type");
+  // What net/http answers when grpc-go, behind it, has stopped.
+  if (type === null) return new ConnectError(STOPPED, Code.Unavailable, headers);
   if (!isContentType(type, protocol)) {
     return new ConnectError(
       `content type ${JSON.stringify(type)} instead of a gRPC answer`,
@@ -142,7 +180,9 @@ export function refuseResponse(
       headers,
     );
   }
-  const encoding = headers.get("grpc-encoding");
+  // fetch has undone a content-encoding; gRPC over HTTP/2 has none.
+  const encoding = (protocol === "grpc" ? headers.get("content-encoding") : null) ??
+    headers.get("grpc-encoding");
   if (encoding !== null && encoding !== "identity" && encoding !== compression) {
     return new ConnectError(
       `the server compresses with ${JSON.stringify(encoding)} unasked`,

@@ -11,6 +11,7 @@ export type ConnectionReason =
   | "certificate not trusted"
   | "TLS failed"
   | "the server speaks TLS"
+  | "headers too large"
   | "connection lost";
 
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
@@ -21,6 +22,7 @@ const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = 
   [/^ETIMEDOUT$/, "timed out"],
   [/^ERR_SSL_\w*ALERT_CERTIFICATE_REQUIRED$/, "a client certificate is required"],
   [/^ERR_TLS_EXPECTED$/, "the server speaks TLS"],
+  [/^HPE_HEADER_OVERFLOW$/, "headers too large"],
   [/^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/, "certificate not trusted"],
   [/^(?:EPROTO$|ERR_SSL_|ERR_TLS_)/, "TLS failed"],
   [
@@ -61,7 +63,7 @@ export function connectionError(target: string, error: unknown): ConnectError {
   const detail = denoFetchDetail(error);
   return new ConnectError(
     reason === undefined ? `cannot reach ${target}: ${detail}` : `${reason}: ${target} (${detail})`,
-    Code.Unavailable,
+    reason === "headers too large" ? Code.ResourceExhausted : Code.Unavailable,
     undefined,
     undefined,
     error,

@@ -22,6 +22,8 @@ const CODES: readonly (readonly [words: RegExp, code: string])[] = [
   [/invalid peer certificate: .*CaUsedAsEndEntity/, "CERT_CA_USED_AS_END_ENTITY"],
   [/invalid peer certificate/, "CERT_UNTRUSTED"],
   [/InvalidContentType|received fatal alert|peer is incompatible|peer misbehaved/, "EPROTO"],
+  // Over HTTP/1.1 it takes 100 headers.
+  [/message head is too large/, "HPE_HEADER_OVERFLOW"],
   [/frame with invalid size/, "ERR_HTTP2_ERROR"],
   [
     /connection (?:reset|closed|error)|broken pipe|handshake eof|unexpected end|error reading a body|http2 error|stream error/i,

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,7 +41,7 @@ func run() error {
 	keyPath := flag.String("cert-key", "", "the key of that certificate, PEM")
 	key := flag.String("api-key", "", "ask for this API key")
 	keyID := flag.String("api-key-id", "", "the id of that API key")
-	protocols := flag.String("protocols", "all", "all, or grpc: a bare grpc-go server")
+	protocols := flag.String("protocols", "all", "all; grpc: a bare grpc-go server; or handler: grpc-go behind net/http")
 	idle := flag.Duration("idle", 0, "how long a connection may be idle before it is told to go away; 0 for any time")
 	streams := flag.Int("streams", 0, "the most streams of an HTTP/2 connection; 0 for those that Viam machines allow")
 	noWebRTC := flag.Bool("no-webrtc", false, "answer Unimplemented to signaling")
@@ -60,8 +61,8 @@ func run() error {
 		return errors.New("-cert and -cert-key go together")
 	case (*signaling == "") != (*hosts == ""):
 		return errors.New("-signaling and -hosts go together")
-	case *protocols != "all" && *protocols != "grpc":
-		return fmt.Errorf("-protocols is all or grpc, not %q", *protocols)
+	case !slices.Contains([]string{"all", "grpc", "handler"}, *protocols):
+		return fmt.Errorf("-protocols is all, grpc or handler, not %q", *protocols)
 	case *authorityPath != "" && !*useTLS:
 		return errors.New("-ca-out needs -tls")
 	case *useTLS && *certificatePath != "":
@@ -69,7 +70,8 @@ func run() error {
 	}
 	options := machine.Options{
 		Key:        machine.APIKey{ID: *keyID, Secret: *key},
-		GRPCOnly:   *protocols == "grpc",
+		GRPCOnly:   *protocols != "all",
+		Handler:    *protocols == "handler",
 		WebRTC:     !*noWebRTC,
 		ICEServers: list(*iceServers),
 		Streams:    *streams,

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"connectrpc.com/connect"
+	"google.golang.org/grpc"
 
 	"viamdial/interop/internal/rpc"
 )
@@ -18,12 +19,21 @@ import (
 // NewHTTPServer serves native gRPC, gRPC-Web and Connect on HTTP/1.1, and on HTTP/2 with and without TLS.
 // streams bounds those of a connection; 0 is what a Viam machine allows, Go's default of 250.
 func NewHTTPServer(methods []rpc.Method, around rpc.Interceptor, streams int) *http.Server {
+	return newServer(newRouter(methods, around), streams)
+}
+
+// NewHandlerServer serves native gRPC by grpc-go as a handler of net/http, as a Viam machine does.
+func NewHandlerServer(server *grpc.Server, streams int) *http.Server {
+	return newServer(server, streams)
+}
+
+func newServer(handler http.Handler, streams int) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Server{
-		Handler:   newRouter(methods, around),
+		Handler:   handler,
 		Protocols: protocols,
 		// Windows and frames are those of a Viam machine: Go's own.
 		HTTP2:          &http.HTTP2Config{MaxConcurrentStreams: streams},

@@ -22,8 +22,8 @@ type Options struct {
 	Key APIKey
 	// Certificate makes the port speak TLS.
 	Certificate *tls.Certificate
-	// GRPCOnly leaves out gRPC-Web, Connect and HTTP/1.1.
-	GRPCOnly bool
+	// GRPCOnly leaves out gRPC-Web, Connect and HTTP/1.1; with Handler, grpc-go is a handler of net/http.
+	GRPCOnly, Handler bool
 	// WebRTC makes the machine answer offers: of its own signaling service, or Elsewhere.
 	WebRTC    bool
 	Elsewhere *Elsewhere
@@ -94,6 +94,9 @@ func New(options Options) (*Machine, error) {
 	}
 	if options.GRPCOnly {
 		m.grpc = direct.NewGRPCServer(public, around, options.Certificate, options.Idle)
+		if options.Handler {
+			m.http = direct.NewHandlerServer(m.grpc, options.Streams)
+		}
 	} else {
 		m.http = direct.NewHTTPServer(public, around, options.Streams)
 		m.http.IdleTimeout = options.Idle
@@ -103,7 +106,7 @@ func New(options Options) (*Machine, error) {
 
 // Serve returns after Stop.
 func (m *Machine) Serve(listener net.Listener) error {
-	if m.grpc != nil {
+	if m.http == nil {
 		return m.grpc.Serve(listener)
 	}
 	if err := direct.ServeHTTP(m.http, listener, m.options.Certificate); !errors.Is(err, http.ErrServerClosed) {
@@ -124,7 +127,14 @@ func (m *Machine) Stop() {
 	if m.grpc != nil {
 		m.grpc.Stop()
 	}
-	if m.http != nil {
-		_ = m.http.Close()
+	if m.http == nil {
+		return
 	}
+	if m.grpc != nil {
+		// The calls that grpc-go has ended are still to be told so.
+		patience, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = m.http.Shutdown(patience)
+	}
+	_ = m.http.Close()
 }

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { ProbeService } from "../../lib/testing/mod.ts";
+import { dialDirect } from "../../mod.ts";
+import { test } from "../harness.ts";
+import { startGoMachine } from "./go_machine.ts";
+import { missing } from "./requirements.ts";
+
+const skip = missing("go");
+
+const servers = [
+  ["grpc", ["-protocols", "handler"], "grpc-go behind net/http"],
+  ["grpc", ["-protocols", "grpc"], "a bare grpc-go"],
+  ["grpc", [], "net/http"],
+  ["grpc-web", [], "net/http"],
+] as const;
+
+for (const [protocol, flags, name] of servers) {
+  test(`a call in flight ends as Unavailable when its server stops: ${protocol} of ${name}`, async () => {
+    const machine = await startGoMachine("-no-webrtc", ...flags);
+    await using channel = await dialDirect(machine.address, { insecure: true, protocol });
+    const probe = createClient(ProbeService, channel);
+    const stream = probe.hang({})[Symbol.asyncIterator]();
+    await stream.next();
+    const calls = [stream.next(), probe.hangUnary({})];
+    // Both are there once a call that came after them has been answered.
+    await probe.echo({});
+    const ended = calls.map((call) => call.then(() => undefined, ConnectError.from));
+    await machine[Symbol.asyncDispose]();
+    for (const error of await Promise.all(ended)) assert.equal(error?.code, Code.Unavailable, String(error));
+  }, { skip });
+}
+
+test("a text over the header limit that we announce fails its call alone", async () => {
+  await using machine = await startGoMachine("-no-webrtc", "-protocols", "grpc");
+  await using channel = await dialDirect(machine.address, { insecure: true, protocol: "grpc" });
+  const probe = createClient(ProbeService, channel);
+  const stream = probe.exchange(toSend());
+  const failure = await probe.failUnary({ code: Code.NotFound, message: "x".repeat(100_000) })
+    .then(() => undefined, ConnectError.from);
+  assert.equal(failure?.code, Code.Internal, String(failure));
+  sendNext.resolve();
+  for await (const payload of stream) assert.equal(payload.data.length, 3);
+}, { skip });
+
+const sendNext = Promise.withResolvers<void>();
+
+/** Sends a message once the other call has failed. */
+async function* toSend() {
+  await sendNext.promise;
+  yield { data: new Uint8Array(3) };
+}
