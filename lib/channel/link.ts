@@ -1,6 +1,7 @@
 import type { ChannelKind } from "../events.ts";
 import type { Authorization } from "../rpc/authorization.ts";
 import type { Carrier } from "../rpc/carrier.ts";
+import type { Life } from "../rpc/life.ts";
 import type { WireStats } from "./stats.ts";
 
 /** An established connection to a machine. */
@@ -15,6 +16,8 @@ export interface Link {
    * Resolves with the error that ended it. A direct link never ends by itself: the next call replaces a lost session.
    */
   readonly lost: Promise<Error>;
+  /** Tells whether the connection is alive, where it may die in silence. */
+  readonly life?: Life;
   /** Describes the current path. */
   readonly path: () => ChannelPath;
   /** Reads the engine's statistics of the connection; undefined when there is no engine. */

@@ -1,8 +1,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { attemptPauseMs } from "../core/dial/backoff.ts";
+import { type Happening, type Standing, type Step, succeed } from "../core/dial/succession.ts";
 import type { DialEvent } from "../events.ts";
 import type { Carrier } from "../rpc/carrier.ts";
-import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelState, Link } from "./link.ts";
 
@@ -12,8 +13,10 @@ export interface KeptLink {
   readonly link: Link;
   /** Number of links after the first one. */
   readonly reconnects: number;
-  /** The carrier for a new call; a promise while there is none. */
+  /** The carrier for a new call; a promise while there is none, or none that can be trusted. */
   carrier(): Carrier | Promise<Carrier>;
+  /** The computer has slept, or its network has changed: looks at once whether the link is alive. */
+  doubt(): void;
   /** Resolves when closed: by `close()`, or with the error of the last attempt. */
   readonly closed: Promise<Error | undefined>;
   close(): Promise<void>;
@@ -21,7 +24,7 @@ export interface KeptLink {
 
 /** Settings of a kept link. */
 export interface KeepOptions {
-  /** Most attempts in an outage. */
+  /** Most attempts in an outage; 0 also leaves a suspected link alone. */
   readonly maxAttempts: number;
   /** Bounds each attempt, in milliseconds. */
   readonly timeoutMs: number;
@@ -34,94 +37,179 @@ export interface KeepOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+/** An attempt that is under way. */
+interface Attempt {
+  readonly result: Promise<Link>;
+  /** Gives it up. Resolves when what it made is released; never rejects. */
+  drop(): Promise<void>;
+}
+
 /**
- * Keeps a link alive: when it is lost, calls in flight fail, and new ones wait while attempts make another. After the
- * last attempt the link is closed with its error.
+ * Keeps a link alive. One that is silent is replaced when another has been made beside it before it speaks again; new
+ * calls wait for the outcome (`succession.ts`). When it is lost, calls in flight fail, and new ones wait while attempts
+ * make another. After the last attempt the link is closed with its error.
  */
 export function keepLink(first: Link, options: KeepOptions): KeptLink {
   let link = first;
   let reconnects = 0;
-  let state: ChannelState = "connected";
-  let pending: Promise<Carrier> | undefined;
+  let standing: Standing = "trusted";
+  /** What new calls wait for. */
+  let verdict: PromiseWithResolvers<Carrier> | undefined;
+  /** Under way while the link is suspected. */
+  let other: Attempt | undefined;
+  let reconnecting: Promise<void> | undefined;
+  /** Links that only end their calls. */
+  const replaced = new Set<Link>();
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;
   const stop = new AbortController();
   const closed = Promise.withResolvers<Error | undefined>();
 
-  void watch(first);
+  follow(first);
 
-  async function watch(current: Link): Promise<void> {
-    const error = await current.lost;
-    if (state === "closed" || link !== current) return;
-    if (options.maxAttempts > 0) {
-      state = "reconnecting";
-      const outcome = Promise.withResolvers<Carrier>();
-      pending = outcome.promise;
-      pending.catch(() => {}); // there may be no waiting call
-      // A listener may call at once, and waits like the others, or may close.
-      options.onEvent({ type: "disconnected", error });
-      if (stop.signal.aborted) outcome.reject(unavailable(failure));
-      else outcome.resolve(reconnect(current, error));
-    } else {
-      options.onEvent({ type: "disconnected", error });
-      end(error);
+  function follow(current: Link): void {
+    void current.lost.then((error) => {
+      if (link === current) happen("lost", error);
+    });
+    if (options.maxAttempts <= 0) return;
+    current.life?.listen((sign) => {
+      if (link === current && sign !== "idle") happen(sign);
+    });
+  }
+
+  function happen(happening: Happening, cause?: Link | Error): void {
+    const next = succeed(standing, happening);
+    standing = next.standing;
+    for (const step of next.steps) take(step, cause);
+  }
+
+  function take(step: Step, cause: Link | Error | undefined): void {
+    switch (step) {
+      case "hold":
+        verdict ??= Promise.withResolvers<Carrier>();
+        verdict.promise.catch(() => {}); // there may be no waiting call
+        return;
+      case "release":
+        verdict?.resolve(link.carrier);
+        verdict = undefined;
+        return;
+      case "connect":
+        return connectBeside();
+      case "drop":
+        void other?.drop();
+        other = undefined;
+        return;
+      case "replace":
+        return replace(cause as Link);
+      case "reconnect":
+        reconnecting = reconnect(link, cause as Error);
     }
   }
 
-  async function reconnect(before: Link, lost: Error): Promise<Carrier> {
+  function attempt(): Attempt {
+    const { timeoutMs, signal } = options;
+    const bound = linkAbort(signal === undefined ? [stop.signal] : [stop.signal, signal], {
+      timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs,
+      onTimeout: () => new DOMException(`not connected after ${timeoutMs} ms`, "TimeoutError"),
+    });
+    const result = options.connect(bound.signal).finally(() => bound.release());
+    return {
+      result,
+      drop() {
+        bound.abort(new DOMException("the connection is alive", "AbortError"));
+        return result.then((late) => late.close()).catch(() => {});
+      },
+    };
+  }
+
+  function connectBeside(): void {
+    const begun = other = attempt();
+    begun.result.then((next) => {
+      if (other !== begun) return; // whoever took it has the result
+      other = undefined;
+      happen("opened", next);
+    }, () => {
+      if (other === begun) happen("failed");
+    });
+  }
+
+  /** A listener may make a call, which waits until the steps are done, or may close. */
+  function replace(next: Link): void {
+    const before = link;
+    link = next;
+    reconnects++;
+    endCalls(before);
+    options.onEvent({
+      type: "disconnected",
+      error: new ConnectError("connection lost: the machine was silent on it", Code.Unavailable),
+    });
+    if (stop.signal.aborted) return;
+    options.onEvent({ type: "connected", kind: next.kind });
+    follow(next);
+  }
+
+  function endCalls(before: Link): void {
+    const over = () => {
+      if (replaced.delete(before)) before.close().catch(() => {}); // `close()` reports others
+    };
+    replaced.add(before);
+    if (before.life === undefined || before.life.calls <= 0) return over();
+    before.life.listen((sign) => {
+      if (sign === "idle") over();
+    });
+    void before.lost.then(over);
+    before.life.replace();
+  }
+
+  async function reconnect(before: Link, lost: Error): Promise<void> {
+    let begun = other;
+    other = undefined;
+    begun?.result.catch(() => {});
+    // A listener may call at once, and waits like the others, or may close.
+    options.onEvent({ type: "disconnected", error: lost });
     before.close().catch(() => {}); // it is lost anyway
-    const { timeoutMs, pauseMs = (attempt) => attemptPauseMs(attempt, Math.random()) } = options;
+    const { pauseMs = (attempt) => attemptPauseMs(attempt, Math.random()) } = options;
     const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     let last = lost;
-    for (let attempt = 1; attempt <= options.maxAttempts && !given.aborted; attempt++) {
-      const delayMs = pauseMs(attempt);
-      options.onEvent({ type: "reconnecting", attempt, delayMs });
-      let bound: LinkedAbort | undefined;
+    for (let number = 1; number <= options.maxAttempts && !given.aborted; number++) {
+      const delayMs = begun === undefined ? pauseMs(number) : 0;
+      options.onEvent({ type: "reconnecting", attempt: number, delayMs });
       try {
-        await wait(delayMs, given);
-        bound = linkAbort([given], {
-          timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs,
-          onTimeout: () => new DOMException(`not connected after ${timeoutMs} ms`, "TimeoutError"),
-        });
-        const next = await options.connect(bound.signal);
-        if (stop.signal.aborted) {
-          await next.close();
-          throw stop.signal.reason;
-        }
+        if (begun === undefined) await wait(delayMs, given);
+        const { result } = begun ?? attempt();
+        begun = undefined;
+        const next = await result;
+        if (stop.signal.aborted) return await next.close();
         link = next;
         reconnects++;
-        state = "connected";
-        pending = undefined;
+        happen("opened");
         options.onEvent({ type: "connected", kind: next.kind });
-        void watch(next);
-        return next.carrier;
+        return follow(next);
       } catch (error) {
-        if (stop.signal.aborted) throw stop.signal.reason;
+        if (stop.signal.aborted) return;
         last = errorOf(error);
-        options.onEvent({ type: "reconnectfailed", attempt, error: last });
-      } finally {
-        bound?.release();
+        options.onEvent({ type: "reconnectfailed", attempt: number, error: last });
       }
     }
-    if (stop.signal.aborted) throw stop.signal.reason; // closed by a listener
-    if (given.aborted) last = errorOf(given.reason);
-    end(last);
-    throw unavailable(last);
+    await begun?.drop();
+    if (!stop.signal.aborted) end(given.aborted ? errorOf(given.reason) : last);
   }
 
   function end(error: Error | undefined): void {
-    if (state === "closed") return;
-    state = "closed";
+    if (standing === "closed") return;
+    standing = "closed";
     failure = error;
-    pending = undefined;
-    link.close().catch(() => {}); // `close()` reports it
+    verdict?.reject(unavailable(error));
+    verdict = undefined;
+    for (const one of [link, ...replaced]) one.close().catch(() => {}); // `close()` reports it
     options.onEvent({ type: "closed", error });
     closed.resolve(error);
   }
 
   return {
     get state() {
-      return state;
+      if (standing === "closed") return "closed";
+      return standing === "lost" && options.maxAttempts > 0 ? "reconnecting" : "connected";
     },
     get link() {
       return link;
@@ -130,19 +218,19 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       return reconnects;
     },
     carrier() {
-      if (state === "connected") return link.carrier;
-      return pending ?? Promise.reject(unavailable(failure));
+      if (standing === "closed") return Promise.reject(unavailable(failure));
+      return verdict?.promise ?? link.carrier;
     },
+    doubt: () => link.life?.doubt(),
     closed: closed.promise,
     close() {
       closing ??= (async () => {
         stop.abort(new ConnectError("the channel is closed", Code.Unavailable));
         const last = link;
-        const attempts = pending;
         end(undefined);
-        await last.close();
+        await Promise.all([last.close(), ...Array.from(replaced, (one) => one.close())]);
         // An attempt under way releases what it has begun.
-        await attempts?.catch(() => {});
+        await Promise.all([other?.drop(), reconnecting]);
       })();
       return closing;
     },

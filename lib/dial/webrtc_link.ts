@@ -83,6 +83,7 @@ export async function connectByWebrtc(
       authorization: undefined, // a token for signaling is enough (protocol §2.5)
       baseUrl: `https://${plan.host}`,
       lost: connection.lost,
+      life: connection.life,
       path: () => pathOf(peer),
       wire: () => ({
         bytesSent: peer.bytesSent(),

@@ -1,52 +1,133 @@
-import { Liveness, LOOK_MS, type Sighting } from "../core/channel/liveness.ts";
+import { IDLE_MS, Liveness, type LivenessAction, LOOK_MS, type Sighting } from "../core/channel/liveness.ts";
+import type { Life, LifeSign } from "../rpc/life.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
+
+/** The connection under watch. */
+export interface Watched {
+  /** Returns its current state. */
+  look(): Sighting;
+  /** Asks the machine for an answer, instead of any question before. */
+  ask(): void;
+  /** Asks the machine's engine for an answer. */
+  ping(): Promise<void>;
+  /** The machine is gone. */
+  lost(): void;
+  /** A round trip as the dial measured it, in milliseconds. */
+  readonly roundTripMs: number;
+}
 
 /** Watches one connection. */
 export interface LivenessWatch {
+  readonly life: Life;
   /** Notes that something arrived. */
   heard(): void;
+  /** Notes the answer to a question. */
+  answered(): void;
   /** Notes that a call was opened. */
   calling(): void;
   /** Stops watching. */
   stop(): void;
 }
 
-/**
- * Watches a connection while there are calls on it.
- *
- * @param look Returns the current state of the connection.
- * @param ask Asks the machine for an answer.
- * @param lost Called when two questions in a row were not answered.
- */
-export function watchLiveness(look: () => Sighting, ask: () => void, lost: () => void): LivenessWatch {
-  const liveness = new Liveness();
-  let timer: ReturnType<typeof setInterval> | undefined;
+/** Watches a connection: closely while there are calls on it or a question is open, else now and then. */
+export function watchLiveness(watched: Watched): LivenessWatch {
+  const liveness = new Liveness(performance.now(), watched.roundTripMs);
+  let tell: (sign: LifeSign) => void = () => {};
+  let looking: ReturnType<typeof setInterval> | undefined;
+  let resting: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
 
   function stop(): void {
-    clearInterval(timer);
-    timer = undefined;
+    stopped = true;
+    clearInterval(looking);
+    clearTimeout(resting);
+    looking = resting = undefined;
   }
 
-  function check(): void {
-    const sighting = look();
-    if (sighting.calls <= 0) return stop();
-    const todo = liveness.look(performance.now(), sighting);
-    if (todo === "ask") ask();
-    else if (todo === "lost") lost();
+  function begin(): void {
+    if (looking !== undefined || stopped) return;
+    clearTimeout(resting);
+    resting = undefined;
+    looking = setInterval(() => act(liveness.look(performance.now(), watched.look())), LOOK_MS);
+    // The connection itself keeps the process alive, until it is closed.
+    unrefTimer(looking);
+  }
+
+  function rest(): void {
+    clearInterval(looking);
+    clearTimeout(resting);
+    looking = undefined;
+    resting = setTimeout(() => {
+      liveness.doubt(performance.now(), true);
+      ask();
+    }, IDLE_MS);
+    unrefTimer(resting);
+  }
+
+  function ask(): void {
+    begin();
+    liveness.asked(performance.now());
+    watched.ask();
+  }
+
+  function ping(): void {
+    void watched.ping().then(() => liveness.engineAnswered());
+  }
+
+  function doubt(): void {
+    ask();
+    tell("doubted");
+  }
+
+  function act(action: LivenessAction): void {
+    switch (action) {
+      case "ask":
+        return ask();
+      case "doubt":
+        return doubt();
+      case "suspect":
+        ping();
+        return tell("suspected");
+      case "ping":
+        return ping();
+      case "alive":
+        return tell("alive");
+      case "lost":
+        return watched.lost();
+      case "rest":
+        rest();
+        return tell("idle");
+    }
   }
 
   return {
+    life: {
+      get calls() {
+        return watched.look().calls;
+      },
+      listen(listener) {
+        tell = listener;
+        if (looking === undefined && !stopped) rest();
+      },
+      doubt() {
+        if (!stopped && liveness.doubt(performance.now())) doubt();
+      },
+      replace() {
+        liveness.replace();
+        begin();
+      },
+    },
     heard() {
-      if (timer !== undefined) liveness.alive(performance.now());
+      if (!stopped && liveness.heard()) tell("alive");
+    },
+    answered() {
+      if (!stopped && liveness.answered(performance.now())) tell("alive");
     },
     calling() {
-      if (timer !== undefined || stopped) return;
-      liveness.alive(performance.now());
-      timer = setInterval(check, LOOK_MS);
+      if (looking !== undefined || stopped) return;
+      liveness.begin(performance.now());
+      begin();
     },
-    stop() {
-      stopped = true;
-      stop();
-    },
+    stop,
   };
 }

@@ -4,6 +4,7 @@ import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
 import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
 import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import type { Life } from "../rpc/life.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { Engine, EngineIceServer, Peer } from "./peer.ts";
@@ -17,6 +18,7 @@ export interface WebrtcConnection {
   readonly peer: Peer;
   /** Resolves with what ended the connection, unless `carrier.close()` did. */
   readonly lost: Promise<ConnectError>;
+  readonly life: Life;
   /** Ends the connection as lost: what it leads through is known to be gone. */
   lose(reason: string): void;
 }
@@ -184,27 +186,31 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
   });
 
   let question: Call | undefined;
-  const liveness = watchLiveness(
+  const liveness = watchLiveness({
     // The question is a call itself: it does not count.
-    () => ({
+    look: () => ({
       calls: (carrier?.size ?? 0) - (question === undefined ? 0 : 1),
       sent: peer.bytesSent(),
       waiting: peer.bufferedAmount(),
+      roundTripMs: peer.roundTripMs(),
     }),
     ask,
-    () => lose("the machine gives no sign of life"),
-  );
+    ping: () => peer.ping(),
+    lost: () => lose("the machine gives no sign of life"),
+    roundTripMs: options.roundTripMs,
+  });
 
   /** Makes a call that any machine answers. */
   function ask(): void {
     question?.reset();
     question = carrier?.open(
-      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined },
+      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined, urgent: true },
       {
         headers() {},
         message() {},
         end() {
           question = undefined;
+          liveness.answered();
         },
       },
     );
@@ -314,6 +320,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       },
     },
     peer,
+    life: liveness.life,
     lost: lost.promise,
     lose,
   };

@@ -1,78 +1,223 @@
 import assert from "node:assert/strict";
-import { Liveness, LOOK_MS, type Sighting } from "../../lib/core/channel/liveness.ts";
+import {
+  Liveness,
+  type LivenessAction,
+  LOOK_MS,
+  type Sighting,
+  silenceLimitMs,
+} from "../../lib/core/channel/liveness.ts";
 import { test } from "../harness.ts";
 
-const quiet: Sighting = { calls: 1, sent: 0, waiting: 0 };
+const limits: readonly [roundTripMs: number, jitterMs: number, limitMs: number][] = [
+  [1, 0, 1_000],
+  [200, 20, 1_000],
+  [250, 100, 1_400],
+  [499, 100, 2_000],
+  [500, 0, 2_000],
+  [2_000, 50, 8_200],
+];
+for (const [roundTripMs, jitterMs, limitMs] of limits) {
+  test(`silenceLimitMs() of ${roundTripMs} ± ${jitterMs} ms is ${limitMs} ms`, () => {
+    assert.equal(silenceLimitMs(roundTripMs, jitterMs), limitMs);
+  }, { pure: true });
+}
 
-/** Looks as often as a driver does; `at` changes the sighting. Returns each action and its time. */
-function watch(
-  untilMs: number,
-  at: (now: number, liveness: Liveness) => Sighting,
-): [now: number, todo: string][] {
-  const liveness = new Liveness();
-  const log: [number, string][] = [];
-  liveness.alive(0);
-  for (let now = LOOK_MS; now <= untilMs; now += LOOK_MS) {
-    const todo = liveness.look(now, at(now, liveness));
-    if (todo !== "nothing") log.push([now, todo]);
-    if (todo === "lost") break;
+const quiet: Sighting = { calls: 1, sent: 0, waiting: 0, roundTripMs: 1 };
+
+type Entry = [now: number, action: LivenessAction];
+
+interface Watch {
+  readonly liveness?: Liveness;
+  readonly untilMs: number;
+  /** Called before each look; returns what there is to see. */
+  readonly at?: (now: number, liveness: Liveness, log: readonly Entry[]) => Sighting;
+  /** The time of the next look. */
+  readonly next?: (now: number) => number;
+}
+
+/** Looks as often as a driver does. Returns each action and its time. */
+function watch({ liveness = new Liveness(0, 1), untilMs, at = () => quiet, next }: Watch): Entry[] {
+  const log: Entry[] = [];
+  for (let now = LOOK_MS; now <= untilMs; now = next?.(now) ?? now + LOOK_MS) {
+    const action = liveness.look(now, at(now, liveness, log));
+    if (action !== "nothing") log.push([now, action]);
+    if (action === "ask" || action === "doubt") liveness.asked(now);
+    if (action === "lost") break;
   }
   return log;
 }
 
-test("Liveness asks after 5 s of silence, asks again, and gives up within 10 s", () => {
-  assert.deepEqual(watch(20_000, () => quiet), [[5_000, "ask"], [7_000, "ask"], [9_000, "lost"]]);
+test("Liveness asks after half a second of silence, suspects after one, and is certain 8 s later", () => {
+  assert.deepEqual(watch({ untilMs: 20_000 }), [
+    [600, "ask"],
+    [1_000, "suspect"],
+    [9_000, "lost"],
+  ]);
 }, { pure: true });
 
-test("Liveness gives up within 10 s of the last sign of life, whenever it came", () => {
-  for (let last = 0; last < 3_000; last += 100) {
-    let told = false;
-    const log = watch(20_000, (now, liveness) => {
-      if (!told && now >= last) {
-        told = true;
-        liveness.alive(last);
-      }
+test("Liveness is certain within 4 s once another connection has taken over", () => {
+  const log = watch({
+    untilMs: 20_000,
+    at(now, liveness) {
+      if (now === 2_000) liveness.replace();
       return quiet;
-    });
-    const [lost] = log.at(-1)!;
-    assert.ok(lost - last <= 10_000 && lost - last >= 9_000, `${lost - last} ms`);
-  }
-}, { pure: true });
-
-test("Liveness accepts any answer as a sign of life", () => {
-  const log = watch(12_000, (now, liveness) => {
-    if (now === 6_000 || now === 11_500) liveness.alive(now);
-    return quiet;
+    },
   });
-  assert.deepEqual(log, [[5_000, "ask"], [11_000, "ask"]]);
+  assert.deepEqual(log.at(-1), [5_800, "lost"]);
 }, { pure: true });
 
-test("Liveness rests while there are no calls, and starts again with the next", () => {
-  assert.deepEqual(watch(60_000, () => ({ ...quiet, calls: 0 })), []);
-  const log = watch(40_000, (now) => ({ ...quiet, calls: now < 20_000 ? 0 : 1 }));
-  assert.deepEqual(log.map(([now]) => now), [24_500, 26_500, 28_500]);
+test("Liveness takes any frame for a sign of life, and tells when that ends a suspicion", () => {
+  const told: [number, boolean][] = [];
+  const log = watch({
+    untilMs: 3_000,
+    at(now, liveness) {
+      if (now === 400 || now === 1_800) told.push([now, liveness.heard()]);
+      return quiet;
+    },
+  });
+  assert.deepEqual(log, [[1_000, "ask"], [1_400, "suspect"], [2_400, "ask"], [2_800, "suspect"]]);
+  assert.deepEqual(told, [[400, false], [1_800, true]]);
+}, { pure: true });
+
+test("Liveness never suspects a machine that computes for long and answers each question", () => {
+  const log = watch({
+    untilMs: 60_000,
+    at(now, liveness, log) {
+      if (log.at(-1)?.[0] === now - LOOK_MS) liveness.answered(now - 150);
+      return quiet;
+    },
+  });
+  assert.deepEqual(new Set(log.map(([, action]) => action)), new Set(["ask"]));
+}, { pure: true });
+
+test("Liveness waits longer on a path with a long round trip, whoever has measured it", () => {
+  const atSuspicion = (log: Entry[]) => log.find(([, action]) => action === "suspect")![0];
+  assert.equal(atSuspicion(watch({ untilMs: 20_000, liveness: new Liveness(0, 2_000) })), 8_000);
+  const slow = { ...quiet, roundTripMs: 2_000 };
+  assert.equal(atSuspicion(watch({ untilMs: 20_000, at: () => slow })), 8_000);
+}, { pure: true });
+
+test(
+  "Liveness counts only time in which it looked, and doubts after a gap until a question is answered",
+  () => {
+    for (const isAnswered of [true, false]) {
+      const signs: boolean[] = [];
+      const log = watch({
+        untilMs: 25_000,
+        next: (now) => now === 400 ? 20_400 : now + LOOK_MS,
+        at(now, liveness) {
+          // What came before the gap says nothing.
+          if (now === 20_600) signs.push(liveness.heard());
+          if (isAnswered && now === 20_800) signs.push(liveness.answered(now));
+          return quiet;
+        },
+      });
+      assert.deepEqual(log.slice(0, 2), [
+        [20_400, "doubt"],
+        isAnswered ? [21_400, "ask"] : [21_000, "suspect"],
+      ]);
+      assert.deepEqual(signs, isAnswered ? [false, true] : [false]);
+    }
+  },
+  { pure: true },
+);
+
+test("Liveness is not misled by a program that is busy", () => {
+  // It looks each 1.5 s, and hears the answers in between.
+  const log = watch({
+    untilMs: 60_000,
+    next: (now) => now + 1_500,
+    at(now, liveness, log) {
+      if (log.at(-1)?.[1] === "ask") liveness.answered(now);
+      return quiet;
+    },
+  });
+  assert.ok(log.length > 0 && log.every(([, action]) => action === "ask"), JSON.stringify(log));
+}, { pure: true });
+
+test("Liveness rests while there are no calls, and doubts an idle connection when it is told to", () => {
+  const idle = { ...quiet, calls: 0 };
+  assert.ok(watch({ untilMs: 5_000, at: () => idle }).every(([, action]) => action === "rest"));
+  const liveness = new Liveness(0, 1);
+  assert.equal(liveness.doubt(0, true), true);
+  liveness.asked(0);
+  assert.deepEqual(watch({ untilMs: 20_000, liveness, at: () => idle }), [
+    [600, "suspect"],
+    [8_600, "lost"],
+  ]);
+}, { pure: true });
+
+test("Liveness rests again when an idle connection has answered", () => {
+  const liveness = new Liveness(0, 1);
+  liveness.doubt(0, true);
+  liveness.asked(0);
+  assert.equal(liveness.answered(30), false);
+  assert.equal(liveness.look(LOOK_MS, { ...quiet, calls: 0 }), "rest");
+}, { pure: true });
+
+test("Liveness is not certain while the machine's engine answers", () => {
+  const log = watch({
+    untilMs: 60_000,
+    at(now, liveness) {
+      if (now === 1_200) liveness.replace();
+      if (now < 40_000) liveness.engineAnswered();
+      return quiet;
+    },
+  });
+  const [lost, action] = log.at(-1)!;
+  assert.equal(action, "lost");
+  assert.ok(lost >= 43_600 && lost <= 44_000, `${lost}`);
+}, { pure: true });
+
+test("Liveness pings the engine again 2 s after it has answered", () => {
+  const log = watch({
+    untilMs: 8_000,
+    at(now, liveness, log) {
+      const last = log.at(-1);
+      if (last?.[0] === now - LOOK_MS && /suspect|ping/.test(last[1])) liveness.engineAnswered();
+      return quiet;
+    },
+  });
+  assert.deepEqual(log.map(([, action]) => action), ["ask", "suspect", "ping", "ping", "ping"]);
 }, { pure: true });
 
 test("Liveness counts a slow upload's progress as life, though nothing answers", () => {
-  // One frame of 64 KiB in five seconds, with the buffer never empty.
+  // One frame of 64 KiB in 1.6 s, with the buffer never empty.
   const upload = (now: number): Sighting => ({
-    calls: 1,
-    sent: Math.floor(now / 4_900) * 65_531,
+    ...quiet,
+    sent: Math.floor(now / 1_600) * 65_531,
     waiting: 131_062,
   });
-  assert.deepEqual(watch(120_000, upload).filter(([, todo]) => todo === "lost"), []);
+  const log = watch({ untilMs: 120_000, at: upload });
+  assert.deepEqual(log.filter(([now, action]) => now > 4_000 && action !== "ask"), []);
+}, { pure: true });
+
+test("Liveness tells when the progress of an upload ends a suspicion", () => {
+  const log = watch({
+    untilMs: 4_000,
+    at: (now) => ({ ...quiet, sent: now < 3_000 ? 0 : now, waiting: 131_062 }),
+  });
+  assert.deepEqual(log, [[600, "ask"], [1_000, "suspect"], [3_000, "alive"]]);
 }, { pure: true });
 
 test("Liveness does not count bytes that went into an empty buffer as acknowledged", () => {
-  const log = watch(20_000, (now) => ({ calls: 1, sent: now, waiting: 0 }));
+  const log = watch({ untilMs: 20_000, at: (now) => ({ ...quiet, sent: now }) });
   assert.deepEqual(log.at(-1), [9_000, "lost"]);
-  const stuck = watch(20_000, () => ({ calls: 1, sent: 262_144, waiting: 1_000_000 }));
+  const stuck = watch({ untilMs: 20_000, at: () => ({ ...quiet, sent: 262_144, waiting: 1_000_000 }) });
   assert.deepEqual(stuck.at(-1), [9_000, "lost"]);
 }, { pure: true });
 
-test("Liveness gives up a stalled upload within 10 s", () => {
-  for (let death = 2_000; death < 4_000; death += 100) {
-    const log = watch(20_000, (now) => ({ calls: 1, sent: Math.min(now, death), waiting: 500_000 }));
-    assert.ok(log.at(-1)![0] - death <= 10_000, `${log.at(-1)![0] - death} ms`);
-  }
-}, { pure: true });
+test(
+  "Liveness gives an upload that the machine does not read 8 s, though another connection has taken over",
+  () => {
+    const log = watch({
+      untilMs: 20_000,
+      at(now, liveness) {
+        if (now === 1_200) liveness.replace();
+        return { ...quiet, sent: 262_144, waiting: 1_000_000 };
+      },
+    });
+    assert.deepEqual(log.at(-1), [9_000, "lost"]);
+  },
+  { pure: true },
+);

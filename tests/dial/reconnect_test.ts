@@ -356,11 +356,35 @@ test("a machine that was killed and is back is found again, by the silence of it
   await first.exit;
   await using second = startProgram(program, { args: [address.split(":")[1]!] });
   assert.equal(await second.line(), address);
-  await inFlight;
+  await events.until("connected", 2);
   await echo(channel);
-  assert.ok(events.types.includes("disconnected"));
-  assert.equal(events.types.at(-1), "connected");
+  assert.deepEqual(events.types, ["connecting", "connected", "disconnected", "connected"]);
+  await inFlight;
+  assert.equal(channel.getStats().reconnects, 1);
 }, { timeoutMs: 120_000 });
+
+test(
+  "a machine that was stopped keeps its connection, and answers every call that has the time",
+  async () => {
+    await using program = startProgram("tests/dial/programs/machine.ts", { args: ["0"] });
+    const events = new Events();
+    await using channel = await dial(await program.line(), { insecure: true, onEvent: events.onEvent });
+    await echo(channel);
+    program.kill("SIGSTOP");
+    const calls = [echo(channel)];
+    await assert.rejects(
+      createClient(EchoService, channel).echo({}, { timeoutMs: 1_600 }),
+      (error) => error instanceof ConnectError && error.code === Code.DeadlineExceeded,
+    );
+    // By now another connection is being made.
+    calls.push(echo(channel));
+    program.kill("SIGCONT");
+    await Promise.all(calls);
+    assert.deepEqual(events.types, ["connecting", "connected"]);
+    assert.equal(channel.getStats().reconnects, 0);
+  },
+  { timeoutMs: 60_000 },
+);
 
 for (
   const [name, way] of [
