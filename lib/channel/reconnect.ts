@@ -53,7 +53,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   let link = first;
   let reconnects = 0;
   let standing: Standing = "trusted";
-  /** What new calls wait for. */
+  /** Settles when new calls may go. */
   let verdict: PromiseWithResolvers<Carrier> | undefined;
   /** Under way while the link is suspected. */
   let other: Attempt | undefined;

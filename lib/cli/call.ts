@@ -64,7 +64,7 @@ export const call: Run = async (args, terminal) => {
     await makeCall(channel, method, messages, deadline, { args, terminal, typing, write });
     return EXIT.ok;
   } catch (error) {
-    // What ended the requests ended the call: the first is what went wrong.
+    // The error that ended the requests ended the call: the first one went wrong.
     const cause = error instanceof ConnectError ? error.cause : undefined;
     if (cause instanceof UsageError) throw cause;
     if (!(error instanceof ConnectError) || terminal.signal.aborted) throw error;
@@ -74,7 +74,7 @@ export const call: Run = async (args, terminal) => {
 };
 
 interface Answers {
-  /** Whether a person types the requests. */
+  /** True if a person types the requests. */
   readonly typing: boolean;
   readonly args: Arguments;
   readonly terminal: Terminal;

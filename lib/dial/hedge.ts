@@ -6,15 +6,15 @@ export interface HedgedAttempt<T> {
   readonly promising: Promise<void>;
 }
 
-/** How tries are made. */
+/** Rules for tries. */
 export interface HedgeOptions<T> {
   /** Starts a try, from 1; `signal` gives it up. */
   readonly start: (attempt: number, signal: AbortSignal) => HedgedAttempt<T>;
   /** Most tries. */
   readonly attempts: number;
-  /** How long a promising try may take until the next one is started beside it, in milliseconds. */
+  /** Time until a second try is started beside a promising one, in milliseconds. */
   readonly delayMs: () => number;
-  /** Whether another try may do better after this error. */
+  /** Tells whether another try may do better after this error. */
   readonly retryable: (error: unknown) => boolean;
   /** Frees a result that came too late. */
   readonly discard: (result: T) => void;

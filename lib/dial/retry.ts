@@ -12,7 +12,7 @@ export interface Try<T> {
 export interface RetryOptions<T> {
   /** Starts a try; the signal gives it up. */
   readonly start: (signal: AbortSignal) => Try<T>;
-  /** Whether another try may succeed a moment after this error. */
+  /** Tells whether another try may succeed a moment after this error. */
   readonly mayPass: (error: unknown) => boolean;
   /** Returns the pause after so many failures, in milliseconds. */
   readonly pauseMs: (failures: number) => number;

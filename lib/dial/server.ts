@@ -34,13 +34,13 @@ export interface ReachedServer {
   readonly token?: Promise<string> | undefined;
 }
 
-/** How a server is reached. */
+/** Options for reaching a server. */
 export interface ReachOptions {
   /** Of the messages to and from it; nothing that only helps to dial is compressed. */
   readonly compression?: "none" | "gzip";
-  /** Whether its calls share one connection, of native gRPC where the server speaks it. */
+  /** Lets its calls share one connection, of native gRPC where the server speaks it. */
   readonly prefersGrpc?: boolean;
-  /** Whether `authorize` follows: within TLS its call also shows what the server speaks, which saves a round trip. */
+  /** Says that `authorize` follows: within TLS its call shows what the server speaks, which saves a round trip. */
   readonly authorizes?: boolean;
 }
 
@@ -193,12 +193,12 @@ function tokenKey(target: Target, { entity }: DialContext): string {
   return `${urlOf(target)} ${entity}`;
 }
 
-/** Whether a certificate proves who gets the first request, so that it may carry credentials (protocol §2.7). */
+/** Tells whether a certificate proves who gets the first request, so that it may carry credentials (protocol §2.7). */
 function isTrusted({ secure, tls }: Endpoint): boolean {
   return secure && tls?.rejectUnauthorized !== false;
 }
 
-/** Whether a token is fetched from this server itself, and none is left from before. */
+/** Tells whether a token is fetched from this server itself, and none is left from before. */
 function asksForToken(target: Target, dial: DialContext): boolean {
   const { accessToken, credentials, externalAuth } = dial.options;
   return credentials !== undefined && accessToken === undefined && externalAuth === undefined &&
@@ -228,13 +228,13 @@ async function fetchExternalToken(
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<string> {
-  // What the machine may do without is its own affair.
+  // It is the machine's affair what it allows without a key.
   const options = { ...dial.options, allowInsecureDowngrade: false, allowInsecureWithCredsDowngrade: false };
   const { serverName: _theMachines, ...tls } = options.tls;
   const server = await reachServer(targetOf(parsed, insecure), tls, { ...dial, options }, signal);
   try {
     const transport = transportTo(server, options, undefined);
-    // Who names no entity is known there by that server's name (protocol §2.1).
+    // A caller that names no entity is known there by that server's name (protocol §2.1).
     const entity = options.authEntity ?? parsed.authority;
     const first = await authenticate(transport, entity, credentials, signal);
     return await authenticateTo(transport, first, toEntity, signal);

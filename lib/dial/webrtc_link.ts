@@ -250,7 +250,7 @@ async function findAddress(
   return undefined;
 }
 
-/** Whether an engine, ours or the machine's, failed a handshake: an answer may outrun its own bookkeeping. */
+/** Tells whether an engine, ours or the machine's, failed a handshake: an answer may outrun its own bookkeeping. */
 function isBadLuck(error: unknown): boolean {
   return error instanceof ExchangeError && error.reason !== "signaling" && error.code === Code.Unavailable;
 }

@@ -6,7 +6,7 @@ import type { CallEnd } from "../rpc/carrier.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
 
-/** How an answer is read. */
+/** Rules for reading an answer. */
 export interface AnswerReaderOptions extends MessageOptions {
   /** gRPC has its trailers in HTTP's, gRPC-Web in the last frame of the body. */
   readonly protocol: "grpc" | "grpc-web";
@@ -35,7 +35,7 @@ export class AnswerReader {
     this.#envelopes = new EnvelopeReader(options.maxMessageBytes, options.keepsChunks);
   }
 
-  /** Whether the headers end the call if nothing follows. */
+  /** True if the headers end the call unless something follows. */
   get isTrailersOnly(): boolean {
     return this.#immediate !== undefined;
   }

@@ -13,13 +13,13 @@ import type { Endpoint } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
 import { greet, type Greeting, type Question } from "./greeting.ts";
 
-/** What a direct carrier is made with. */
+/** Options of a direct carrier. */
 export interface DirectCarrierOptions {
-  /** What to speak; "auto" asks the server. */
+  /** The protocol to speak; "auto" asks the server. */
   readonly protocol: "auto" | "grpc" | "grpc-web";
   /**
-   * Whether to ask for native gRPC first, and then to speak nothing else: all calls share one connection, and those
-   * that stream need no second one. It takes node:http2, which is slower than fetch in single calls.
+   * Asks for native gRPC first, and then speaks nothing else: all calls share one connection, and those that
+   * stream need no second one. It takes node:http2, which is slower than fetch in single calls.
    */
   readonly prefersGrpc?: boolean;
   /** The first call, which also shows what the server speaks; by default, one of a nonexistent method. */
@@ -35,7 +35,7 @@ export interface DirectCarrierOptions {
 
 /** A carrier that chooses the way of each call. */
 export interface DirectCarrier extends Carrier {
-  /** How unary calls go. */
+  /** Carries unary calls. */
   readonly description: { readonly protocol: "grpc" | "grpc-web"; readonly httpVersion: string };
   /** The refusal of the greeting, which has no token; undefined where callers need none. */
   readonly refusal: ConnectError | undefined;
@@ -64,7 +64,7 @@ export async function openDirectCarrier(
   };
   const tls = endpoint.tls ?? {};
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
-    // What Deno's and Bun's fetch cannot be told; on Node node:http and node:https take every setting.
+    // Settings that Deno's and Bun's fetch cannot take; on Node node:http and node:https take every setting.
     (runtime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
     (runtime === "deno" && tls.rejectUnauthorized === false);
   const carriers = new Map<CarrierChoice & string, Carrier>();
@@ -164,7 +164,7 @@ export async function openDirectCarrier(
     return carrierOf(choice).open(request, listener);
   }
 
-  // What unary calls go by is known by now.
+  // The carrier of unary calls is known by now.
   const unaryChoice = choose("unary");
   const byRequest = { open, close };
   const unaryCarrier = typeof unaryChoice === "string" ? carrierOf(unaryChoice) : byRequest;

@@ -20,7 +20,7 @@ import { ReadingGate, readResponse, readUnaryResponse } from "./fetch_response.t
 import { Upload } from "./fetch_upload.ts";
 import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
 
-/** What a fetch carrier is made with. */
+/** Options of a fetch carrier. */
 export interface FetchCarrierOptions extends MessageOptions {
   readonly runtime: Runtime;
   readonly version: FetchVersion;
@@ -31,7 +31,7 @@ export interface FetchCarrierOptions extends MessageOptions {
 /** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
-/** How often a call is tried that the runtime has not sent, or the server has refused unread. */
+/** Tries of a call that the runtime has not sent, or the server has refused unread. */
 const MOST_TRIES = 3;
 
 /** Bytes of an upload that are kept for another try. */
@@ -143,7 +143,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     readonly #listener: EndingListener;
     readonly #abort = new AbortController();
     readonly #gate = new ReadingGate();
-    /** What goes out: of a stream as it comes, else at once. */
+    /** Messages to send, of a stream as they come; undefined for one message. */
     readonly #outbox: Outbox | undefined;
     #body: Uint8Array<ArrayBuffer> = new Uint8Array(0);
     #isStarted = false;

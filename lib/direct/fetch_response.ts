@@ -11,7 +11,7 @@ import type { MessageOptions } from "./compressor.ts";
 /** Every runtime reads a body of so many bytes whole faster than chunk by chunk. */
 const SHORT_BODY_BYTES = 65_536;
 
-/** Whether the body may be read on. */
+/** Holds the reading of a body. */
 export class ReadingGate {
   #resumed: PromiseWithResolvers<void> | undefined;
 
@@ -44,7 +44,7 @@ export async function readUnaryResponse(response: Response, options: MessageOpti
   return await new Promise((resolve, reject) => {
     const listener = ending(new AnswerCollector(resolve, reject));
     readResponse(response, listener, new ReadingGate(), options, body)
-      // What is left of a body would keep its connection from the next call.
+      // The rest of a body would keep its connection from the next call.
       .then((whole) => whole ? undefined : response.body?.cancel())
       .catch(reject);
   });

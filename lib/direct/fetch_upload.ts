@@ -33,7 +33,7 @@ export class Upload implements Outlet {
         this.#pulled = Promise.withResolvers();
         return this.#pulled.promise;
       },
-      // What waits counts on as waiting, so that its sender waits for the end of the call.
+      // Waiting bytes count on as waiting, so that its sender waits for the end of the call.
       cancel: () => {
         this.#controller = undefined;
       },

@@ -4,9 +4,9 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { type ConnectionReason, connectionReason, hasCode } from "../core/net/connection_error.ts";
 import type { Call, CallEnd, Carrier } from "../rpc/carrier.ts";
 
-/** How a server answered a greeting. */
+/** A server's answer to a greeting. */
 export interface Greeting {
-  /** Whether it speaks the protocol. */
+  /** True if it speaks the protocol. */
   readonly speaks: boolean;
   /** Nothing answered at all. */
   readonly unreachable: boolean;

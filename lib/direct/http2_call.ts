@@ -21,13 +21,13 @@ const STREAM_ERROR = "ERR_HTTP2_STREAM_ERROR";
 
 const CLOSED = connectionFailure("ECONNRESET", "connection closed");
 
-/** How often a call is started that sessions refuse unread. */
+/** Tries of a call that sessions refuse unread. */
 const MOST_TRIES = 3;
 
-/** What every server's first window holds: 65,535 bytes, unless it says otherwise, and none is known to say less. */
+/** Bytes of a server's first window, unless it says otherwise; none is known to say less. */
 const SHORT_REQUEST_BYTES = 32 * 1024;
 
-/** What a call over HTTP/2 works with. */
+/** Parts that a call over HTTP/2 works with. */
 export interface Http2CallContext extends MessageOptions {
   readonly endpoint: Endpoint;
   /** Finds a session with room for the call. */
@@ -135,7 +135,7 @@ export class Http2Call implements Call {
   }
 
   /**
-   * Whether the session has refused the call unread, so that it can be made on another (RFC 9113, section 8.7): it
+   * True if the session has refused the call unread, so that it can be made on another (RFC 9113, section 8.7): it
    * was on its way when the server said that it takes no more.
    */
   #isRefused(session: Session, error?: unknown): boolean {
@@ -243,7 +243,7 @@ export class Http2Call implements Call {
     this.#outbox.close();
     const stream = this.#stream;
     if (stream === undefined) return;
-    // What has come in already must be read, or the stream is never reported closed.
+    // Bytes that have come in must be read, or the stream is never reported closed.
     stream.resume();
     if (stream.writableEnded && stream.readableEnded) return;
     // `close()` ends the request first (an END_STREAM before the RST_STREAM), and servers take half an upload for a

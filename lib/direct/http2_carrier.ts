@@ -7,7 +7,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { Http2Call, type Http2CallContext } from "./http2_call.ts";
 import { createSessionPool, type SessionOptions, type SessionPool } from "./http2_session.ts";
 
-/** What an HTTP/2 carrier is made with. */
+/** Options of an HTTP/2 carrier. */
 export interface Http2CarrierOptions extends MessageOptions, SessionOptions {}
 
 /** Opens calls as native gRPC over `node:http2` (grpc/doc/PROTOCOL-HTTP2.md). */

@@ -15,15 +15,15 @@ import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
 /** A session that can take calls. */
 export interface Session {
   readonly http2: ClientHttp2Session;
-  /** Whether it has the socket itself, and no filter in between. */
+  /** True if it has the socket itself, and no filter in between. */
   readonly raw: boolean;
   /** Calls on it. */
   open: number;
   /** Set when it takes no more calls: the server said so, or it is gone. */
   draining: boolean;
-  /** Whether the server's settings have come. */
+  /** True once the server's settings have come. */
   settled: boolean;
-  /** What broke its connection, if that is known. */
+  /** The error that broke its connection, if known. */
   failure: Error | undefined;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
@@ -50,13 +50,13 @@ const MAX_CALLS = 1_000;
 /** And before it has said what it allows: no server should allow less (RFC 9113, section 6.5.2). */
 const UNSETTLED_CALLS = 100;
 
-/** How long a connection, TLS and all, may take to be made: as in grpc-go, in milliseconds. */
+/** Time to connect, TLS included, in milliseconds: as in grpc-go. */
 const CONNECT_TIMEOUT_MS = 20_000;
 
-/** How long a ping may stay unanswered, in milliseconds. */
+/** Time to answer a ping, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
-/** How sessions are made. */
+/** Options of sessions. */
 export interface SessionOptions {
   /** Interval of pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
@@ -164,7 +164,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
         clearInterval(pinging);
         if (sessions.delete(session) && !closed) options.onConnectionLost?.();
       };
-      /** What node does with a GOAWAY: streams that the server has not taken are refused. */
+      /** Handles a GOAWAY as node does: refuses the streams that the server has not taken. */
       function goaway(lastStreamId: number): void {
         drain();
         for (const stream of session.streams) {
@@ -262,7 +262,7 @@ const SESSION_WINDOW_BYTES = 2 * WINDOW_BYTES;
 
 const HEADER_LIST_BYTES = 64 * 1024;
 
-/** What a session may hold, in MiB: several messages of the largest size. By default 10, and new calls are refused. */
+/** Memory of a session, in MiB: several messages of the largest size. At node's 10, new calls are refused. */
 const SESSION_MEMORY_MIB = 256;
 
 function keepAlive(session: ClientHttp2Session, keepAliveMs: number): ReturnType<typeof setInterval> {

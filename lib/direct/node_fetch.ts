@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES = 256 * 1024;
 
 type Zlib = typeof import("node:zlib");
 
-/** What a proxy in front of the server may do to an answer unasked, and how to undo it as it comes. */
+/** Encodings that a proxy in front of the server may apply unasked, each with its decoder. */
 const DECODERS: Readonly<Record<string, (zlib: Zlib) => Transform>> = {
   gzip: (zlib) => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
   deflate: (zlib) => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),

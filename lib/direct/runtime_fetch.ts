@@ -13,7 +13,7 @@ export interface RuntimeFetch {
   close(): Promise<void>;
 }
 
-/** What is used of Deno, which Bun's types do not know. */
+/** The part of Deno that is used here; Bun's types do not know it. */
 interface DenoClients {
   createHttpClient(options: {
     caCerts?: string[];

@@ -64,7 +64,7 @@ export interface WebrtcOptions {
   readonly turnTransport?: "udp" | "tcp";
 }
 
-/** How a session is kept. */
+/** Settings of a session. */
 export interface SessionOptions {
   /**
    * More methods that the machine monitors, as "/package.Service/Method": of an API of your own whose descriptors carry

@@ -20,7 +20,7 @@ export interface Group {
   readonly members: Readonly<Record<string, Reader | Group>>;
   /** Members that have to be there when the group is. */
   readonly required?: readonly string[];
-  /** Whether true and false may stand in its place: the group with its defaults, and none. */
+  /** Lets true stand for the group with its defaults, and false for none. */
   readonly orBoolean?: boolean;
 }
 

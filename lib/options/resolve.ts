@@ -50,7 +50,7 @@ export interface ResolvedDialOptions {
   readonly webrtc: WebrtcOptions;
   /** The signaling server, if one was given. */
   readonly signalingAddress: Address | undefined;
-  /** How a session is kept; undefined for none. */
+  /** Settings of the session; undefined for none. */
   readonly session: SessionOptions | undefined;
   /** Connect interceptors, for every call. */
   readonly interceptors: readonly Interceptor[];

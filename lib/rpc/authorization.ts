@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { abortable } from "../runtime/abortable.ts";
 
-/** Where the bearer token of a channel comes from. */
+/** Gives the bearer token of a channel. */
 export interface Authorization {
   /** The token to send now; a promise while it is being fetched, undefined when calls need none. */
   token(): string | undefined | Promise<string | undefined>;

@@ -5,7 +5,7 @@ import { abortable } from "../runtime/abortable.ts";
 /** The metadata key of a session's id (protocol §6.2). */
 export const SESSION_KEY = "viam-sid";
 
-/** Where the session of a channel's monitored calls comes from (protocol §6.2). */
+/** Gives the session of a channel's monitored calls (protocol §6.2). */
 export interface CallSessions {
   /** The id that a call of this method carries; a promise while a session is started, undefined when it carries none. */
   idFor(method: DescMethod): string | undefined | Promise<string | undefined>;

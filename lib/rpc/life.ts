@@ -1,4 +1,4 @@
-/** What a connection that may die in silence tells of itself. */
+/** Signs of life of a connection that may die in silence. */
 export type LifeSign =
   /** The machine has been asked for an answer: calls made now should wait for it. */
   | "doubted"

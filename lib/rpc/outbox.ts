@@ -1,10 +1,10 @@
 /** Bytes of messages that may wait, a call, before its sender has to. */
 const WAITING_BYTES = 256 * 1024;
 
-/** What a message costs besides its bytes: many empty ones must not wait without a bound. */
+/** Bytes that a message counts for besides its own: many empty ones must not wait without a bound. */
 const MESSAGE_BYTES = 16;
 
-/** Where an outbox delivers to, once there is a stream. */
+/** Takes an outbox's messages once there is a stream. */
 export interface Outlet {
   /** Sends a message, and half-closes with the `last`. Calls `sent` once there is room for another. */
   write(message: Uint8Array, last: boolean, sent: () => void): void;
@@ -20,7 +20,7 @@ export interface Outlet {
 export class Outbox {
   readonly #keptBytes: number;
   #outlet: Outlet | undefined;
-  /** What came so far; undefined once it is too much, or no longer needed. */
+  /** Messages so far; undefined once they are too many, or no longer needed. */
   #kept: Uint8Array[] | undefined = [];
   #size = 0;
   /** Bytes that wait. */
@@ -33,7 +33,7 @@ export class Outbox {
     this.#keptBytes = keptBytes;
   }
 
-  /** Whether every message so far can be delivered to another outlet. */
+  /** True while every message so far can be delivered to another outlet. */
   get isRepeatable(): boolean {
     return this.#kept !== undefined;
   }

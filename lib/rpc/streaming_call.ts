@@ -14,7 +14,7 @@ export interface StreamingCall<I, O> {
   readonly serialize: (message: I) => Uint8Array;
   readonly parse: (bytes: Uint8Array) => O;
   readonly signal: AbortSignal;
-  /** What a slow reader may hold, in bytes. */
+  /** Most bytes that wait for a slow reader. */
   readonly maxBufferedBytes: number;
   readonly counts: TrafficCounts;
   /** Makes the error that the call ends with of the one that the carrier reports. */
@@ -23,7 +23,7 @@ export interface StreamingCall<I, O> {
   readonly onEnd: (error: unknown) => void;
 }
 
-/** What a streaming call brings. */
+/** Answer of a streaming call. */
 export interface StreamingAnswer<O> {
   readonly headers: Promise<Metadata>;
   readonly messages: AsyncIterator<O>;

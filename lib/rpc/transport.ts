@@ -32,26 +32,26 @@ import { STREAM_OVER } from "./stream_over.ts";
 import { startStreamingCall } from "./streaming_call.ts";
 import { unaryCall } from "./unary_call.ts";
 
-/** What a transport is made with. */
+/** Options of a transport. */
 export interface TransportOptions {
   /**
    * The carrier to open a call on. A promise while it is being replaced: the call waits for it, within its own
    * deadline; a rejection is the call's error.
    */
   readonly carrier: () => Carrier | Promise<Carrier>;
-  /** What interceptors see in front of the method's path. */
+  /** URL in front of the method's path, for interceptors. */
   readonly baseUrl: string;
   readonly interceptors?: readonly Interceptor[];
   /** Metadata of every call; a call's own of the same name takes precedence. */
   readonly headers?: Metadata;
   readonly authorization?: Authorization | undefined;
-  /** Where the session of monitored calls comes from; without it they carry none. */
+  /** Gives the session of monitored calls; without it they carry none. */
   readonly sessions?: CallSessions | undefined;
   /** Sends unary calls ahead of the messages of others. */
   readonly urgent?: boolean;
   /** Counts every call. */
   readonly counts?: TrafficCounts;
-  /** What a slow reader of one stream may hold, in bytes. */
+  /** Most bytes that wait for a slow reader of one stream. */
   readonly maxBufferedBytes: number;
 }
 

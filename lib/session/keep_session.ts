@@ -10,10 +10,10 @@ import type { Logger } from "../logger.ts";
 import type { CallSessions } from "../rpc/call_sessions.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 
-/** How long a machine may take to start a session, in milliseconds. */
+/** Time to start a session, in milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 
-/** What keeps a session. */
+/** Parts that keep a session. */
 export interface SessionOptions {
   /** Carries the session's own calls. */
   readonly transport: Transport;

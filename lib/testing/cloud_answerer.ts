@@ -39,10 +39,10 @@ export interface CloudAnswerer {
   close(): Promise<void>;
 }
 
-/** How many offers are answered at a time, as by a real machine (protocol §5.2). */
+/** Offers answered at a time, as by a real machine (protocol §5.2). */
 const WORKERS = 2;
 
-/** How long a worker rests after a failure, in milliseconds. */
+/** Pause of a worker after a failure, in milliseconds. */
 const RETRY_MS = 1_000;
 
 /** An answerer's own time for an offer, in milliseconds, and the least it takes (protocol §2.9). */
@@ -220,7 +220,7 @@ function connect(
   return { transport, close: () => carrier.close() };
 }
 
-/** What comes until the signal is aborted; then rejects with its reason. */
+/** Yields what comes until the signal is aborted; then rejects with its reason. */
 async function* withSignal<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const aborted = untilAborted(signal);
   aborted.catch(() => {});

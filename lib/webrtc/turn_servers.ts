@@ -8,12 +8,12 @@ import { openTurnBridge } from "./turn_bridge.ts";
 import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
 import type { WebrtcAttempt, WebrtcConnection } from "./webrtc_connection.ts";
 
-/** How TURN servers are used. */
+/** Options for TURN servers. */
 export interface TurnSettings {
   readonly endpoints: readonly IceEndpoint[];
   /** Nothing but relays: the engine gets no way to any other place. */
   readonly relayOnly: boolean;
-  /** How certificates are verified, for TURN over TLS. */
+  /** Checks of certificates, for TURN over TLS. */
   readonly tls: Pick<TurnUpstream, "ca" | "rejectUnauthorized" | "minVersion">;
   /** Told what the user should know, in a few words. */
   readonly onRemark: (remark: string, ok: boolean) => void;
@@ -21,12 +21,12 @@ export interface TurnSettings {
   readonly signal: AbortSignal;
 }
 
-/** How long after its start a connection may still change its path, in milliseconds. */
+/** Time after its start in which a connection may still change its path, in milliseconds. */
 const SETTLED_MS = 3_000;
 
 /** One server behind a bridge. */
 interface Bridged {
-  /** What the engine got there, `host:port`. */
+  /** Address that the engine got there, `host:port`. */
   relayAddress: string | undefined;
 }
 

@@ -34,7 +34,7 @@ export interface WebrtcAttempt {
   readonly released: Promise<void>;
 }
 
-/** What a connection is made with. */
+/** Options of a connection. */
 export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly engine: Engine;
   /** To the signaling server, with its token. */
@@ -46,13 +46,13 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly iceServers: readonly EngineIceServer[];
   readonly relayOnly: boolean;
   /**
-   * Whether the offer waits for the first candidates and takes them along, which an answerer on our own engine makes
+   * Lets the offer wait for the first candidates and takes them along, which an answerer on our own engine makes
    * good use of. pion's answers come faster without.
    */
   readonly candidatesFirst: boolean;
   /** A round trip to the signaling server, in milliseconds. */
   readonly roundTripMs: number;
-  /** Whether the machine's engine is known to be libdatachannel. */
+  /** True if the machine's engine is known to be libdatachannel. */
   readonly isLibdatachannel: boolean;
   /** Gives the attempt up, with its reason. */
   readonly signal: AbortSignal;
@@ -65,10 +65,10 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly onCandidate?: (side: "local" | "remote", candidate: Candidate) => void;
 }
 
-/** How long an offer waits for candidates, in milliseconds; those of the host take one or two. */
+/** Time that an offer waits for candidates, in milliseconds; those of the host take one or two. */
 const GATHERING_MS = 50;
 
-/** How long a dial that is given up waits for its last word to be sent, in milliseconds. */
+/** Time that an abandoned dial waits for its last message to be sent, in milliseconds. */
 const LAST_WORD_MS = 100;
 
 /** A method that no machine has: it answers `Unimplemented`, and shows that it is there. */

@@ -82,7 +82,7 @@ export function opened<T>(
   });
 }
 
-/** Where a socket connects to. */
+/** Address that a socket connects to. */
 export function placeOf(
   { hostname, port, unixPath }: Target,
 ): { path: string } | { host: string; port: number } {

@@ -2,7 +2,7 @@ import { type Address, isLocalName, isLoopback, isPrivate } from "../net/address
 import type { FoundMachine } from "../net/mdns_records.ts";
 import type { Target } from "../net/target.ts";
 
-/** How a dial goes about it. */
+/** Plan of a dial. */
 export type DialPlan =
   | {
     readonly kind: "direct";
@@ -14,13 +14,13 @@ export type DialPlan =
     readonly kind: "webrtc";
     /** The server that signals. */
     readonly signaling: Target;
-    /** Whether that is the machine itself. */
+    /** True if that is the machine itself. */
     readonly ownSignaling: boolean;
     /** Names the machine to the signaling server: the address as typed. */
     readonly host: string;
-    /** Where to go when there is no signaler (protocol §2.1). */
+    /** Server to reach when there is no signaler (protocol §2.1). */
     readonly fallback: Target;
-    /** Whether servers on the internet can be of use. */
+    /** True if servers on the internet can be of use. */
     readonly publicNetwork: boolean;
   };
 
@@ -28,7 +28,7 @@ export type DialPlan =
 export interface PlanOptions {
   readonly insecure: boolean;
   readonly disableWebrtc: boolean;
-  /** Where to signal, when the caller says so. */
+  /** Signaling server that the caller names. */
   readonly signalingAddress: Address | undefined;
   readonly webrtc: { readonly signalingInsecure?: boolean };
 }
@@ -46,14 +46,14 @@ function cloudOf(hostname: string): (typeof CLOUDS)[number] | undefined {
   return CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
 }
 
-/** Whether a dial looks for its machine on the local network, too. */
+/** Tells whether a dial looks for its machine on the local network, too. */
 export function looksLocally(address: Address, { mdns }: { readonly mdns: boolean }): boolean {
   return mdns && localNameOf(address) !== undefined;
 }
 
 /**
- * What to look for on the local network: a name that is typed alone. An address or a port says where the machine is
- * (protocol §2.1).
+ * Gives the name to look for on the local network: a name that is typed alone. An address or a port says where the
+ * machine is (protocol §2.1).
  */
 export function localNameOf(address: Address): string | undefined {
   const { hostname, port, scheme, unixPath } = address;
@@ -63,7 +63,7 @@ export function localNameOf(address: Address): string | undefined {
 }
 
 /**
- * How to dial a machine that was found on the local network: it does its own signaling, and is called what it was
+ * Plans the dial of a machine that was found on the local network: it does its own signaling, and is called what it was
  * dialed as. What anybody there can answer is trusted with TLS alone where the cloud would be.
  */
 export function planLocalDial(
@@ -119,7 +119,7 @@ export function planDial(address: Address, options: PlanOptions): DialPlan {
   };
 }
 
-/** Where an address leads; its scheme, if it has one, says whether over TLS. */
+/** Reads an address; its scheme, if it has one, says whether over TLS. */
 export function targetOf(address: Address, insecure: boolean): Target {
   const secure = address.scheme === undefined ? !insecure : address.scheme === "https";
   return {

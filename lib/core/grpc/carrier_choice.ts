@@ -9,7 +9,7 @@ export interface CarrierQuestion {
   readonly speaks: { readonly grpcWeb: boolean | undefined; readonly grpc: boolean | undefined };
   /** True for what only node:http2 can do: another server name, a Unix socket, a port that fetch refuses. */
   readonly needsNode: boolean;
-  /** Whether the call has to leave at once, however busy the program is. */
+  /** True if the call has to leave at once, however busy the program is. */
   readonly urgent?: boolean;
 }
 
@@ -29,7 +29,7 @@ export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
   }
   const unary = kind === "unary";
   if (runtime === "deno") {
-    // What Deno's fetch is given may leave only when the event loop turns again: a busy program's heartbeat came 1.2 s
+    // A request given to Deno's fetch may leave only when the event loop turns again: a busy program's heartbeat came 1.2 s
     // late in 2 runs of 8. node:http2 writes to the socket at once.
     if (urgent && speaks.grpc !== false) return "http2";
     // With TLS the handshake negotiates the version, and a proxy with HTTP/1.1 only can serve all but the last kind. In

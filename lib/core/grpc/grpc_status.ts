@@ -171,7 +171,7 @@ export function refuseResponse(
     );
   }
   const type = headers.get("content-type");
-  // What net/http answers when grpc-go, behind it, has stopped.
+  // The answer of net/http when grpc-go, behind it, has stopped.
   if (type === null) return new ConnectError(STOPPED, Code.Unavailable, headers);
   if (!isContentType(type, protocol)) {
     return new ConnectError(

@@ -1,22 +1,22 @@
 /** Longest that an abandoned attempt goes on, in milliseconds: it keeps the process alive. */
 export const FINISH_MS = 1_000;
 
-/** How long a machine may take to answer an offer, besides the way there and back, in milliseconds. */
+/** Time that a machine takes at most to answer an offer, besides the way there and back, in milliseconds. */
 const ANSWERING_MS = 500;
 
 /** An attempt at a WebRTC connection whose dial is given up. */
 export interface AbandonedAttempt {
-  /** How long ago the offer was sent, in milliseconds; undefined when it was not. */
+  /** Milliseconds since the offer was sent; undefined if it was not. */
   readonly offeredMs: number | undefined;
   /** A round trip to the signaling server, in milliseconds. */
   readonly roundTripMs: number;
   readonly isAnswered: boolean;
-  /** Whether the machine's engine is libdatachannel, as far as is known. */
+  /** True if the machine's engine is libdatachannel, as far as is known. */
   readonly isLibdatachannel: boolean;
 }
 
 /**
- * How long an abandoned attempt goes on, in milliseconds; 0 to end it at once.
+ * Decides for how many milliseconds an abandoned attempt goes on; 0 ends it at once.
  *
  * A goutils machine has two answerers, and each is held until the data channel is open and the caller has said that
  * it is done, or for 10 s, whatever else the caller says or closes. So an attempt that was answered is finished. An

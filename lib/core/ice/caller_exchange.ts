@@ -3,7 +3,7 @@ import type { CallResponse, ICECandidate } from "../../../proto/gen/proto/rpc/we
 import type { ExchangeFailure } from "./exchange_error.ts";
 import { decodeSessionDescription, encodeSessionDescription, firstMediaId } from "./session_description.ts";
 
-/** What happens during a caller's exchange with the signaling server. */
+/** Events of a caller's exchange with the signaling server. */
 export type ExchangeInput =
   | { readonly kind: "offer"; readonly sdp: string }
   | { readonly kind: "localCandidate"; readonly candidate: string; readonly mid: string }

@@ -37,7 +37,7 @@ export function connectionReason(error: unknown): ConnectionReason | undefined {
   return REASONS.find(([pattern]) => codes.some((code) => pattern.test(code)))?.[1];
 }
 
-/** Whether an error, or what caused it, has a code. */
+/** Tells whether an error, or a cause of it, has a code. */
 export function hasCode(error: unknown, code: string): boolean {
   return codesOf(error).some((found) => found === code);
 }

@@ -1,7 +1,7 @@
 /** Heartbeats in a window: one that is lost or late does no harm (rdk, session/doc.go). */
 const BEATS_IN_WINDOW = 5;
 
-/** How long a machine may leave heartbeats unanswered before they stop, in windows, and in milliseconds at least. */
+/** Time without an answer after which heartbeats stop, in windows, and in milliseconds at least. */
 const SILENT_WINDOWS = 5, SILENT_MS = 10_000;
 
 interface Live {
@@ -13,7 +13,7 @@ interface Live {
   heardAt: number;
 }
 
-/** What a monitored call goes with. */
+/** Session of a monitored call. */
 export type CallSession =
   /** This session. */
   | { readonly id: string }
@@ -32,7 +32,7 @@ export class ClientSession {
   #resume = "";
   #isSupported = true;
 
-  /** What a monitored call goes with now. */
+  /** Decides which session a monitored call goes with now. */
   forCall(): CallSession {
     if (!this.#isSupported) return "none";
     return this.#live === undefined ? { start: true, resume: this.#resume } : { id: this.#live.id };
@@ -86,7 +86,7 @@ export class ClientSession {
   }
 
   /**
-   * Whether to send a heartbeat: then its session and window; otherwise, in how many milliseconds to ask again.
+   * Decides whether to send a heartbeat: then its session and window; otherwise, in how many milliseconds to ask again.
    * Undefined while there is nothing to keep alive.
    */
   beat(

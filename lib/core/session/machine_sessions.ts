@@ -9,9 +9,9 @@ export interface MonitoredResource {
 /** A session as its owner's last sign of life had it. */
 export interface MachineSession {
   readonly id: string;
-  /** Who started it, and alone may use it. */
+  /** The caller that started it, and alone may use it. */
   readonly owner: string;
-  /** What the owner calls by, "webrtc" or a protocol over HTTP. */
+  /** The owner's way to call, "webrtc" or a protocol over HTTP. */
   readonly protocol: string;
 }
 
