@@ -1,8 +1,8 @@
 /**
  * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun]
- * [--seed NUMBER]`. Runs every scenario on
- * both runtimes, in network namespaces of its own, and prints what came of it; a run of everything writes it to
- * `docs/networks.md`, too. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
+ * [--machine embedded|pion] [--seed NUMBER] [--write]`. Runs every scenario on
+ * both runtimes, in network namespaces of its own, and prints what came of it. With `--write`, the tables that were
+ * run whole replace those of `docs/networks.md`. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
  * are missing. Needs root, and says so; with `--where-possible`, that is no failure.
  */
 
@@ -10,11 +10,12 @@ import { parseArgs } from "node:util";
 import { makeCertificates } from "../tests/certificates.ts";
 import { namespaces, sweep } from "../tests/network/lab.ts";
 import { killPrograms, runningPrograms, type Runtime } from "../tests/network/program.ts";
+import { DIAL_SCENARIOS, DIALS } from "../tests/network/dials.ts";
 import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { SAFETY, SAFETY_SCENARIOS } from "../tests/network/safety.ts";
-import { type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
+import { makesOf, type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
 import { CHURN, FLEET, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
 import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
@@ -27,6 +28,7 @@ const SCENARIO_TIMEOUT_MS = 300_000;
 const SCENARIOS_A_CORE = 2;
 
 const TABLES: readonly Table[] = [
+  DIALS,
   PATHS,
   LAN,
   SURVIVAL,
@@ -39,6 +41,7 @@ const TABLES: readonly Table[] = [
   FLEET,
 ];
 const SCENARIOS: readonly Scenario[] = [
+  ...DIAL_SCENARIOS,
   ...PATH_SCENARIOS,
   ...LAN_SCENARIOS,
   ...SURVIVAL_SCENARIOS,
@@ -54,7 +57,9 @@ const { values: flags } = parseArgs({
     "where-possible": { type: "boolean", default: false },
     only: { type: "string", default: "" },
     runtime: { type: "string", default: "" },
+    machine: { type: "string", default: "" },
     seed: { type: "string", default: "" },
+    write: { type: "boolean", default: false },
   },
 });
 
@@ -73,7 +78,9 @@ await installPackages(bun);
 const deno: Runtime = { name: "deno", path: Deno.execPath() };
 const runtimes = [deno, { name: "bun", path: bun } satisfies Runtime]
   .filter(({ name }) => flags.runtime === "" || name === flags.runtime);
-const chosen = SCENARIOS.filter(({ name, quick }) => (quick || !flags.ci) && name.includes(flags.only));
+const chosen = SCENARIOS.filter((scenario) =>
+  makesOf(scenario, flags.ci).length > 0 && `${scenario.table}: ${scenario.name}`.includes(flags.only)
+);
 if (chosen.length === 0 || runtimes.length === 0) {
   console.error("No scenario is chosen.");
   Deno.exit(1);
@@ -97,16 +104,20 @@ console.log(`seed: ${seed}`);
 const certificates = await makeCertificates({ names: CERTIFIED });
 const outcomes: Outcome[] = [];
 try {
-  const runs = chosen.flatMap((scenario) => runtimes.map((client) => ({ scenario, client })));
+  const runs = chosen.flatMap((scenario) =>
+    makesOf(scenario, flags.ci).filter((make) => flags.machine === "" || make === flags.machine).flatMap((
+      make,
+    ) => runtimes.map((client) => ({ scenario, client, make })))
+  );
   await runPool(
-    runs.map(({ scenario, client }, index) => ({
+    runs.map(({ scenario, client, make }, index) => ({
       async run() {
-        const setting = { client, server: deno, certificates, seed };
+        const setting = { client, make, server: deno, certificates, seed };
         const outcome = await runScenario(scenario, setting, SCENARIO_TIMEOUT_MS);
         outcomes[index] = outcome;
         const { cells, error, seconds } = outcome;
         const told = error === undefined ? cells.join(" | ") : `FAILED: ${error.message}`;
-        console.log(`${scenario.name} (${client.name}, ${seconds.toFixed(1)} s): ${told}`);
+        console.log(`${scenario.name} (${client.name}, ${make} machine, ${seconds.toFixed(1)} s): ${told}`);
       },
     })),
     flags.ci ? SCENARIOS_A_CORE * navigator.hardwareConcurrency : 1,
@@ -127,19 +138,39 @@ const left = [
 ];
 await Deno.remove(temporary, { recursive: true });
 if (left.length > 0) console.error(`Left behind: ${left.join(", ")}`);
-if (!flags.ci && flags.only === "" && flags.runtime === "" && failed.length === 0) {
-  await Deno.mkdir(`${ROOT}docs`, { recursive: true });
-  await Deno.writeTextFile(`${ROOT}docs/networks.md`, text);
+if (flags.write && failed.length === 0) {
+  const file = `${ROOT}docs/networks.md`;
+  await Deno.writeTextFile(file, withNew(await Deno.readTextFile(file), text));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", "docs/networks.md"], cwd: ROOT }).output();
 }
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
 
+/** Whether every scenario of a table was run, against every machine and on both runtimes. */
+function isWhole(table: Table): boolean {
+  const all = SCENARIOS.filter((scenario) => scenario.table === table.id);
+  const rows = all.reduce((sum, scenario) => sum + 2 * makesOf(scenario, false).length, 0);
+  return outcomes.filter(({ scenario }) => scenario.table === table.id).length === rows;
+}
+
+/** The old text with the new tables. */
+function withNew(before: string, now: string): string {
+  const sections = (of: string) => of.split(/^(?=## )/m);
+  const find = (of: string, { title }: Table) =>
+    sections(of).find((section) => section.startsWith(`## ${title}\n`));
+  const tables = TABLES.map((table) =>
+    (isWhole(table) ? find(now, table) : undefined) ?? find(before, table)
+  );
+  return [sections(now)[0], ...tables].filter((section) => section !== undefined).map((section) =>
+    section.trim()
+  ).join("\n\n");
+}
+
 /** The text of `docs/networks.md`. */
 function describe(all: readonly Outcome[]): string {
   const parts = [
     "# On real networks\n",
-    `Written by \`deno task network\`; do not edit. The client runs on Deno ${Deno.version.deno} and on Bun ` +
+    `Written by \`deno task network --write\`; do not edit. The client runs on Deno ${Deno.version.deno} and on Bun ` +
     `${BUN_VERSION}. Client, machine, signaling server and TURN server (coturn) each have a host of their own, made ` +
     "of network namespaces.\n",
   ];
@@ -148,10 +179,14 @@ function describe(all: readonly Outcome[]): string {
     if (rows.length === 0) continue;
     const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
     parts.push(`## ${title}\n`, `${text}\n`);
-    parts.push(line(["", "client", ...columns]));
-    parts.push(line(["", "", ...columns].map(() => "---")));
-    for (const { scenario, runtime, cells } of rows) {
-      parts.push(line([scenario.name, runtime === "deno" ? "Deno" : "Bun", ...cells]));
+    // A column of machines where there are two.
+    const makes = new Set(rows.map(({ make }) => make)).size > 1 ? ["machine"] : [];
+    const headings = ["", ...makes, "client", ...columns];
+    parts.push(line(headings), line(headings.map(() => "---")));
+    for (const { scenario, runtime, make, cells } of rows) {
+      parts.push(
+        line([scenario.name, ...makes.map(() => make), runtime === "deno" ? "Deno" : "Bun", ...cells]),
+      );
     }
     parts.push("");
   }

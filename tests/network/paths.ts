@@ -16,7 +16,7 @@ interface PathCase {
   readonly turn?: boolean;
   readonly translated?: boolean;
   /** Sets the network up, and returns WebRTC options. */
-  prepare(world: World): object | Promise<object | void>;
+  prepare?(world: World): object | Promise<object | void>;
   /** The kinds of path that are allowed. */
   readonly expected: readonly string[];
   readonly check?: (world: World, path: { local: string; remote: string }) => Promise<void> | void;
@@ -28,7 +28,7 @@ const UDP_BLOCKED = bothWays(CLIENT, "meta l4proto udp drop");
 const ONLY_443 = [...UDP_BLOCKED, `iifname to-${CLIENT} tcp dport != 443 drop`];
 
 const CASES: readonly PathCase[] = [
-  { name: "nothing in between", quick: true, prepare: () => ({}), expected: ["host", "peer-reflexive"] },
+  { name: "nothing in between", quick: true, expected: ["host", "peer-reflexive"] },
   {
     name: "STUN and TURN servers that are not needed",
     quick: true,
@@ -93,7 +93,7 @@ const CASES: readonly PathCase[] = [
     quick: false,
     turn: true,
     prepare: () => ({ forceP2P: true }),
-    expected: ["host", "peer-reflexive"],
+    expected: ["host", "peer-reflexive", "server-reflexive"],
   },
 ];
 
@@ -124,10 +124,11 @@ function scenarioOf(one: PathCase): Scenario {
     table: PATHS.id,
     name: one.name,
     quick: one.quick,
+    pion: one.prepare === undefined ? "also quickly" : "also",
     async run(setting: Setting): Promise<Cells> {
       const world = await setting.world({ turn: one.turn ?? false, translated: one.translated ?? false });
       if (one.check !== undefined) await watchDirect(world);
-      const webrtc = await one.prepare(world);
+      const webrtc = await one.prepare?.(world);
       const client = await world.startClient();
       const options = world.options(webrtc ?? {});
       const { tookMs, path } = await client.ask("dial", { address: MACHINE_NAME, options });

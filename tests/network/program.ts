@@ -4,6 +4,7 @@
  */
 
 import { ROOT } from "../../tools/commands.ts";
+import { buildGo } from "../interop/requirements.ts";
 import type { Host } from "./lab.ts";
 import { lines } from "./lines.ts";
 
@@ -27,6 +28,18 @@ export interface Program extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+/** A process, and what it has written to its standard error. */
+interface Process {
+  readonly child: Deno.ChildProcess;
+  /** Resolves at its end, with an error that has what it wrote. */
+  readonly over: Promise<{ readonly status: Deno.CommandStatus; readonly error: Error }>;
+  /** What it has written so far. */
+  errors(): string;
+  write(line: string): Promise<void>;
+  end(timeoutMs?: number): Promise<{ readonly code: number; readonly lingeredMs: number }>;
+  kill(): Promise<void>;
+}
+
 const running = new Set<Deno.ChildProcess>();
 
 /** Kills every program that still runs, at once. */
@@ -45,19 +58,18 @@ export function runningPrograms(): number[] {
   return Array.from(running, ({ pid }) => pid);
 }
 
-/** Starts `tests/network/programs/<name>.ts`, and waits until it is ready. */
-export async function startProgram(
+/** Starts a process; `hear` gets the lines of its output. */
+function launch(
   host: Host,
-  runtime: Runtime,
   name: string,
-  argument: unknown = {},
-  permissions: readonly string[] = ["--allow-all"],
-): Promise<Program> {
-  const file = `tests/network/programs/${name}.ts`;
-  const before = runtime.name === "deno" ? ["run", "--no-check", "--no-prompt", ...permissions] : [];
-  const child = host.start(runtime.path, [...before, file, JSON.stringify(argument)], {
+  command: string,
+  args: readonly string[],
+  hear: (line: string) => void,
+): Process {
+  const child = host.start(command, args, {
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    // Deno would look for a newer version of itself, by a name that no lab knows.
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -65,70 +77,27 @@ export async function startProgram(
   running.add(child);
   void child.status.then(() => running.delete(child));
   const writer = child.stdin.getWriter();
-  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   let errors = "";
-  let asked = 0;
-  let gone: Error | undefined;
-  const said = new Map<number, unknown>();
-
-  function answer(id: number, message: { result?: unknown; error?: string }): void {
-    const question = waiting.get(id);
-    waiting.delete(id);
-    if (question === undefined) said.set(id, message.result);
-    else if (message.error === undefined) question.resolve(message.result);
-    else question.reject(new Error(message.error));
-  }
-
   const read = (async () => {
-    for await (const line of lines(child.stdout)) {
-      const message = JSON.parse(line);
-      answer(message.id, message);
-    }
+    for await (const line of lines(child.stdout)) hear(line);
   })().catch((error) => errors += String(error));
   const readErrors = (async () => {
     for await (const line of lines(child.stderr)) errors += `${line}\n`;
   })();
-  const over = Promise.all([child.status, read, readErrors]).then(([status]) => {
-    gone = new Error(`${name} on ${runtime.name} ended with ${status.signal ?? status.code}\n${errors}`);
-    for (const { reject } of waiting.values()) reject(gone);
-    waiting.clear();
-    return status;
-  });
-
-  function expect(id: number, timeoutMs: number): Promise<unknown> {
-    if (gone !== undefined) return Promise.reject(gone);
-    if (said.has(id)) return Promise.resolve(said.get(id));
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const timer = setTimeout(() => {
-      waiting.delete(id);
-      reject(new Error(`${name} on ${runtime.name} gave no answer within ${timeoutMs} ms\n${errors}`));
-    }, timeoutMs);
-    waiting.set(id, { resolve, reject });
-    return promise.finally(() => clearTimeout(timer));
-  }
-
-  const program: Program = {
-    get pid() {
-      return child.pid;
-    },
-    get greeting() {
-      return greeting;
-    },
-    async ask(command, given = {}, timeoutMs = 60_000) {
-      const id = ++asked;
-      const answered = expect(id, timeoutMs);
-      answered.catch(() => {});
-      if (gone === undefined) {
-        await writer.write(new TextEncoder().encode(`${JSON.stringify({ id, command, argument: given })}\n`))
-          .catch(() => {});
-      }
-      return await answered;
-    },
+  const over = Promise.all([child.status, read, readErrors]).then(([status]) => ({
+    status,
+    error: new Error(`${name} ended with ${status.signal ?? status.code}\n${errors}`),
+  }));
+  return {
+    child,
+    over,
+    errors: () => errors,
+    write: (line) => writer.write(new TextEncoder().encode(`${line}\n`)).catch(() => {}),
     async end(timeoutMs = 20_000) {
       const began = performance.now();
       await writer.close().catch(() => {});
       const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
-      const { code, signal } = await over;
+      const { status: { code, signal } } = await over;
       clearTimeout(timer);
       return { code: signal === null ? code : -1, lingeredMs: performance.now() - began };
     },
@@ -141,11 +110,102 @@ export async function startProgram(
       await writer.close().catch(() => {});
       await over;
     },
-    [Symbol.asyncDispose]: () => program.kill(),
   };
+}
+
+/**
+ * Starts the Go peer's machine with these flags, and waits until it listens. The command "drop" ends its peer
+ * connections; it takes no others.
+ */
+export async function startGoMachine(host: Host, flags: readonly string[]): Promise<Program> {
+  const greeted = Promise.withResolvers<unknown>();
+  const { child, over, write, end, kill } = launch(
+    host,
+    "the Go machine",
+    `${await buildGo()}/machine`,
+    flags,
+    (line) => greeted.resolve(JSON.parse(line)),
+  );
+  void over.then(({ error }) => greeted.reject(error));
+  return {
+    pid: child.pid,
+    greeting: await greeted.promise,
+    ask: (command) => write(command),
+    end,
+    kill,
+    [Symbol.asyncDispose]: kill,
+  };
+}
+
+/** Starts `tests/network/programs/<name>.ts`, and waits until it is ready. */
+export async function startProgram(
+  host: Host,
+  runtime: Runtime,
+  name: string,
+  argument: unknown = {},
+  permissions: readonly string[] = ["--allow-all"],
+): Promise<Program> {
+  const file = `tests/network/programs/${name}.ts`;
+  const before = runtime.name === "deno" ? ["run", "--no-check", "--no-prompt", ...permissions] : [];
+  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  let asked = 0;
+  let gone: Error | undefined;
+  const said = new Map<number, unknown>();
+
+  function answer(id: number, message: { result?: unknown; error?: string }): void {
+    const question = waiting.get(id);
+    waiting.delete(id);
+    if (question === undefined) said.set(id, message.result);
+    else if (message.error === undefined) question.resolve(message.result);
+    else question.reject(new Error(message.error));
+  }
+
+  const started = launch(
+    host,
+    `${name} on ${runtime.name}`,
+    runtime.path,
+    [...before, file, JSON.stringify(argument)],
+    (line) => {
+      const message = JSON.parse(line);
+      answer(message.id, message);
+    },
+  );
+  void started.over.then(({ error }) => {
+    gone = error;
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  });
+
+  function expect(id: number, timeoutMs: number): Promise<unknown> {
+    if (gone !== undefined) return Promise.reject(gone);
+    if (said.has(id)) return Promise.resolve(said.get(id));
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const timer = setTimeout(() => {
+      waiting.delete(id);
+      reject(
+        new Error(`${name} on ${runtime.name} gave no answer within ${timeoutMs} ms\n${started.errors()}`),
+      );
+    }, timeoutMs);
+    waiting.set(id, { resolve, reject });
+    return promise.finally(() => clearTimeout(timer));
+  }
+
   const greeting = await expect(0, 60_000).catch(async (error) => {
-    await program.kill();
+    await started.kill();
     throw error;
   });
-  return program;
+  return {
+    pid: started.child.pid,
+    greeting,
+    async ask(command, given = {}, timeoutMs = 60_000) {
+      const id = ++asked;
+      const answered = expect(id, timeoutMs);
+      answered.catch(() => {});
+      if (gone === undefined) await started.write(JSON.stringify({ id, command, argument: given }));
+      return await answered;
+    },
+    end: started.end,
+    kill: started.kill,
+    [Symbol.asyncDispose]: started.kill,
+  };
 }

@@ -2,7 +2,7 @@
 
 import type { Certificates } from "../certificates.ts";
 import type { Program, Runtime } from "./program.ts";
-import { openWorld, type World, type WorldOptions } from "./world.ts";
+import { type Make, openWorld, type World, type WorldOptions } from "./world.ts";
 
 /** The tools of a scenario. */
 export interface Setting {
@@ -11,6 +11,7 @@ export interface Setting {
   /** The runtime of everything else. */
   readonly server: Runtime;
   readonly certificates: Certificates;
+  readonly make: Make;
   /** The seed of all randomness. */
   readonly seed: number;
   /** A world that is closed after the scenario. */
@@ -27,6 +28,8 @@ export interface Scenario {
   readonly name: string;
   /** Part of the gate; the others take longer. */
   readonly quick: boolean;
+  /** Also runs against a machine on pion, or against that alone; in the gate only where "quickly". */
+  readonly pion?: "also" | "also quickly" | "alone";
   /** Runs it; rejects when a condition does not hold. */
   run(setting: Setting): Promise<Cells>;
 }
@@ -44,6 +47,7 @@ export interface Table {
 export interface Outcome {
   readonly scenario: Scenario;
   readonly runtime: string;
+  readonly make: Make;
   readonly cells: Cells;
   readonly error: Error | undefined;
   readonly seconds: number;
@@ -60,6 +64,7 @@ export async function runScenario(
   const outcome = (cells: Cells, error?: Error): Outcome => ({
     scenario,
     runtime: setting.client.name,
+    make: setting.make,
     cells,
     error,
     seconds: (performance.now() - began) / 1000,
@@ -106,4 +111,10 @@ export function duration(milliseconds: number): string {
 /** Throws when a condition does not hold. */
 export function must(holds: boolean, what: string): void {
   if (!holds) throw new Error(what);
+}
+
+/** The machines that a scenario runs against; in the gate, or for the page. */
+export function makesOf({ quick, pion }: Scenario, gate: boolean): readonly Make[] {
+  const inGate = gate && !quick ? [] : pion === "alone" ? ["pion" as const] : ["embedded" as const];
+  return pion === "also" && !gate || pion === "also quickly" ? [...inGate, "pion"] : inGate;
 }

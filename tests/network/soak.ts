@@ -45,6 +45,7 @@ const soak: Scenario = {
   table: SOAK.id,
   name: "dial, call, close",
   quick: false,
+  pion: "also",
   async run(setting) {
     const world = await setting.world();
     const client = await world.startClient(COLLECTING);
@@ -96,6 +97,7 @@ function churning(name: string, quick: boolean, forMs: number, killEveryMs?: num
     table: CHURN.id,
     name,
     quick,
+    pion: "also",
     async run(setting: Setting) {
       const world = await setting.world();
       const client = await world.startClient(COLLECTING);

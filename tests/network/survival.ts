@@ -175,6 +175,7 @@ function scenarioOf(event: Event): Scenario {
     table: SURVIVAL.id,
     name: event.name,
     quick: event.quick,
+    pion: "also",
     async run(setting: Setting): Promise<Cells> {
       const world = await setting.world({ turn: event.turn ?? false });
       await event.prepare?.(world);
@@ -206,6 +207,7 @@ const cut: Scenario = {
   table: CUT.id,
   name: "every packet is lost from now on",
   quick: true,
+  pion: "also",
   async run(setting) {
     const world = await setting.world();
     const client = await world.startClient();
@@ -240,6 +242,7 @@ function failing(
     table: SIGNALING.id,
     name,
     quick,
+    pion: "also",
     async run(setting) {
       const world = await setting.world();
       const client = await world.startClient();
@@ -313,6 +316,7 @@ function besideBulk(direction: "up" | "down"): Scenario {
     table: BANDWIDTH.id,
     name: direction === "up" ? "upload" : "download",
     quick: false,
+    pion: "also",
     async run(setting) {
       const world = await setting.world();
       const client = await world.startClient();

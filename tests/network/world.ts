@@ -4,7 +4,7 @@
 
 import type { Certificates } from "../certificates.ts";
 import { type Host, type Lab, openLab } from "./lab.ts";
-import { type Program, type Runtime, startProgram } from "./program.ts";
+import { type Program, type Runtime, startGoMachine, startProgram } from "./program.ts";
 import { startTurnServer, type TurnServer } from "./turn_server.ts";
 
 const KEY_ID = "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c";
@@ -21,7 +21,13 @@ const TURN_PASSWORD = "p:@=/?&#%+[] ü\"'\\$<>";
 /** The addresses of the lab, in the order in which hosts are made. */
 export const CLIENT = 1, MACHINE = 2, SIGNALING = 3, TURN = 4;
 /** The names in the lab's certificate. */
-export const CERTIFIED: readonly string[] = ["10.77.3.2", "10.77.4.2", MACHINE_NAME];
+export const CERTIFIED: readonly string[] = ["10.77.2.2", "10.77.3.2", "10.77.4.2", MACHINE_NAME];
+
+/** Whose machine it is: the embedded one, on libdatachannel, or the Go peer's, on pion as a Viam machine is. */
+export type Make = "embedded" | "pion";
+
+/** The port of the machine; one that is started again has the next, unless it signals for itself. */
+const FIRST_PORT = 8080;
 
 /** The parts of a world. */
 export interface WorldOptions {
@@ -35,7 +41,10 @@ export interface WorldOptions {
   readonly translated?: boolean;
   /** Puts client and machine on a local network as well; without a router it is all they have. */
   readonly lan?: "with a router" | "alone";
-  /** More options of the machine. */
+  readonly make: Make;
+  /** Without a signaling server: the machine signals for itself, over TLS or not. */
+  readonly alone?: "TLS" | "plaintext";
+  /** More options of the embedded machine. */
   readonly machineOptions?: object;
   /** Lets the machine answer offers at the signaling server; true by default. */
   readonly answers?: boolean;
@@ -55,12 +64,13 @@ export interface World extends AsyncDisposable {
   signalingProgram: Program;
   /** Starts a client, which waits for commands. */
   startClient(permissions?: readonly string[]): Promise<Program>;
-  /** Starts the machine again, on another port. */
+  /** Starts the machine again; on another port, unless it signals for itself. */
   restartMachine(): Promise<void>;
   startSignaling(): Promise<void>;
   /** The options with which the machine answers offers at the signaling server. */
   answersFor(): object;
-  /** Options that dial the machine through the signaling server. */
+  /** The address to dial, and options with which that leads to the machine. */
+  readonly address: string;
   options(webrtc?: object): object;
 }
 
@@ -87,18 +97,39 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       ? await startTurnServer(turn, { ...login, certificates: certificates.folder })
       : undefined;
     if (turnServer !== undefined) made.push(turnServer);
-    let port = 8080;
+    const { alone } = options;
+    const signals = options.lan !== "alone" && alone === undefined;
+    const stun = turnServer === undefined ? undefined : `stun:${turn.address}:3478`;
+    const starts: Record<Make, (port: number) => Promise<Program>> = {
+      embedded: (port) =>
+        startProgram(world.machine, server, "machine", {
+          hostname: "0.0.0.0",
+          port,
+          auth: AUTH,
+          ...alone === "TLS" ? { tls: { cert: certificates.cert, key: certificates.key } } : {},
+          ...options.machineOptions,
+          ...stun === undefined ? {} : { ownIceServers: [{ urls: [stun] }] },
+          ...signals && options.answers !== false ? { signaling: world.answersFor() } : {},
+        }),
+      pion: (port) =>
+        startGoMachine(world.machine, [
+          ...["-address", `0.0.0.0:${port}`, "-api-key", KEY, "-api-key-id", KEY_ID],
+          ...alone === "TLS"
+            ? ["-cert", `${certificates.folder}/cert.pem`, "-cert-key", `${certificates.folder}/key.pem`]
+            : [],
+          ...stun === undefined ? [] : ["-ice-servers", stun],
+          ...signals
+            ? [
+              ...["-signaling", `${signaling.address}:443`, "-hosts", MACHINE_NAME],
+              ...["-signaling-ca", `${certificates.folder}/ca.pem`],
+            ]
+            : [],
+        ]),
+    };
+    let port = FIRST_PORT;
     const startMachine = async () => {
-      const program = await startProgram(world.machine, server, "machine", {
-        hostname: "0.0.0.0",
-        port: port++,
-        auth: AUTH,
-        ...options.machineOptions,
-        ...turnServer === undefined ? {} : { ownIceServers: [{ urls: [`stun:${turn.address}:3478`] }] },
-        ...options.lan === "alone" || options.answers === false ? {} : { signaling: world.answersFor() },
-      });
-      made.push(program);
-      world.machineProgram = program;
+      world.machineProgram = await starts[options.make](alone === undefined ? port++ : port);
+      made.push(world.machineProgram);
     };
     const world: World = {
       lab,
@@ -135,18 +166,19 @@ export async function openWorld(options: WorldOptions): Promise<World> {
         hosts: [MACHINE_NAME],
         credentials: { type: "api-key", entity: KEY_ID, payload: KEY },
       }),
+      address: alone === undefined ? MACHINE_NAME : `${machine.address}:${FIRST_PORT}`,
       options: (webrtc = {}) => ({
         credentials: { type: "api-key", payload: KEY },
         authEntity: KEY_ID,
-        tls: { ca: certificates.ca },
-        webrtc: { signalingAddress: `${signaling.address}:443`, ...webrtc },
+        ...alone === "plaintext" ? { insecure: true } : { tls: { ca: certificates.ca } },
+        webrtc: { ...alone === undefined ? { signalingAddress: `${signaling.address}:443` } : {}, ...webrtc },
       }),
       [Symbol.asyncDispose]: close,
     };
     if (options.lan !== undefined) await lab.lan(client, machine);
     if (options.lan === "alone") {
       for (const host of [client, machine]) await host.run("ip", "link", "delete", "wan");
-    } else await world.startSignaling();
+    } else if (alone === undefined) await world.startSignaling();
     await startMachine();
     return world;
   } catch (error) {

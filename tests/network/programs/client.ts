@@ -175,6 +175,77 @@ function usageBesideTcp() {
   return { ...others, tcp, descriptors: descriptors - tcp };
 }
 
+interface Dials {
+  readonly address: string;
+  readonly options: DialOptions;
+  readonly count: number;
+  /** Dials before those that are measured. */
+  readonly warmUp?: number;
+  /** Whether each makes a call, too. */
+  readonly call?: boolean;
+}
+
+/** Dials and closes, one after the other. Returns the times until each had a channel, and until its first answer. */
+async function dialInTurn({ address, options, count, warmUp = 0, call = false }: Dials) {
+  const dialMs: number[] = [], answerMs: number[] = [], failures: string[] = [];
+  for (let number = -warmUp; number < count; number++) {
+    const began = performance.now();
+    try {
+      await using one = await dial(address, { ...options, logger: quiet });
+      if (number >= 0) dialMs.push(performance.now() - began);
+      if (call) await createClient(ProbeService, one).echo(bytes(64), { timeoutMs: 20_000 });
+      if (number >= 0) answerMs.push(performance.now() - began);
+    } catch (error) {
+      failures.push(String(error));
+    }
+  }
+  return { dialMs, answerMs, failures };
+}
+
+interface Aborting {
+  readonly address: string;
+  readonly options: DialOptions;
+  readonly clients: number;
+  readonly everyMs: number;
+  readonly withinMs: number;
+  readonly forMs: number;
+}
+
+/** Clients that each dial at an interval, and give the dial up a random moment later. */
+async function abortDials({ address, options, clients, everyMs, withinMs, forMs }: Aborting) {
+  const until = performance.now() + forMs;
+  const counts = { aborted: 0, opened: 0 };
+  const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  await Promise.all(Array.from({ length: clients }, async () => {
+    await pause(Math.random() * everyMs);
+    while (performance.now() < until) {
+      const next = performance.now() + everyMs;
+      const stop = new AbortController();
+      const timer = setTimeout(() => stop.abort(), Math.random() * withinMs);
+      try {
+        await using _ = await dial(address, { ...options, logger: quiet, signal: stop.signal });
+        counts.opened++;
+      } catch {
+        counts.aborted++;
+      }
+      clearTimeout(timer);
+      await pause(Math.max(0, next - performance.now()));
+    }
+  }));
+  return counts;
+}
+
+/** Waits until the channel has lost its connection and has another, and returns the time between. */
+async function reconnection(): Promise<number> {
+  if (channel === undefined) throw new Error("there is no channel");
+  const on = (type: "disconnected" | "connected") =>
+    new Promise<number>((resolve) =>
+      channel!.addEventListener(type, () => resolve(performance.now()), { once: true })
+    );
+  const lostAt = await on("disconnected");
+  return await on("connected") - lostAt;
+}
+
 interface Soak {
   readonly address: string;
   readonly options: DialOptions;
@@ -230,6 +301,9 @@ await answerCommands(
         timeline: channel.timeline,
       };
     },
+    dialInTurn,
+    abortDials,
+    reconnection,
     /** Dials, expects a failure, and returns it. */
     async dialInVain({ address, options }: { address: string; options: DialOptions }) {
       const began = performance.now();

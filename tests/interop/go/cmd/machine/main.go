@@ -2,12 +2,12 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -116,7 +116,11 @@ func run() error {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	over := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
+		for commands := bufio.NewScanner(os.Stdin); commands.Scan(); {
+			if commands.Text() == "drop" {
+				m.Drop()
+			}
+		}
 		close(over)
 	}()
 	served := make(chan error, 1)

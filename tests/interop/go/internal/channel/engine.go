@@ -45,6 +45,15 @@ func NewEngine() (*webrtc.API, error) {
 // roomyNet gives UDP sockets larger buffers, as far as the system allows.
 type roomyNet struct{ *stdnet.Net }
 
+// Interfaces are those of now: a network that is joined later counts for the next connection.
+func (roomyNet) Interfaces() ([]*transport.Interface, error) {
+	system, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	return system.Interfaces()
+}
+
 func (n roomyNet) ListenUDP(network string, address *net.UDPAddr) (transport.UDPConn, error) {
 	socket, err := n.Net.ListenUDP(network, address)
 	if err != nil {

@@ -90,6 +90,11 @@ func StartAnswerer(
 func (a *Answerer) Stop() {
 	a.cancel()
 	a.workers.Wait()
+	a.drop()
+}
+
+// drop closes every peer connection of now.
+func (a *Answerer) drop() {
 	a.mutex.Lock()
 	connections := make([]*connection, 0, len(a.connections))
 	for current := range a.connections {

@@ -115,6 +115,13 @@ func (m *Machine) Serve(listener net.Listener) error {
 	return nil
 }
 
+// Drop closes every peer connection, and serves on.
+func (m *Machine) Drop() {
+	if m.answerer != nil {
+		m.answerer.drop()
+	}
+}
+
 // Stop ends all calls and connections at once.
 func (m *Machine) Stop() {
 	m.wheels.sessions.close()
