@@ -17,7 +17,6 @@ import type { CallSessions } from "../rpc/call_sessions.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
-import { watchComputer } from "./computer.ts";
 import type { DialContext } from "./context.ts";
 import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
@@ -151,7 +150,6 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
       });
     },
   });
-  if (first.life !== undefined) void kept.closed.then(watchComputer(() => kept.doubt()));
   emit({ type: "connected", kind: first.kind });
 
   const counts = new TrafficCounts();
