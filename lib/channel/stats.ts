@@ -10,6 +10,23 @@ export interface WireStats {
   readonly bufferedBytes: number;
   /** Round-trip time in milliseconds, where the engine knows it. */
   readonly roundTripMs: number | undefined;
+  /** The bulk data that this side has sent lately. */
+  readonly sending: SendingStats;
+}
+
+/**
+ * Bulk data as its sender sees it. It asks the machine small questions between the frames, only while there is bulk
+ * data to send, and sends no more at once than keeps their answers coming fast.
+ */
+export interface SendingStats {
+  /** The most that may be on its way at once, in bytes. */
+  readonly windowBytes: number;
+  /** Delivered a second, in bytes; undefined until there was bulk data. */
+  readonly bytesPerSecond: number | undefined;
+  /** Time from a question to its answer on the idle path, in milliseconds; undefined until there was bulk data. */
+  readonly roundTripMs: number | undefined;
+  /** Time that a small call waits beyond that, in milliseconds; undefined until there was bulk data. */
+  readonly queueMs: number | undefined;
 }
 
 /** The traffic of a channel since it was dialed, reconnects included, and the current state of its connection. */

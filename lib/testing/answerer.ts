@@ -43,8 +43,12 @@ export interface Answerer {
 
 /** Settings of an answerer. */
 export interface AnswererOptions {
-  /** Makes the server for an open channel. */
-  readonly serve: (peer: Peer) => ChannelServer;
+  /**
+   * Makes the server for an open channel.
+   *
+   * @param isAnswering Whether the caller answers questions.
+   */
+  readonly serve: (peer: Peer, isAnswering: boolean) => ChannelServer;
   readonly iceServers?: readonly EngineIceServer[];
 }
 
@@ -207,7 +211,7 @@ function answerOffer(
     function serve(): ChannelServer {
       // The first frame can arrive before the channel is reported open.
       for (const timer of timers) clearTimeout(timer);
-      serving ??= options.serve(opened);
+      serving ??= options.serve(opened, isByThisLibrary(offer.sdp));
       return serving;
     }
     // A caller of this library whose offer has candidates is checked at once. This side is then connected first, so

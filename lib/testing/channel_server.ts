@@ -10,6 +10,8 @@ import {
 import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
+import { DeliveryWindow } from "../core/channel/delivery_window.ts";
+import { QUESTION_METHOD } from "../core/channel/question.ts";
 import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/channel/server_streams.ts";
 import { ReceiveQueue } from "../rpc/receive_queue.ts";
 import { createFrameWriter } from "../webrtc/frame_writer.ts";
@@ -19,6 +21,8 @@ import type { Peer } from "../webrtc/peer.ts";
 export interface ChannelServerOptions {
   /** Implementations by path, `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, MethodImplSpec>;
+  /** Whether the caller answers questions (protocol §4.11). */
+  readonly isAnswering: boolean;
   /** Largest request message, in bytes. */
   readonly maxMessageBytes: number;
   /** Called for every call. */
@@ -50,15 +54,18 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
       Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - (MAX_FRAME_BYTES - MAX_PACKET_BYTES)),
     ),
     open: serve,
+    answered: (question) => writer.answered(question),
   });
   const writer = createFrameWriter(
     peer,
-    (into) => streams.next(into),
+    streams,
+    options.isAnswering ? new DeliveryWindow(MAX_PACKET_BYTES) : undefined,
+    wakeSenders,
     () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
   );
+  const { flush } = writer;
 
-  function flush(): void {
-    writer.flush();
+  function wakeSenders(): void {
     for (const [id, wake] of waiting) {
       if (streams.isSending(id)) continue;
       waiting.delete(id);
@@ -76,7 +83,6 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   }
 
   function serve(call: IncomingCall): IncomingListener {
-    options.onCall?.(call.path);
     const abort = new AbortController();
     const spec = options.methods.get(call.path);
     const single = spec?.kind === "unary" || spec?.kind === "server_streaming";
@@ -85,14 +91,26 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
       refused: (error) => abort.abort(error),
     });
     const endInput = () => input.end({ error: undefined, trailers: new Metadata() });
-    queueMicrotask(() => run(call, spec, input, abort.signal));
+    let isBegun = false;
+    const begin = () => {
+      if (isBegun) return;
+      isBegun = true;
+      options.onCall?.(call.path);
+      queueMicrotask(() => run(call, spec, input, abort.signal));
+    };
+    // A question is no call before it has a message.
+    if (call.path !== QUESTION_METHOD) begin();
     return {
       message(bytes) {
+        begin();
         input.push(bytes);
         // Such a method has its input; TypeScript callers never half-close a unary call (protocol §4.3).
         if (single) endInput();
       },
-      halfClosed: endInput,
+      halfClosed() {
+        begin();
+        endInput();
+      },
       aborted(reason) {
         waiting.get(call.stream)?.();
         waiting.delete(call.stream);
@@ -145,6 +163,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   }
 
   function fail(reason: ConnectError): void {
+    writer.stop();
     streams.fail(reason);
     for (const wake of waiting.values()) wake();
     waiting.clear();

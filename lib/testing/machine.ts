@@ -95,8 +95,9 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   const makeAnswerer = () =>
     createAnswerer({
       iceServers: ownIceServers,
-      serve: (peer) =>
+      serve: (peer, isAnswering) =>
         createChannelServer(peer, {
+          isAnswering,
           methods: channelMethods,
           maxMessageBytes,
           onCall: (path) => counter.count("webrtc", path),

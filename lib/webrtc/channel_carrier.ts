@@ -3,6 +3,7 @@ import { ClientStreams, type StreamListener } from "../core/channel/client_strea
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { endedCall } from "../rpc/held_call.ts";
+import { DeliveryWindow, type PathEstimate } from "../core/channel/delivery_window.ts";
 import { createFrameWriter } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";
 
@@ -14,6 +15,10 @@ export interface ChannelCarrier extends Carrier {
   writable(): void;
   /** The connection is lost: ends every call with `error`, and every later one. */
   fail(error: ConnectError): void;
+  /** Asks the machine a question, instead of the one before. */
+  ask(answered: () => void): void;
+  /** The path as the machine's answers show it. */
+  estimate(): PathEstimate;
   /** Open calls. */
   readonly size: number;
 }
@@ -33,19 +38,24 @@ export function createChannelCarrier(
     maxMessageBytes: limits.maxMessageBytes,
     maxFrameBytes: Math.min(MAX_FRAME_BYTES, peer.maxFrameBytes()),
     packetBytes: Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - overhead)),
+    answered(question) {
+      writer.answered(question);
+      if (question !== asked?.question) return;
+      const { answered } = asked;
+      asked = undefined;
+      answered();
+    },
   });
   /** Senders that wait for their stream's messages to be written. */
   const waiting = new Map<number, () => void>();
+  let asked: { readonly question: number; readonly answered: () => void } | undefined;
   let lost: ConnectError | undefined;
   let closing: Promise<void> | undefined;
-  const writer = createFrameWriter(
-    peer,
-    (into) => streams.next(into),
-    refused,
-  );
+  const window = new DeliveryWindow(MAX_PACKET_BYTES);
+  const writer = createFrameWriter(peer, streams, window, wakeSenders, refused);
+  const { flush } = writer;
 
-  function flush(): void {
-    writer.flush();
+  function wakeSenders(): void {
     if (waiting.size === 0) return;
     for (const [id, wake] of waiting) {
       if (streams.isSending(id)) continue;
@@ -64,6 +74,7 @@ export function createChannelCarrier(
   function fail(error: ConnectError): void {
     if (lost !== undefined) return;
     lost = error;
+    writer.stop();
     streams.fail(error);
     for (const resolve of waiting.values()) resolve();
     waiting.clear();
@@ -71,8 +82,12 @@ export function createChannelCarrier(
 
   function open(request: CallRequest, listener: CallListener): Call {
     if (lost !== undefined) return endedCall(lost, listener);
+    const mark = window.handed;
     const own: StreamListener = {
-      headers: (metadata) => listener.headers(metadata),
+      headers(metadata) {
+        window.delivered(mark, performance.now());
+        listener.headers(metadata);
+      },
       message: (bytes) => listener.message(bytes),
       end: (end) => {
         wake(id);
@@ -121,6 +136,11 @@ export function createChannelCarrier(
     },
     writable: flush,
     fail,
+    ask(answered) {
+      asked = { question: streams.ask(), answered };
+      flush();
+    },
+    estimate: () => window.estimate,
     get size() {
       return streams.size;
     },

@@ -1,48 +1,95 @@
-import { MAX_FRAME_BYTES } from "../core/limits.ts";
-import { MIN_WINDOW_BYTES, SendWindow } from "../core/channel/send_window.ts";
-import { ENGINE_SEND_BYTES, type Peer } from "./peer.ts";
+import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import type { DeliveryWindow } from "../core/channel/delivery_window.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
+import { LOW_MARK_BYTES, type Peer } from "./peer.ts";
 
 /** Writes frames to a peer's channel 0 as long as there is room. */
 export interface FrameWriter {
-  /** Writes waiting frames as long as there is room. Returns false when some are left. */
-  flush(): boolean;
+  /** Writes waiting frames as long as there is room. */
+  flush(): void;
+  /** Notes the answer to a question. */
+  answered(question: number): void;
+  /** Writes no more. */
+  stop(): void;
 }
 
+/** The frames of one side. */
+export interface FrameSource {
+  /** Whether frames wait. */
+  readonly sending: boolean;
+  /** Returns the next frame; with a `packetBytes` of 0, only a control frame. */
+  next(into: Uint8Array, packetBytes?: number): Uint8Array | undefined;
+  /** Queues a question ahead of everything else. Returns its number. */
+  ask(): number;
+}
+
+/** Most bytes in front of the engine's own buffer: it drains within this, so it never runs empty. */
+const MAX_WAITING_BYTES = 131_072;
+
 /**
- * Moves frames from a queue to a peer. Called again when frames are queued, and when the channel says that its
- * buffer has drained.
+ * Moves frames from a source to a peer. Flushed when frames are queued, when an answer has come, and when the channel
+ * says that its buffer has drained.
  *
- * @param next The next frame, or undefined when there is none.
+ * @param window Steered by the answers of the other side. Undefined where it answers no questions: what is written is
+ * then bounded by the engine's buffer alone.
  * @param refused Called when the channel takes no more frames, which means that it is closing.
  */
 export function createFrameWriter(
   peer: Peer,
-  next: (into: Uint8Array) => Uint8Array | undefined,
+  source: FrameSource,
+  window: DeliveryWindow | undefined,
+  flushed: () => void,
   refused: () => void,
 ): FrameWriter {
-  const window = new SendWindow(ENGINE_SEND_BYTES);
   // The engine copies each frame, so one buffer serves all of them.
   const buffer = new Uint8Array(MAX_FRAME_BYTES);
-  /** An upper bound of the bytes in the channel's buffer: those at the last look, and those written since. */
+  /** An upper bound of the bytes in front of the engine's buffer: those at the last look, and those written since. */
   let atMost = 0;
-  return {
-    flush(): boolean {
-      for (;;) {
-        // A look costs as much as sending a small frame; a few small frames never fill the smallest window.
-        if (atMost > MIN_WINDOW_BYTES) {
-          atMost = peer.bufferedAmount();
-          if (atMost > 0) window.observe(performance.now(), atMost);
-          if (atMost > window.limit) return false;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+  let isStopped = false;
+
+  /** Most bytes of a message in the next frame; 0 while there is no room for any. */
+  function room(now: number): number {
+    // A look costs as much as sending a small frame; a few small frames do not matter.
+    if (atMost > LOW_MARK_BYTES) {
+      atMost = peer.bufferedAmount();
+      if (atMost > MAX_WAITING_BYTES) return 0;
+    }
+    if (window === undefined) return MAX_PACKET_BYTES;
+    return window.hasRoom(now) ? window.frameBytes : 0;
+  }
+
+  function flush(): void {
+    while (source.sending) {
+      const now = performance.now();
+      if (window?.wantsQuestion === true) window.asked(source.ask(), now);
+      const frame = source.next(buffer, room(now));
+      if (frame === undefined) {
+        const waitMs = window?.retryMs(now);
+        if (waitMs !== undefined && retry === undefined && !isStopped) {
+          retry = setTimeout(() => {
+            retry = undefined;
+            flush();
+          }, waitMs);
+          unrefTimer(retry);
         }
-        const frame = next(buffer);
-        if (frame === undefined) return true;
-        atMost += frame.length;
-        window.wrote(frame.length);
-        if (!peer.send(frame)) {
-          refused();
-          return true;
-        }
+        break;
       }
+      atMost += frame.length;
+      if (!peer.send(frame)) return refused();
+      window?.wrote(frame.length, now);
+    }
+    flushed();
+  }
+
+  return {
+    flush,
+    answered(question) {
+      if (window?.answered(question, performance.now()) === true && source.sending) flush();
+    },
+    stop() {
+      isStopped = true;
+      clearTimeout(retry);
     },
   };
 }

@@ -9,10 +9,10 @@ import { settlesWithin } from "../runtime/wait.ts";
  */
 
 /**
- * Size of the engine's own send buffer below the channel's, in bytes. The default of 1 MiB would hold eight seconds of
- * data on a link of 1 Mbit/s, beyond our control; this size bounds it, and still fills 20 Mbit/s at 100 ms.
+ * Size of the engine's own send buffer below the channel's, in bytes: as much as a long and fast path holds. How much
+ * of it is used is up to the window (`delivery_window.ts`), which is always smaller.
  */
-export const ENGINE_SEND_BYTES = 262_144;
+const ENGINE_SEND_BYTES = 4_194_304;
 
 /** Time that a close waits for the engine's confirmation, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
@@ -320,8 +320,8 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   };
 }
 
-/** Below the smallest window (`send_window.ts`), so that a sender that waits is always woken. */
-const LOW_MARK_BYTES = 32_768;
+/** Bytes in front of the engine's buffer at which a sender that waits is woken. */
+export const LOW_MARK_BYTES = 32_768;
 
 const encoder = new TextEncoder();
 

@@ -1,9 +1,9 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { Metadata } from "../core/grpc/metadata.ts";
 import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
 import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
+import type { PathEstimate } from "../core/channel/delivery_window.ts";
 import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
-import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
+import type { CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import type { Life } from "../rpc/life.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
@@ -16,6 +16,8 @@ import { settlesWithin } from "../runtime/wait.ts";
 export interface WebrtcConnection {
   readonly carrier: Carrier;
   readonly peer: Peer;
+  /** The path as the machine's answers show it. */
+  readonly estimate: () => PathEstimate;
   /** Resolves with what ended the connection, unless `carrier.close()` did. */
   readonly lost: Promise<ConnectError>;
   readonly life: Life;
@@ -71,9 +73,6 @@ const GATHERING_MS = 50;
 /** Time that an abandoned dial waits for its last message to be sent, in milliseconds. */
 const LAST_WORD_MS = 100;
 
-/** A method that no machine has: it answers `Unimplemented`, and shows that it is there. */
-const UNKNOWN_METHOD = "/viam_dial.v1.Liveness/Ask";
-
 /** Connects to a machine through a signaling server (protocol §3). */
 export function connectWebrtc(options: WebrtcConnectionOptions): WebrtcAttempt {
   const released = Promise.withResolvers<void>();
@@ -104,7 +103,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     offeredAt = performance.now();
     options.onOffered();
     // Not what the callbacks have told so far: they come in no certain order on Bun.
-    const sdp = options.candidatesFirst ? withTool(peer.localDescription() ?? offer) : offer;
+    const sdp = withTool((options.candidatesFirst ? peer.localDescription() : undefined) ?? offer);
     for (const candidate of candidatesOf(sdp)) known.add(candidate);
     exchange.handle({ kind: "offer", sdp });
     for (const candidate of found) trickle(candidate);
@@ -185,37 +184,18 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     if (signal.aborted) linger();
   });
 
-  let question: Call | undefined;
   const liveness = watchLiveness({
-    // The question is a call itself: it does not count.
     look: () => ({
-      calls: (carrier?.size ?? 0) - (question === undefined ? 0 : 1),
+      calls: carrier?.size ?? 0,
       sent: peer.bytesSent(),
       waiting: peer.bufferedAmount(),
       roundTripMs: peer.roundTripMs(),
     }),
-    ask,
+    ask: () => carrier?.ask(() => liveness.answered()),
     ping: () => peer.ping(),
     lost: () => lose("the machine gives no sign of life"),
     roundTripMs: options.roundTripMs,
   });
-
-  /** Makes a call that any machine answers. */
-  function ask(): void {
-    question?.reset();
-    question = carrier?.open(
-      { path: UNKNOWN_METHOD, kind: "unary", metadata: new Metadata(), timeoutMs: undefined, urgent: true },
-      {
-        headers() {},
-        message() {},
-        end() {
-          question = undefined;
-          liveness.answered();
-        },
-      },
-    );
-    question?.send(new Uint8Array(0), true);
-  }
 
   /**
    * Waits until the machine's answerer is free: until the channel is open there, too, and the server knows that the
@@ -223,7 +203,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
    */
   async function freeAnswerer(patienceMs: number): Promise<void> {
     if (answererIsOurs) return;
-    if (!isHeard) ask();
+    if (!isHeard) carrier?.ask(() => {});
     await settlesWithin(patienceMs, Promise.all([machineOpened.promise, exchange.settled]));
   }
 
@@ -321,6 +301,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     },
     peer,
     life: liveness.life,
+    estimate: () => open.estimate(),
     lost: lost.promise,
     lose,
   };

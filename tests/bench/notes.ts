@@ -15,7 +15,7 @@ export const notes: Readonly<Record<string, string>> = {
     "Raw frames are counted and discarded; ours become messages, which takes the rest of the time.",
   "webrtc-download-1048576": "The same.",
   "webrtc-upload-65536":
-    "Raw frames fill 2 MiB of buffers. Ours fill 256 KiB of the engine's buffer, and of the channel's a window that follows the link, so that a small call at 1 Mbit/s waits seconds less.",
+    "Raw frames fill 2 MiB of buffers. Ours fill a window that keeps the wait of a small call short on any link.",
   "webrtc-upload-1048576": "The same.",
   "tail-embedded machine":
     "The median is low; the tail is one dial in fifty whose DTLS ClientHello was dropped. Its second attempt, after 15 ms, has no candidates in the offer and takes 55 ms. With candidates it would take 10 ms, but on a busy machine 6 of 10 dials then failed.",

@@ -68,7 +68,7 @@ test(
       heard.listener,
     );
     streams.send(urgent, new Uint8Array(10), true);
-    streams.send(late, new Uint8Array(1), true);
+    streams.send(late, new Uint8Array(1), false);
     const frames = framesOf(streams).map((frame) => decodeRequest(frame));
     assert.deepEqual(frames.map(({ stream, kind }) => [stream, kind]), [
       [late, "headers"],
@@ -243,7 +243,7 @@ test("SendQueue lets streams take turns, and control frames go first", () => {
   framesOf(streams);
   streams.send(large, new Uint8Array(50), true);
   assert.deepEqual(order(streams, 2), [`message ${large}`, `message ${large}`]);
-  streams.send(small, new Uint8Array(5), true);
+  streams.send(small, new Uint8Array(5), false);
   const third = open(streams, hear());
   assert.deepEqual(order(streams, 4), [
     `headers ${third}`,

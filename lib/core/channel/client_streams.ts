@@ -9,7 +9,8 @@ import {
   encodeRequestPacket,
   encodeReset,
 } from "./packet.ts";
-import { SendQueue } from "./send_queue.ts";
+import { encodeQuestion, isMachineQuestion } from "./question.ts";
+import { AHEAD_BYTES, SendQueue } from "./send_queue.ts";
 
 /** Receives what a stream receives; the same shape as a carrier's listener. */
 export interface StreamListener {
@@ -24,6 +25,7 @@ interface ClientStream {
   readonly assembler: MessageAssembler;
   headersReceived: boolean;
   halfClosed: boolean;
+  hasSent: boolean;
 }
 
 /** Options of `ClientStreams`. */
@@ -34,6 +36,8 @@ export interface ClientStreamsOptions {
   readonly packetBytes?: number;
   /** Most bytes in one frame. */
   readonly maxFrameBytes?: number;
+  /** Called with each answer to a question, once or twice. */
+  readonly answered?: (question: number) => void;
 }
 
 /** Numbers of dropped frames, by reason. */
@@ -49,6 +53,8 @@ export interface DroppedFrames {
  */
 export class ClientStreams {
   readonly #streams = new Map<number, ClientStream>();
+  readonly #questions = new Set<number>();
+  readonly #answered: (question: number) => void;
   readonly #queue: SendQueue;
   readonly #maxMessageBytes: number;
   readonly #maxFrameBytes: number;
@@ -62,6 +68,7 @@ export class ClientStreams {
     this.#maxMessageBytes = options.maxMessageBytes;
     this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
     this.#packetBytes = options.packetBytes ?? MAX_PACKET_BYTES;
+    this.#answered = options.answered ?? (() => {});
     this.#queue = new SendQueue(encodeRequestPacket, this.#packetBytes);
   }
 
@@ -111,20 +118,23 @@ export class ClientStreams {
       assembler: new MessageAssembler(this.#maxMessageBytes),
       headersReceived: false,
       halfClosed: false,
+      hasSent: false,
     });
     this.#queue.pushControl(headers);
     return id;
   }
 
   /**
-   * Queues a message; of an urgent stream ahead of every other message, if it is one packet. Does nothing on a stream
-   * that has ended or half-closed.
+   * Queues a message. A small one that is all of its stream goes ahead of the streams that take turns, as does one of an
+   * urgent stream that is one packet. Does nothing on a stream that has ended or half-closed.
    */
   send(id: number, message: Uint8Array, last: boolean): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.halfClosed) return;
     stream.halfClosed = last;
-    if (stream.urgent && message.length <= this.#packetBytes) {
+    const isSmall = last && !stream.hasSent && message.length <= AHEAD_BYTES;
+    stream.hasSent = true;
+    if ((stream.urgent || isSmall) && message.length <= this.#packetBytes) {
       this.#queue.pushControl(encodeRequestPacket(id, message, true, last));
     } else {
       this.#queue.pushMessage(id, message, last);
@@ -151,13 +161,23 @@ export class ClientStreams {
     return this.#queue.has(id);
   }
 
+  /** Queues a question ahead of all messages. Returns its number. */
+  ask(): number {
+    const id = this.#nextId++;
+    this.#questions.add(id);
+    this.#queue.pushControl(encodeQuestion(id));
+    this.#queue.pushControl(encodeReset(id));
+    return id;
+  }
+
   /**
    * Returns the next frame to write, or undefined.
    *
    * @param into A buffer to write it into; the frame is then valid until the next call.
+   * @param packetBytes Most bytes of a message in it; with 0, only a control frame is returned.
    */
-  next(into?: Uint8Array): Uint8Array | undefined {
-    return this.#queue.next(into);
+  next(into?: Uint8Array, packetBytes?: number): Uint8Array | undefined {
+    return this.#queue.next(into, packetBytes);
   }
 
   /** Takes a frame from the server. No frame makes it throw. */
@@ -169,6 +189,13 @@ export class ClientStreams {
     }
     const stream = this.#streams.get(frame.stream);
     if (stream === undefined) {
+      if (this.#questions.has(frame.stream)) {
+        if (frame.kind === "trailers") this.#questions.delete(frame.stream);
+        return this.#answered(frame.stream);
+      }
+      if (frame.kind === "headers" && isMachineQuestion(frame.stream)) {
+        return this.#queue.pushControl(encodeReset(frame.stream));
+      }
       this.dropped.unknownStream++;
       return;
     }

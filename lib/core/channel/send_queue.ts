@@ -7,6 +7,12 @@ export type EncodePacket = (
   into: Uint8Array | undefined,
 ) => Uint8Array;
 
+/**
+ * Bytes at the start of each stream that go ahead of the turns: the request of a small call, or its whole answer. With
+ * its frame, it fits into one packet of the engine.
+ */
+export const AHEAD_BYTES = 1_024;
+
 interface QueuedMessage {
   readonly bytes: Uint8Array;
   readonly endOfStream: boolean;
@@ -80,9 +86,11 @@ export class SendQueue {
    * Returns the next frame to write, or undefined.
    *
    * @param into A buffer to write a packet into; the frame is then valid until the next call.
+   * @param packetBytes Most bytes of a message in this frame; with 0, only a control frame is returned.
    */
-  next(into?: Uint8Array): Uint8Array | undefined {
+  next(into?: Uint8Array, packetBytes: number = this.#packetBytes): Uint8Array | undefined {
     if (this.#control.length > 0) return this.#control.shift();
+    if (packetBytes === 0) return undefined;
     for (;;) {
       const lane = this.#turns[this.#turn];
       if (lane === undefined) {
@@ -93,7 +101,7 @@ export class SendQueue {
       this.#turn++;
       const item = lane.items[0];
       if (item === undefined) continue; // dropped while it waited
-      const frame = this.#frameOf(lane, item, into);
+      const frame = this.#frameOf(lane, item, into, Math.min(packetBytes, this.#packetBytes));
       if (lane.items.length > 0) this.#turns.push(lane);
       else this.#lanes.delete(lane.stream);
       // The queue is an array with a moving start; its head is cut off now and then.
@@ -105,12 +113,17 @@ export class SendQueue {
     }
   }
 
-  #frameOf(lane: Lane, item: Lane["items"][number], into: Uint8Array | undefined): Uint8Array {
+  #frameOf(
+    lane: Lane,
+    item: Lane["items"][number],
+    into: Uint8Array | undefined,
+    packetBytes: number,
+  ): Uint8Array {
     if ("frame" in item) {
       lane.items.shift();
       return item.frame;
     }
-    const end = Math.min(item.sent + this.#packetBytes, item.bytes.length);
+    const end = Math.min(item.sent + packetBytes, item.bytes.length);
     const last = end === item.bytes.length;
     const data = item.sent === 0 && last ? item.bytes : item.bytes.subarray(item.sent, end);
     item.sent = end;

@@ -4,7 +4,8 @@ import { MessageAssembler } from "./message_assembler.ts";
 import { Metadata } from "../grpc/metadata.ts";
 import { decodeRequest, encodeResponseHeaders, encodeResponsePacket, encodeTrailers } from "./packet.ts";
 import type { DroppedFrames } from "./client_streams.ts";
-import { SendQueue } from "./send_queue.ts";
+import { FIRST_MACHINE_QUESTION, isMachineQuestion } from "./question.ts";
+import { AHEAD_BYTES, SendQueue } from "./send_queue.ts";
 
 /** A call that opens a stream. */
 export interface IncomingCall {
@@ -30,6 +31,8 @@ interface ServerStream {
   readonly assembler: MessageAssembler;
   headersSent: boolean;
   halfClosed: boolean;
+  /** Bytes that may still go ahead of the turns. */
+  ahead: number;
 }
 
 /** Options of `ServerStreams`. */
@@ -40,6 +43,8 @@ export interface ServerStreamsOptions {
   readonly packetBytes?: number;
   /** Called for every new stream; the listener receives nothing before it returns. */
   readonly open: (call: IncomingCall) => IncomingListener;
+  /** Called with each answer to a question. */
+  readonly answered?: (question: number) => void;
 }
 
 /**
@@ -50,15 +55,18 @@ export class ServerStreams {
   readonly #streams = new Map<number, ServerStream>();
   readonly #queue: SendQueue;
   readonly #options: ServerStreamsOptions;
+  readonly #packetBytes: number;
+  #nextQuestion = FIRST_MACHINE_QUESTION;
 
   readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
 
   constructor(options: ServerStreamsOptions) {
     this.#options = options;
+    this.#packetBytes = options.packetBytes ?? MAX_PACKET_BYTES;
     this.#queue = new SendQueue(
       (stream, data, endOfMessage, _endOfStream, into) =>
         encodeResponsePacket(stream, data, endOfMessage, into),
-      options.packetBytes ?? MAX_PACKET_BYTES,
+      this.#packetBytes,
     );
   }
 
@@ -82,12 +90,19 @@ export class ServerStreams {
     if (stream === undefined || stream.headersSent) return;
     const frame = fitting(encodeResponseHeaders(id, metadata), "headers");
     stream.headersSent = true;
-    this.#queue.pushFrame(id, frame);
+    this.#push(id, stream, frame);
   }
 
   /** Queues a message. Does nothing when the stream is over. */
   sendMessage(id: number, message: Uint8Array): void {
-    if (this.#streams.has(id)) this.#queue.pushMessage(id, message, false);
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    if (message.length <= Math.min(stream.ahead, this.#packetBytes)) {
+      this.#push(id, stream, encodeResponsePacket(id, message, true));
+    } else {
+      stream.ahead = 0;
+      this.#queue.pushMessage(id, message, false);
+    }
   }
 
   /** Ends the stream, with headers first if none were sent: clients expect them (protocol §4.4). */
@@ -103,7 +118,7 @@ export class ServerStreams {
       frame = encodeTrailers(id, ConnectError.from(reason, Code.Internal), new Metadata());
     }
     this.#streams.delete(id);
-    this.#queue.pushFrame(id, frame);
+    this.#push(id, stream, frame);
   }
 
   /** True while this stream has queued messages that are not written yet. */
@@ -111,13 +126,21 @@ export class ServerStreams {
     return this.#queue.has(id);
   }
 
+  /** Queues a question ahead of all messages; only callers of this library answer it. Returns its number. */
+  ask(): number {
+    const question = this.#nextQuestion++;
+    this.#queue.pushControl(encodeResponseHeaders(question, new Metadata()));
+    return question;
+  }
+
   /**
    * Returns the next frame to write, or undefined.
    *
    * @param into A buffer to write it into; the frame is then valid until the next call.
+   * @param packetBytes Most bytes of a message in it; with 0, only a control frame is returned.
    */
-  next(into?: Uint8Array): Uint8Array | undefined {
-    return this.#queue.next(into);
+  next(into?: Uint8Array, packetBytes?: number): Uint8Array | undefined {
+    return this.#queue.next(into, packetBytes);
   }
 
   /** Takes a frame from the client. No frame makes it throw. */
@@ -138,10 +161,14 @@ export class ServerStreams {
         assembler: new MessageAssembler(this.#options.maxMessageBytes),
         headersSent: false,
         halfClosed: false,
+        ahead: AHEAD_BYTES,
       });
       return;
     }
     if (stream === undefined) {
+      if (frame.kind === "reset" && isMachineQuestion(frame.stream)) {
+        return this.#options.answered?.(frame.stream);
+      }
       // Routine: Rust half-closes after our trailers, and Go resets finished calls (protocol §4.13).
       this.dropped.unknownStream++;
       return;
@@ -164,6 +191,13 @@ export class ServerStreams {
     for (const [id] of streams) this.#queue.drop(id);
     while (this.#queue.next() !== undefined);
     for (const [, { listener }] of streams) listener.aborted(reason);
+  }
+
+  /** Queues a frame ahead of the turns while the stream has sent little, and behind what it has queued otherwise. */
+  #push(id: number, stream: ServerStream, frame: Uint8Array): void {
+    stream.ahead -= frame.length;
+    if (stream.ahead >= 0 && !this.#queue.has(id)) this.#queue.pushControl(frame);
+    else this.#queue.pushFrame(id, frame);
   }
 
   #message(

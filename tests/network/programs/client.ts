@@ -74,6 +74,57 @@ async function callOnce(timeoutMs: number): Promise<void> {
   }
 }
 
+interface Transfer {
+  readonly direction: "up" | "down";
+  readonly forMs: number;
+  /** Interval of the small calls beside it. */
+  readonly everyMs: number;
+}
+
+/** A transfer for some time, with small calls beside it, and how the transfer went and how long each call took. */
+async function transfer({ direction, forMs, everyMs }: Transfer) {
+  const client = probe();
+  const took: number[] = [];
+  const windows: unknown[] = [];
+  const open = new Set<Promise<void>>();
+  const began = performance.now();
+  const isOver = () => performance.now() - began > forMs;
+  const timer = setInterval(() => {
+    if (isOver()) return clearInterval(timer);
+    const madeMs = performance.now();
+    const call = client.echo(bytes(64), { timeoutMs: 60_000 }).then(() => {
+      took.push(performance.now() - madeMs);
+    }).finally(() => open.delete(call));
+    open.add(call);
+    windows.push({ atMs: madeMs - began, ...channel?.getStats().connection });
+  }, everyMs);
+  let moved = 0;
+  if (direction === "up") {
+    const endless = async function* () {
+      while (!isOver()) yield bytes(65_536);
+    };
+    moved = Number((await client.upload(endless(), { timeoutMs: 120_000 })).bytes);
+  } else {
+    const stop = new AbortController();
+    try {
+      const messages = client.download({ size: 65_536, count: 1_000_000 }, { signal: stop.signal });
+      for await (const { data } of messages) {
+        moved += data.length;
+        if (isOver()) break;
+      }
+    } finally {
+      stop.abort();
+    }
+  }
+  const tookMs = performance.now() - began;
+  await Promise.all(open);
+  return {
+    bytesPerSecond: moved / tookMs * 1_000,
+    callsMs: took.toSorted((one, other) => one - other),
+    windows,
+  };
+}
+
 /** Calls of every kind, each stopped at one of its steps, and their endings. */
 function openCalls(): { begun: Promise<unknown>; ended: Promise<Record<string, string>> } {
   const client = probe();
@@ -345,11 +396,6 @@ await answerCommands(
       };
     },
     now: () => performance.now(),
-    /** Computes, and does nothing else. */
-    compute({ forMs }: { forMs: number }) {
-      const until = performance.now() + forMs;
-      while (performance.now() < until);
-    },
     /** Opens calls of every kind, and resolves when each has reached its step. */
     async inFlight() {
       inFlight = openCalls();
@@ -380,6 +426,7 @@ await answerCommands(
       };
     },
     bulkEnd: () => bulk?.stop(),
+    transfer,
     /** Ends the steady calls, and returns the ending of each and the events meanwhile. */
     async outcomes() {
       await steady?.stop();

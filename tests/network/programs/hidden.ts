@@ -41,7 +41,8 @@ const sockets = await openMdns({
 const witness = createWitness();
 const methods = witness.watch(recordRoutes(probeRoutes(witness)));
 const answerer = createAnswerer({
-  serve: (peer) => createChannelServer(peer, { methods, maxMessageBytes: MAX_MESSAGE_BYTES }),
+  serve: (peer, isAnswering) =>
+    createChannelServer(peer, { isAnswering, methods, maxMessageBytes: MAX_MESSAGE_BYTES }),
 });
 const answering = startCloudAnswerer(startedWith(), () => ({
   answer: (offer, exchange) =>

@@ -1,0 +1,301 @@
+/** Window of a path that nothing is known of yet, in bytes: a small call behind it waits 260 ms at 1 Mbit/s. */
+const FIRST_WINDOW_BYTES = 32_768;
+
+/** Smallest window, in bytes: several packets, so that those after a lost one report it. */
+const MIN_WINDOW_BYTES = 18_432;
+
+/** Largest window, in bytes: the engine's own buffer holds it and leaves room for control frames. */
+const MAX_WINDOW_BYTES = 3_670_016;
+
+/** Pace towards a peer that answers no questions, in bytes a millisecond: some 5 Mbit/s. */
+const UNANSWERED_BYTES_PER_MS = 640;
+
+/** Silence after which a peer counts as one that answers no questions, in milliseconds. */
+const UNANSWERED_MS = 5_000;
+
+/** The delay that bulk data may add to a path's own: a share of that, within bounds in milliseconds. */
+const QUEUE_SHARE = 0.7, LEAST_QUEUE_MS = 10, MOST_QUEUE_MS = 60;
+
+/** Time after which the least round trip is measured anew, in milliseconds: the path may have become longer. */
+const LEAST_AGE_MS = 10_000;
+
+/** Rounds after which a queue that no smaller window shortens is a longer path. */
+const LATE_ROUNDS = 4;
+
+/** Time without bulk data after which a path counts as unknown, in milliseconds. */
+const IDLE_MS = 10_000;
+
+/** Smallest distance of two questions, in bytes: a question and its answer take 1 % of it. */
+const MIN_QUESTION_BYTES = 6_144;
+
+/** Interval of the looks at the pace towards a peer that answers nothing, in milliseconds. */
+const PACE_MS = 20;
+
+/** Most questions without an answer: a window that became smaller has more than its share on the way. */
+const MAX_OPEN_QUESTIONS = 32;
+
+/** Questions in one window, and answers that have to agree that there is a queue: a lost packet delays some. */
+const QUESTIONS_PER_WINDOW = 4;
+
+/** Growth of the rate that lets a window start on, and rounds without it after which it holds what it has. */
+const MIN_GROWTH = 1.25, START_ROUNDS = 3;
+
+/** Answers whose rates count: those of two windows. */
+const RATES = 2 * QUESTIONS_PER_WINDOW;
+
+/** Smallest frame of bulk data, in bytes: it fills one packet of the engine. */
+const MIN_FRAME_BYTES = 1_100;
+
+interface Question {
+  readonly askedAt: number;
+  /** Bytes handed over before it. */
+  readonly handed: number;
+  /** Bytes known to be delivered when it was asked, when that was known, and when they were handed over. */
+  readonly delivered: number;
+  readonly deliveredAt: number;
+  readonly deliveredHandedAt: number;
+}
+
+/** A path as its window sees it. */
+export interface PathEstimate {
+  /** Bytes that may be on their way at once. */
+  readonly windowBytes: number;
+  /** Bytes a second that were delivered lately; undefined before the first answer. */
+  readonly bytesPerSecond: number | undefined;
+  /** Least time from a question to its answer, in milliseconds; undefined before the first answer. */
+  readonly roundTripMs: number | undefined;
+  /** Time that questions waited beyond that lately, in milliseconds. */
+  readonly queueMs: number | undefined;
+}
+
+/**
+ * Steers how many bytes are on their way on an ordered channel by what a small call would wait there. The engine says
+ * neither what was delivered nor when; the answer to a small question on the same channel says both. A window that
+ * grows until questions wait, and is then held there, uses the whole path and keeps the wait short (protocol §4.11).
+ */
+export class DeliveryWindow {
+  readonly #maxFrameBytes: number;
+  readonly #questions = new Map<number, Question>();
+  #window = FIRST_WINDOW_BYTES;
+  #handed = 0;
+  #delivered = 0;
+  #deliveredAt = 0;
+  #deliveredHandedAt = 0;
+  #lastAsked = 0;
+  #wroteAt = 0;
+  /** Set while the window follows the rate to twice what the path holds: the best so far, and rounds without better. */
+  #start: { rate: number; rounds: number } | undefined = { rate: 0, rounds: 0 };
+  #isAnswered = false;
+  /** Pacing towards a peer that answers nothing: when it was last given room. */
+  #pacedAt: number | undefined;
+  #least: number | undefined;
+  #leastAt = 0;
+  /** Rounds in a row that found a queue. */
+  #lateRounds = 0;
+  /** Set while the window is kept small to measure the least round trip anew: since when, and the least so far. */
+  #draining: { readonly since: number; least: number; answers: number } | undefined;
+  /** Round trips of the last answers, the newest last. */
+  #recent: number[] = [];
+  /** Bytes a millisecond that the last answers showed, the newest last. */
+  #rates: number[] = [];
+  /** The next change of the window has to wait for an answer to a question that was asked after this. */
+  #changedAt = 0;
+  /** Whether the window was full since it changed last: one that is not says nothing about a larger one. */
+  #wasFull = false;
+
+  /** @param maxFrameBytes Largest frame of bulk data, in bytes. */
+  constructor(maxFrameBytes: number) {
+    this.#maxFrameBytes = maxFrameBytes;
+  }
+
+  /** Bytes handed over so far: a mark that `delivered` takes. */
+  get handed(): number {
+    return this.#handed;
+  }
+
+  /** Most bytes of bulk data in the next frame. */
+  get frameBytes(): number {
+    const share = Math.round(this.#limit() / QUESTIONS_PER_WINDOW);
+    return Math.min(this.#maxFrameBytes, Math.max(MIN_FRAME_BYTES, share));
+  }
+
+  /** What is known of the path. */
+  get estimate(): PathEstimate {
+    const queue = this.#least === undefined || this.#recent.length === 0
+      ? undefined
+      : Math.max(0, Math.min(...this.#recent) - this.#least);
+    return {
+      windowBytes: this.#limit(),
+      bytesPerSecond: this.#rates.length === 0 ? undefined : this.#rate * 1_000,
+      roundTripMs: this.#least,
+      queueMs: queue,
+    };
+  }
+
+  /**
+   * Whether a frame may be handed over now.
+   *
+   * @param now Milliseconds on any clock that does not go back.
+   */
+  hasRoom(now: number): boolean {
+    if (this.#handed - this.#delivered < this.#limit()) return true;
+    this.#wasFull = true;
+    return this.#isAnswered ? false : this.#pace(now);
+  }
+
+  /** Time after which there may be room though nothing was answered, in milliseconds; undefined if answers decide. */
+  retryMs(now: number): number | undefined {
+    const first = this.#questions.values().next().value;
+    if (this.#isAnswered || first === undefined) return undefined;
+    return Math.max(PACE_MS, first.askedAt + UNANSWERED_MS - now);
+  }
+
+  /** Notes that a frame was handed over. */
+  wrote(bytes: number, now: number): void {
+    if (now - this.#wroteAt > IDLE_MS && this.#handed === this.#delivered) this.#forget();
+    if (this.#handed === this.#delivered) this.#deliveredAt = this.#deliveredHandedAt = now;
+    this.#wroteAt = now;
+    this.#handed += bytes;
+  }
+
+  /** Whether a question has to follow what was handed over: too much of it is not known to be delivered. */
+  get wantsQuestion(): boolean {
+    if (this.#questions.size >= MAX_OPEN_QUESTIONS) return false;
+    const distance = Math.max(MIN_QUESTION_BYTES, this.#limit() / QUESTIONS_PER_WINDOW);
+    return this.#handed - Math.max(this.#lastAsked, this.#delivered) >= distance;
+  }
+
+  /** Notes that a question was handed over, behind everything so far. */
+  asked(question: number, now: number): void {
+    this.#lastAsked = this.#handed;
+    this.#questions.set(question, {
+      askedAt: now,
+      handed: this.#handed,
+      delivered: this.#delivered,
+      deliveredAt: this.#deliveredAt,
+      deliveredHandedAt: this.#deliveredHandedAt,
+    });
+  }
+
+  /** Notes an answer. Returns false for one to no question of ours. */
+  answered(id: number, now: number): boolean {
+    const question = this.#questions.get(id);
+    if (question === undefined) return false;
+    this.#questions.delete(id);
+    this.#isAnswered = true;
+    this.#pacedAt = undefined;
+    this.delivered(question.handed, now, question.askedAt);
+    // Answers that come in a heap have waited somewhere: nothing is delivered faster than it was handed over.
+    const elapsed = Math.max(now - question.deliveredAt, question.askedAt - question.deliveredHandedAt);
+    if (elapsed > 0) {
+      this.#rates.push((question.handed - question.delivered) / elapsed);
+      if (this.#rates.length > RATES) this.#rates.shift();
+    }
+    const roundTrip = now - question.askedAt;
+    this.#recent.push(roundTrip);
+    if (this.#recent.length > QUESTIONS_PER_WINDOW) this.#recent.shift();
+    this.#measureLeast(roundTrip, question.askedAt, now);
+    if (this.#draining === undefined) this.#steer(question.askedAt, now);
+    return true;
+  }
+
+  /**
+   * Notes that everything up to a mark was delivered, as any answer of the peer to it shows.
+   *
+   * @param handedAt When the last of it was handed over, where that is known.
+   */
+  delivered(mark: number, now: number, handedAt: number = this.#deliveredHandedAt): void {
+    if (mark <= this.#delivered) return;
+    this.#delivered = mark;
+    this.#deliveredAt = now;
+    this.#deliveredHandedAt = handedAt;
+  }
+
+  /** The best of the last rates, in bytes a millisecond: a lost packet, or a pause of either program, lowers some. */
+  get #rate(): number {
+    return Math.max(0, ...this.#rates);
+  }
+
+  #limit(): number {
+    if (this.#draining === undefined || this.#least === undefined) return this.#window;
+    return Math.min(this.#window, Math.max(MIN_WINDOW_BYTES, this.#rate * this.#least / 2));
+  }
+
+  #queueTarget(least: number): number {
+    return Math.min(MOST_QUEUE_MS, Math.max(LEAST_QUEUE_MS, least * QUEUE_SHARE));
+  }
+
+  #measureLeast(roundTrip: number, askedAt: number, now: number): void {
+    const draining = this.#draining;
+    if (draining !== undefined) {
+      if (askedAt < draining.since) return;
+      draining.least = Math.min(draining.least, roundTrip);
+      // The first one still waited behind what was on its way.
+      if (++draining.answers < 3) return;
+      this.#draining = undefined;
+      this.#least = draining.least;
+      this.#leastAt = this.#changedAt = now;
+      return;
+    }
+    if (this.#least === undefined || roundTrip <= this.#least * 1.05 + 1) {
+      this.#least = Math.min(this.#least ?? roundTrip, roundTrip);
+      this.#leastAt = now;
+    } else if (now - this.#leastAt > LEAST_AGE_MS || this.#lateRounds >= LATE_ROUNDS) {
+      this.#lateRounds = 0;
+      this.#draining = { since: now, least: Infinity, answers: 0 };
+    }
+  }
+
+  /** Changes the window, at most once a round trip; at once where a queue is far too long. */
+  #steer(askedAt: number, now: number): void {
+    const least = this.#least!;
+    const target = least + this.#queueTarget(least);
+    const lowest = Math.min(...this.#recent);
+    const isRound = askedAt >= this.#changedAt;
+    if (this.#start !== undefined) {
+      // The engine's own window at most doubles in a round trip: the rate shows it, where a queue would be its own.
+      if (this.#rate > this.#start.rate * MIN_GROWTH) this.#start = { rate: this.#rate, rounds: 0 };
+      else if (isRound && this.#wasFull && ++this.#start.rounds === START_ROUNDS) this.#start = undefined;
+      if (this.#start !== undefined) {
+        const bytes = Math.max(this.#window, 2 * this.#rate * least);
+        return this.#change(bytes, isRound ? now : this.#changedAt);
+      }
+    }
+    if (lowest > target) {
+      const isFar = lowest > target + this.#queueTarget(least);
+      if (isRound && isFar) this.#lateRounds++;
+      const isUrgent = isFar && this.#recent.length === QUESTIONS_PER_WINDOW;
+      if (isRound || isUrgent) this.#change(Math.max(this.#window / 2, this.#rate * target), now);
+    } else if (isRound && this.#wasFull) {
+      this.#lateRounds = 0;
+      this.#change(this.#window * Math.min(1.25, (1 + target / Math.max(lowest, 1)) / 2), now);
+    }
+  }
+
+  #change(bytes: number, now: number): void {
+    this.#window = Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.round(bytes)));
+    if (now === this.#changedAt) return;
+    this.#changedAt = now;
+    this.#wasFull = false;
+    this.#recent = [];
+  }
+
+  /** Lets bytes go at a fixed pace where nothing is answered. */
+  #pace(now: number): boolean {
+    const first = this.#questions.values().next().value;
+    if (first === undefined || now - first.askedAt < UNANSWERED_MS) return false;
+    const since = this.#pacedAt ?? now;
+    this.#pacedAt = now;
+    this.#delivered = Math.min(this.#handed, this.#delivered + (now - since) * UNANSWERED_BYTES_PER_MS);
+    return this.#handed - this.#delivered < this.#window;
+  }
+
+  #forget(): void {
+    this.#window = FIRST_WINDOW_BYTES;
+    this.#start = { rate: 0, rounds: 0 };
+    this.#least = this.#draining = undefined;
+    this.#rates = [];
+    this.#recent = [];
+    this.#wasFull = false;
+  }
+}

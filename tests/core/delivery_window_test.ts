@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { DeliveryWindow } from "../../lib/core/channel/delivery_window.ts";
+import { test } from "../harness.ts";
+
+const MAX_FRAME_BYTES = 65_509;
+const QUESTION_BYTES = 64;
+const PACKET_BYTES = 1_200;
+
+interface Path {
+  /** Bytes a millisecond. */
+  readonly rate: (now: number) => number;
+  /** There and back, in milliseconds. */
+  readonly delay: (now: number) => number;
+  /** Share of packets that have to be sent again. */
+  readonly loss?: number;
+  /** The longest queue in front of the rate, in milliseconds; what finds it full is sent again. */
+  readonly queueMs?: number;
+  /** When a TCP flow shares the path. */
+  readonly shared?: (now: number) => boolean;
+  /** When the peer is too busy to answer. */
+  readonly busy?: (now: number) => boolean;
+  readonly answers?: boolean;
+}
+
+interface Result {
+  /** Share of the rate that was used, from `from` on. */
+  readonly share: number;
+  readonly medianMs: number;
+  readonly longestMs: number;
+  readonly questions: number;
+  readonly questionShare: number;
+  readonly most: number;
+  readonly bytes: number;
+}
+
+/**
+ * Sends as much as the window lets over a path, in steps of a millisecond, and every 100 ms a small call, which the
+ * window does not hold back. Everything arrives in order.
+ */
+function simulate(path: Path, seconds: number, from = 1_000): Result {
+  const window = new DeliveryWindow(MAX_FRAME_BYTES);
+  let seed = 1;
+  const random = () => (seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff) / 0x7fffffff;
+  const queue: { left: number; question?: number; madeAt?: number; retried?: boolean }[] = [];
+  const events = new Map<number, (() => void)[]>();
+  const at = (when: number, run: () => void) => {
+    const slot = Math.ceil(when);
+    events.set(slot, [...events.get(slot) ?? [], run]);
+  };
+  const calls: number[] = [];
+  let bytes = 0, capacity = 0, questions = 0, handed = 0, most = 0, arrives = 0, queued = 0;
+  let flow = 0, flowQueued = 0;
+  const push = (item: (typeof queue)[number]) => {
+    queued += item.left;
+    queue.push(item);
+  };
+  for (let now = 0; now < seconds * 1_000; now++) {
+    const delay = path.delay(now), rate = path.rate(now);
+    for (const run of events.get(now) ?? []) run();
+    events.delete(now);
+    for (;;) {
+      if (window.wantsQuestion) {
+        window.asked(++questions, now);
+        window.wrote(QUESTION_BYTES, now);
+        push({ left: QUESTION_BYTES, question: questions });
+      }
+      if (!window.hasRoom(now)) break;
+      const frame = window.frameBytes;
+      window.wrote(frame, now);
+      handed += frame;
+      push({ left: frame });
+    }
+    most = Math.max(most, queued);
+    if (now % 100 === 0) push({ left: 200, madeAt: now });
+    // The flow keeps adding to the queue until it is full, and then halves.
+    if (path.shared?.(now) === true) {
+      if (flowQueued + queued > rate * (path.queueMs ?? 400)) flow /= 2;
+      else flow = Math.min(rate, flow + rate / 2_000);
+      flowQueued += flow;
+    } else flow = 0;
+    const own = flowQueued === 0 ? rate : rate * queued / (queued + flowQueued);
+    flowQueued = Math.max(0, flowQueued - (rate - own));
+    let left = own;
+    while (left > 0 && queue.length > 0) {
+      const item = queue[0]!;
+      const taken = Math.min(left, item.left);
+      left -= taken;
+      item.left -= taken;
+      queued -= taken;
+      bytes += now >= from && item.question === undefined && item.madeAt === undefined ? taken : 0;
+      if (item.left > 0) break;
+      queue.shift();
+      const isLost = random() < (path.loss ?? 0) * Math.ceil(window.frameBytes / PACKET_BYTES);
+      arrives = Math.max(arrives, now + delay / 2 + (isLost ? delay : 0));
+      const { question, madeAt } = item;
+      let answered = arrives;
+      while (path.busy?.(answered) === true) answered++;
+      const back = answered + delay / 2;
+      if (question !== undefined && path.answers !== false) at(back, () => window.answered(question, back));
+      if (madeAt !== undefined && now >= from) at(back, () => calls.push(back - madeAt));
+    }
+    if (now >= from) capacity += own;
+  }
+  calls.sort((one, other) => one - other);
+  return {
+    share: bytes / capacity,
+    medianMs: calls[calls.length >> 1]!,
+    longestMs: calls.at(-1)!,
+    questions,
+    questionShare: questions * QUESTION_BYTES / handed,
+    most,
+    bytes,
+  };
+}
+
+const megabits = (rate: number) => () => rate * 125;
+const always = (value: number) => () => value;
+const switching = (one: number, other: number, everyMs: number) => (now: number) =>
+  (Math.floor(now / everyMs) % 2 === 0 ? one : other) * 125;
+
+const paths: readonly [title: string, path: Path, least: number, medianMs: number, longestMs: number][] = [
+  ["1 Mbit/s, 50 ms", { rate: megabits(1), delay: always(50) }, 0.95, 300, 600],
+  ["10 Mbit/s, 50 ms", { rate: megabits(10), delay: always(50) }, 0.95, 120, 250],
+  ["100 Mbit/s, 20 ms", { rate: megabits(100), delay: always(20) }, 0.95, 80, 200],
+  ["200 Mbit/s, 100 ms", { rate: megabits(200), delay: always(100) }, 0.8, 200, 500],
+  ["10 Mbit/s, 100 ms, 1 % loss", { rate: megabits(10), delay: always(100), loss: 0.01 }, 0.5, 300, 1_000],
+  [
+    "1 Mbit/s that becomes 10 and 1 again",
+    { rate: switching(1, 10, 5_000), delay: always(50) },
+    0.85,
+    400,
+    1_500,
+  ],
+  ["10 Mbit/s that halve and double", { rate: switching(10, 5, 2_000), delay: always(50) }, 0.9, 120, 400],
+  [
+    "10 Mbit/s whose delay moves between 50 and 150 ms",
+    { rate: megabits(10), delay: (now) => now % 10_000 < 5_000 ? 50 : 150 },
+    0.75,
+    220,
+    500,
+  ],
+  [
+    "10 Mbit/s to a peer that is busy for 100 ms of each 300",
+    { rate: megabits(10), delay: always(50), busy: (now) => now % 300 < 100 },
+    0.85,
+    200,
+    400,
+  ],
+  ["400 Mbit/s, no delay", { rate: megabits(400), delay: always(1) }, 0.95, 20, 60],
+];
+
+for (const [title, path, least, medianMs, longestMs] of paths) {
+  test(`DeliveryWindow uses a path of ${title}, and small calls do not wait long`, () => {
+    const result = simulate(path, 20);
+    const told = JSON.stringify(result);
+    assert.ok(result.share >= least, told);
+    assert.ok(result.medianMs <= medianMs && result.longestMs <= longestMs, told);
+    assert.ok(result.questionShare <= 0.0105, told);
+  }, { pure: true });
+}
+
+test(
+  "DeliveryWindow keeps a share of a path beside a TCP flow that fills its queue, and has all of it afterwards",
+  () => {
+    const path = { rate: megabits(10), delay: always(50), queueMs: 200 };
+    const beside = simulate({ ...path, shared: () => true }, 20);
+    assert.ok(beside.bytes > 500_000, JSON.stringify(beside));
+    const after = simulate({ ...path, shared: (now) => now < 10_000 }, 20, 12_000);
+    assert.ok(after.share > 0.95 && after.medianMs <= 120, JSON.stringify(after));
+  },
+  { pure: true },
+);
+
+test(
+  "DeliveryWindow sends 5 Mbit/s to a peer that answers nothing, after 5 s, and asks it no more than 32 times",
+  () => {
+    const { bytes, questions } = simulate({ rate: megabits(100), delay: always(50), answers: false }, 15, 0);
+    assert.ok(bytes > 5_500_000 && bytes < 7_000_000, `${bytes} bytes`);
+    assert.ok(questions <= 32, `${questions} questions`);
+  },
+  { pure: true },
+);
+
+test("DeliveryWindow never lets more than its largest window on the way", () => {
+  const { most } = simulate({ rate: megabits(2_000), delay: always(300) }, 10);
+  assert.ok(most <= 3_670_016 + MAX_FRAME_BYTES, `${most} bytes`);
+}, { pure: true });
+
+test(
+  "DeliveryWindow.wantsQuestion: at most four a window, and none while answers to calls show delivery",
+  () => {
+    const window = new DeliveryWindow(MAX_FRAME_BYTES);
+    let asked = 0;
+    while (window.hasRoom(0)) {
+      if (window.wantsQuestion) window.asked(++asked, 0);
+      window.wrote(1_000, 0);
+    }
+    assert.ok(asked >= 3 && asked <= 5, `${asked} questions`);
+    const quiet = new DeliveryWindow(MAX_FRAME_BYTES);
+    for (let call = 0; call < 1_000; call++) {
+      const mark = quiet.handed;
+      quiet.wrote(500, call);
+      assert.equal(quiet.wantsQuestion, false);
+      assert.ok(quiet.hasRoom(call));
+      quiet.delivered(mark, call + 1);
+    }
+  },
+  { pure: true },
+);
+
+test(
+  "DeliveryWindow.estimate: what is known after some answers, and nothing of a path that was idle for 10 s",
+  () => {
+    const window = new DeliveryWindow(MAX_FRAME_BYTES);
+    assert.deepEqual(window.estimate, {
+      windowBytes: 32_768,
+      bytesPerSecond: undefined,
+      roundTripMs: undefined,
+      queueMs: undefined,
+    });
+    window.wrote(10_000, 0);
+    window.asked(1, 0);
+    assert.equal(window.answered(2, 100), false);
+    assert.equal(window.answered(1, 100), true);
+    assert.equal(window.answered(1, 101), false);
+    const { bytesPerSecond, roundTripMs } = window.estimate;
+    assert.deepEqual({ bytesPerSecond, roundTripMs }, { bytesPerSecond: 100_000, roundTripMs: 100 });
+    window.wrote(100, 20_000);
+    assert.equal(window.estimate.roundTripMs, undefined);
+  },
+  { pure: true },
+);
