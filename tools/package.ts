@@ -31,7 +31,8 @@ function built(source: string, extension: "js" | "d.ts"): string {
 
 /** The manifest of the package, with only what an installation needs. */
 function packageManifest(): object {
-  const { name, version, type, license, bin, dependencies } = manifest;
+  const { name, version, type, license, bin, dependencies, peerDependencies, peerDependenciesMeta } =
+    manifest;
   const exports = Object.fromEntries(
     Object.entries(manifest.exports).map(([path, source]) => [
       path,
@@ -50,6 +51,8 @@ function packageManifest(): object {
     engines: { node: ">=24", bun: ">=1.4" },
     sideEffects: false,
     dependencies,
+    peerDependencies,
+    peerDependenciesMeta,
   };
 }
 

@@ -4,8 +4,6 @@
 export interface Job {
   /** Jobs of the same lane run one at a time. */
   readonly lane?: string | undefined;
-  /** Runs while nothing else does. */
-  readonly alone?: boolean | undefined;
   /** Mostly waits: takes one of as many slots more. */
   readonly waits?: boolean | undefined;
   /** Starts only once this has settled. */
@@ -21,10 +19,9 @@ export async function runPool(jobs: readonly Job[], slots: number): Promise<void
   const waiting = [...jobs], held = new Set<Job>(), running = new Set<Job>();
   const canStart = (job: Job) => {
     if (held.has(job)) return false;
-    if (job.alone === true) return running.size === 0;
     const others = [...running];
     return others.filter(({ waits = false }) => waits === (job.waits ?? false)).length < slots &&
-      !others.some(({ alone, lane }) => alone === true || (lane !== undefined && lane === job.lane));
+      !others.some(({ lane }) => lane !== undefined && lane === job.lane);
   };
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const start = () => {

@@ -21,15 +21,7 @@ import { readJunit, type Tally } from "./junit.ts";
 import { parityProblems, readParityTable } from "./parity.ts";
 import { type Job, runPool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import {
-  ALONE,
-  isNamed,
-  needsPrograms,
-  NOT_ON_NODE,
-  ONE_AT_A_TIME,
-  testFiles,
-  WAITING,
-} from "./test_files.ts";
+import { isNamed, needsPrograms, NOT_ON_NODE, ONE_AT_A_TIME, testFiles, WAITING } from "./test_files.ts";
 
 const FILE_TIMEOUT_MS = 600_000;
 
@@ -95,7 +87,6 @@ async function runFiles(
   const results: FileResult[] = [];
   const progress = new Progress(planned.length);
   const jobs = planned.map(({ runtime, file }): Job => ({
-    alone: isNamed(file, ALONE),
     waits: isNamed(file, WAITING),
     lane: isNamed(file, ONE_AT_A_TIME) ? "one at a time" : undefined,
     after: needsPrograms(file) ? programs : undefined,
@@ -108,8 +99,7 @@ async function runFiles(
       progress.end(name, `${describe([result])} in ${result.seconds.toFixed(1)} s`, failure);
     },
   }));
-  // What runs alone comes last, so that it waits for the others once.
-  await runPool([...jobs.filter(({ alone }) => !alone), ...jobs.filter(({ alone }) => alone)], slots);
+  await runPool(jobs, slots);
   return results;
 }
 

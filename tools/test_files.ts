@@ -19,11 +19,6 @@ export const NOT_ON_NODE: Reasons = {
   "tests/project": "it reads the checkout, whichever runtime does",
 };
 
-/** Run one at a time, each with nothing beside it. */
-export const ALONE: Reasons = {
-  "tests/calls/load_test.ts": "it bounds how long calls take under load",
-};
-
 /** Hardly compute, and so run beside those that do. */
 export const WAITING: Reasons = {
   "tests/calls/cancellation_test.ts": "deadlines pass",

@@ -12,6 +12,8 @@ import type { ChannelStats } from "./stats.ts";
 /** The parts of a channel, whatever the state of the connection. */
 export interface ChannelCore {
   readonly transport: Transport;
+  /** A transport whose monitored calls carry a session, unless the dial forbade sessions. */
+  inSession(): Promise<Transport>;
   readonly kind: ChannelKind;
   /** The timeline of the dial. */
   readonly timeline: readonly TimelineEntry[];
@@ -63,6 +65,13 @@ function share(core: ChannelCore): Shared {
   return shared;
 }
 
+let inSession: (channel: AuthenticatedChannel) => Transport;
+
+/** The transport of a channel whose monitored calls carry a session, unless the dial forbade sessions. */
+export function transportInSession(channel: AuthenticatedChannel): Transport {
+  return inSession(channel);
+}
+
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 /** Deno's `EventTarget` has an inspection that takes precedence over `INSPECT`, and shows nothing. */
 const DENO_INSPECT = Symbol.for("Deno.privateCustomInspect");
@@ -100,6 +109,16 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     for (const symbol of [INSPECT, DENO_INSPECT]) {
       Object.defineProperty(this.prototype, symbol, { value: inspectChannel });
     }
+    inSession = (channel) => ({
+      unary: (...args) =>
+        channel.#use(channel.#core.inSession().then((transport) => transport.unary(...args))),
+      async stream(...args) {
+        const response = await channel.#use(
+          channel.#core.inSession().then((transport) => transport.stream(...args)),
+        );
+        return { ...response, message: heldBy(channel, response.message) };
+      },
+    });
   }
 
   /**

@@ -15,8 +15,6 @@ export interface KeptLink {
   readonly reconnects: number;
   /** The carrier for a new call; a promise while there is none, or none that can be trusted. */
   carrier(): Carrier | Promise<Carrier>;
-  /** The computer has slept, or its network has changed: looks at once whether the link is alive. */
-  doubt(): void;
   /** Resolves when closed: by `close()`, or with the error of the last attempt. */
   readonly closed: Promise<Error | undefined>;
   close(): Promise<void>;
@@ -221,7 +219,6 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       if (standing === "closed") return Promise.reject(unavailable(failure));
       return verdict?.promise ?? link.carrier;
     },
-    doubt: () => link.life?.doubt(),
     closed: closed.promise,
     close() {
       closing ??= (async () => {

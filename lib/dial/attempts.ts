@@ -35,7 +35,7 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
         begun = true;
         await abortable(checkClientCertificate(options.tls), signal);
         // Loaded before there is a link, and within the budget.
-        if (options.session !== undefined) {
+        if (options.session) {
           await abortable(import("../session/keep_session.ts"), signal);
         }
         return await connectAnyWay(dial, signal);

@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
 import type { Link } from "../channel/link.ts";
 import { keepLink } from "../channel/reconnect.ts";
@@ -13,6 +13,7 @@ import type { DialEvent } from "../events.ts";
 import { guardCallback, type Logger } from "../logger.ts";
 import type { DialOptions } from "../options/dial_options.ts";
 import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
+import type { CallSessions } from "../rpc/call_sessions.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
@@ -123,8 +124,6 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
 
   emit({ type: "connecting", address: given });
   const { link: first, timeline } = await connect(false, attemptDial);
-  // Only programs that ask for a session load this; the attempt has done so within its budget.
-  const sessions = options.session === undefined ? undefined : await import("../session/keep_session.ts");
   const kept = keepLink(first, {
     maxAttempts: options.maxReconnectAttempts,
     timeoutMs: options.timeoutMs,
@@ -163,24 +162,37 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     authorization: first.authorization,
     maxBufferedBytes: options.maxBufferedBytes,
   };
-  const session = sessions?.keepSession({
-    // Neither interceptors nor statistics see the session's own calls.
-    transport: createCarrierTransport({ ...carrying, urgent: true }),
-    connected: carrying.carrier,
-    methods: options.session?.methods ?? [],
-    log: (level, message) => logger[level](message, { address: given }),
-  });
-  if (session !== undefined) listeners.add((event) => session.heard(event));
+  async function openSession(): Promise<CallSessions> {
+    // Only programs with a session load this. With the option, the attempt has done so within its budget.
+    const { keepSession } = await import("../session/keep_session.ts");
+    const session = keepSession({
+      // Neither interceptors nor statistics see the session's own calls.
+      transport: createCarrierTransport({ ...carrying, urgent: true }),
+      connected: carrying.carrier,
+      methods: options.session ? options.session.methods ?? [] : [],
+      log: (level, message) => logger[level](message, { address: given }),
+    });
+    listeners.add((event) => session.heard(event));
+    return session;
+  }
+  function transportWith(sessions: CallSessions | undefined): Transport {
+    return createCarrierTransport({
+      ...carrying,
+      interceptors: [...telemetry === undefined ? [] : [telemetry.interceptor], ...options.interceptors],
+      sessions,
+      counts,
+    });
+  }
+  const transport = transportWith(options.session ? await openSession() : undefined);
+  let inSession: Promise<Transport> | undefined = options.session === undefined
+    ? undefined
+    : Promise.resolve(transport);
   return new AuthenticatedChannel({
     kind: first.kind,
     timeline: Object.freeze([...timeline.entries]),
     logger,
-    transport: createCarrierTransport({
-      ...carrying,
-      interceptors: [...telemetry === undefined ? [] : [telemetry.interceptor], ...options.interceptors],
-      sessions: session,
-      counts,
-    }),
+    transport,
+    inSession: () => inSession ??= openSession().then(transportWith),
     state: () => kept.state,
     path: () => kept.link.path(),
     stats: () => channelStats(counts, kept.reconnects, kept.link.wire?.()),

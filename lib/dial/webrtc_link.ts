@@ -13,6 +13,7 @@ import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
 import { fetchSignalingConfig, NoSignalerError, type SignalingConfig } from "../webrtc/signaling_client.ts";
 import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
+import { watchComputer } from "./computer.ts";
 import type { DialContext } from "./context.ts";
 import { hedge } from "./hedge.ts";
 import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "./server.ts";
@@ -76,14 +77,16 @@ export async function connectByWebrtc(
     );
     kept = true;
     const released = closeWhenReleased();
-    const { carrier, peer } = connection;
+    const { carrier, peer, life } = connection;
+    const unwatch = watchComputer(() => life.doubt());
+    void connection.lost.then(unwatch);
     return {
       kind: "webrtc",
       carrier,
       authorization: undefined, // a token for signaling is enough (protocol §2.5)
       baseUrl: `https://${plan.host}`,
       lost: connection.lost,
-      life: connection.life,
+      life,
       path: () => pathOf(peer),
       wire: () => ({
         bytesSent: peer.bytesSent(),
@@ -93,6 +96,7 @@ export async function connectByWebrtc(
         sending: connection.estimate(),
       }),
       async close() {
+        unwatch();
         await Promise.all([carrier.close(), released]);
       },
     };

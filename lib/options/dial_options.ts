@@ -135,7 +135,8 @@ export interface DialOptions {
   /**
    * Keeps a session: the machine stops what this program moved once it hears nothing more from it, 2 s by default. The
    * first call of a method that the machine monitors, such as a motor's `SetPower`, starts the session; heartbeats keep
-   * it alive until the channel is closed. Off by default, as in Python's `dial`; Python's `RobotClient` has it on.
+   * it alive until the channel is closed. Off by default, as in Python's `dial`; on for the clients of `robotClient` of
+   * `@viam-dial/dial/sdk`, as in Python's `RobotClient`, unless it is false.
    *
    * Source: viam-server's sessions (rdk, session/doc.go).
    */

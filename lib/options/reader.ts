@@ -110,7 +110,7 @@ export function readMembers(given: unknown, group: Group, path = ""): ReadMember
     if (item === undefined) {
       if (required.includes(member)) problems.push(missingValue(option));
     } else if (typeof reader === "object" && reader.orBoolean === true && typeof item === "boolean") {
-      values[member] = item ? Object.freeze({}) : undefined;
+      values[member] = item && Object.freeze({});
     } else if (typeof reader === "object") {
       const read = readMembers(item, reader, option);
       problems.push(...read.problems);

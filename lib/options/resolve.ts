@@ -50,8 +50,8 @@ export interface ResolvedDialOptions {
   readonly webrtc: WebrtcOptions;
   /** The signaling server, if one was given. */
   readonly signalingAddress: Address | undefined;
-  /** Settings of the session; undefined for none. */
-  readonly session: SessionOptions | undefined;
+  /** Settings of the session; false for none; undefined for none but that of the official SDK's clients. */
+  readonly session: SessionOptions | false | undefined;
   /** Connect interceptors, for every call. */
   readonly interceptors: readonly Interceptor[];
   /** Metadata of every call, as pairs of name and value. */
@@ -156,8 +156,8 @@ function complete(options: DialOptions): ResolvedDialOptions {
     tls: Object.freeze(hideSecrets({ ...options.tls }, HIDDEN.tls)),
     webrtc: Object.freeze({ ...webrtc }),
     signalingAddress: webrtc.signalingAddress === undefined ? undefined : parseAgain(webrtc.signalingAddress),
-    // A group by the table, or nothing.
-    session: options.session as SessionOptions | undefined,
+    // A group by the table, or false.
+    session: options.session as SessionOptions | false | undefined,
     // Read into pairs by the table.
     headers: (options.headers ?? Object.freeze([])) as ResolvedDialOptions["headers"],
     keepAliveMs: keepAliveMs > MAX_TIMER_MS ? 0 : keepAliveMs,

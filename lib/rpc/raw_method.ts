@@ -1,4 +1,4 @@
-import { create, createFileRegistry, type DescMethod } from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import {
   BytesValueSchema,
   file_google_protobuf_wrappers,
@@ -16,31 +16,44 @@ const RAW = new WeakSet<DescMethod>();
  * @throws TypeError when the path has another form
  */
 export function rawMethod(path: string, kind: StreamKind): DescMethod {
-  const [, packageName, service, name] = /^\/(?:([^/]+)\.)?([^./]+)\/([^/]+)$/.exec(path) ?? [];
-  if (service === undefined || name === undefined) {
+  const [, service, name] = /^\/([^/]+)\/([^/]+)$/.exec(path) ?? [];
+  if (service === undefined || name === undefined || !/^(?:.+\.)?[^.]+$/.test(service)) {
     throw new TypeError(`${JSON.stringify(path)} is not /package.Service/Method`);
   }
+  return rawService(service, [[name, kind]]).methods[0]!;
+}
+
+/**
+ * Makes a service of such methods.
+ *
+ * @param typeName `package.Service`.
+ */
+export function rawService(
+  typeName: string,
+  methods: readonly (readonly [name: string, kind: StreamKind])[],
+): DescService {
+  const dot = typeName.lastIndexOf(".");
   const type = `.${BytesValueSchema.typeName}`;
   const file = create(FileDescriptorProtoSchema, {
     name: "raw.proto",
-    package: packageName ?? "",
+    package: typeName.slice(0, Math.max(0, dot)),
     syntax: "proto3",
     dependency: ["google/protobuf/wrappers.proto"],
     service: [{
-      name: service,
-      method: [{
+      name: typeName.slice(dot + 1),
+      method: methods.map(([name, kind]) => ({
         name,
         inputType: type,
         outputType: type,
         clientStreaming: kind === "client_streaming" || kind === "bidi_streaming",
         serverStreaming: kind === "server_streaming" || kind === "bidi_streaming",
-      }],
+      })),
     }],
   });
   const registry = createFileRegistry(file, () => file_google_protobuf_wrappers);
-  const method = registry.getFile(file.name)!.services[0]!.methods[0]!;
-  RAW.add(method);
-  return method;
+  const service = registry.getFile(file.name)!.services[0]!;
+  for (const method of service.methods) RAW.add(method);
+  return service;
 }
 
 /** True if the messages of a method pass unchanged. */

@@ -2,12 +2,14 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";
+import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { ClientSession } from "../core/session/client_session.ts";
 import { isMonitored } from "../core/session/monitored_methods.ts";
 import { isSessionExpired } from "../core/session/session_expired.ts";
 import type { DialEvent } from "../events.ts";
 import type { Logger } from "../logger.ts";
 import type { CallSessions } from "../rpc/call_sessions.ts";
+import { isRawMethod } from "../rpc/raw_method.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 
 /** Time to start a session, in milliseconds. */
@@ -36,17 +38,48 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
   const session = new ClientSession();
   const own = new Set(methods);
   const monitored = new WeakMap<DescMethod, boolean>();
+  let reflection: Promise<ReflectedServices | undefined> | undefined;
   let starting: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let closed = false;
 
-  function monitors(method: DescMethod): boolean {
-    let known = monitored.get(method);
-    if (known === undefined) {
-      known = isMonitored(method) || own.has(`/${method.parent.typeName}/${method.name}`);
-      monitored.set(method, known);
+  function monitors(method: DescMethod): boolean | Promise<boolean> {
+    const known = monitored.get(method);
+    if (known !== undefined) return known;
+    const { typeName } = method.parent;
+    const path = `/${typeName}/${method.name}`;
+    const found = isMonitored(method) || own.has(path);
+    // The list covers Viam's own services. A raw method of another service has no options to look at.
+    if (!found && isRawMethod(method) && !/^(?:viam|proto|grpc)\./.test(typeName)) {
+      return askReflection(method, path);
     }
-    return known;
+    monitored.set(method, found);
+    return found;
+  }
+
+  /** A method that reflection does not describe counts as monitored: an unneeded session does no harm. */
+  async function askReflection(method: DescMethod, path: string): Promise<boolean> {
+    const described = (await (reflection ??= reflect()))?.getMethod(path);
+    const found = described === undefined || isMonitored(described);
+    monitored.set(method, found);
+    return found;
+  }
+
+  /** Asked once; again only after the question failed. Undefined from a machine without reflection. */
+  async function reflect(): Promise<ReflectedServices | undefined> {
+    try {
+      const { reflectServices } = await import("../reflection/reflect.ts");
+      return await reflectServices(transport);
+    } catch (error) {
+      if (ConnectError.from(error).code === Code.Unimplemented) return undefined;
+      reflection = undefined;
+      throw error;
+    }
+  }
+
+  function idNow(): string | undefined | Promise<string | undefined> {
+    const now = session.forCall();
+    return now === "none" ? undefined : "id" in now ? now.id : liveId();
   }
 
   /** The id of a live session, which is started if need be; undefined where the machine keeps none. */
@@ -127,9 +160,9 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
 
   return {
     idFor(method) {
-      if (!monitors(method)) return undefined;
-      const now = session.forCall();
-      return typeof now === "object" && "id" in now ? now.id : now === "none" ? undefined : liveId();
+      const found = monitors(method);
+      if (found instanceof Promise) return found.then((needsId) => needsId ? idNow() : undefined);
+      return found ? idNow() : undefined;
     },
     answered: (id, sentAt) => session.answered(sentAt, performance.now(), id),
     expired,

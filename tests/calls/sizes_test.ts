@@ -15,13 +15,8 @@ const ECHO = "/viam_dial.probe.v1.ProbeService/Echo";
 
 /** A payload that is so many bytes long when serialized. */
 function payloadOf(size: number): { data: Uint8Array } {
-  let length = size;
-  while (
-    length > 0 &&
-    toBinary(PayloadSchema, create(PayloadSchema, { data: new Uint8Array(length) })).length > size
-  ) {
-    length--;
-  }
+  const longer = create(PayloadSchema, { data: new Uint8Array(size) });
+  const length = 2 * size - toBinary(PayloadSchema, longer).length;
   const data = new Uint8Array(length);
   for (let index = 0; index < length; index += 997) data[index] = index;
   return { data };

@@ -32,6 +32,7 @@ function channelOf(close: () => Promise<void>, logger: Required<Logger> = LOGGER
       unary: () => Promise.reject(new Error("no calls here")),
       stream: () => Promise.reject(new Error("no calls here")),
     },
+    inSession: () => Promise.reject(new Error("no calls here")),
     stats: () => channelStats(new TrafficCounts(), 0, undefined),
     state: () => "connected",
     path: () => ({

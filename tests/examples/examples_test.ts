@@ -67,6 +67,17 @@ test(
   { timeoutMs: 120_000 },
 );
 
+test("official_clients lists resources, reads a sensor and turns a motor, with a session", async () => {
+  await using machine = await startMachine({ routes: robotRoutes });
+  assert.deepEqual(linesOf(await runExample("official_clients", machine)), [
+    "sensor thermometer",
+    "motor wheel",
+    "celsius 21.5",
+    "turned to 1",
+  ]);
+  assert.equal(machine.callsTo("/viam.robot.v1.RobotService/StartSession").webrtc, 1);
+}, { timeoutMs: 120_000 });
+
 test("chart draws a bar for every tick of a stream, and exits", async () => {
   await using machine = await startMachine({ routes: robotRoutes });
   const lines = linesOf(await runExample("chart", machine));

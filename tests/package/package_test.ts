@@ -17,7 +17,7 @@ const TYPESCRIPT = join(ROOT, "node_modules/typescript/bin/tsc");
 /** A project that has installed the tarball as users of this runtime would. */
 async function installedProject(folder: string): Promise<string> {
   const tarball = await buildPackage(join(folder, "tarball"));
-  const { dependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+  const { dependencies, peerDependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const project = await mkdtemp(join(folder, "project-"));
   await writeFile(
     join(project, "package.json"),
@@ -27,6 +27,7 @@ async function installedProject(folder: string): Promise<string> {
       dependencies: {
         "@connectrpc/connect": dependencies["@connectrpc/connect"],
         "@viam-dial/dial": `file:${tarball}`,
+        ...peerDependencies,
       },
     }),
   );
@@ -34,7 +35,9 @@ async function installedProject(folder: string): Promise<string> {
     ? [process.execPath, "install"]
     : ["npm", "install", "--no-audit", "--no-fund", "--silent"];
   await run(command!, args, { cwd: project });
-  await cp(new URL("program.ts", import.meta.url), join(project, "program.ts"));
+  for (const program of ["program.ts", "components.ts"]) {
+    await cp(new URL(program, import.meta.url), join(project, program));
+  }
   return project;
 }
 
@@ -55,14 +58,7 @@ test("the package installs from its tarball, has types, and dials over WebRTC an
       "proto",
     ]);
 
-    const settings = [
-      "--strict",
-      "--exactOptionalPropertyTypes",
-      "--module",
-      "nodenext",
-      "--target",
-      "es2024",
-    ];
+    const settings = ["--strict", "--exactOptionalPropertyTypes", "--target", "es2024"];
     const libraries = [
       "--lib",
       "esnext,dom,dom.iterable,dom.asynciterable",
@@ -71,16 +67,26 @@ test("the package installs from its tarball, has types, and dials over WebRTC an
       "--typeRoots",
       join(ROOT, "node_modules/@types"),
     ];
-    await run("node", [TYPESCRIPT, ...settings, ...libraries, "program.ts"], { cwd: project })
-      .catch(({ stdout }) => assert.fail(`the types do not hold:\n${stdout}`));
-
     const before = runtime === "deno" ? ["run", "--allow-all", "--node-modules-dir=manual"] : [];
-    const { stdout, stderr } = await run(process.execPath, [...before, "program.js"], {
-      cwd: project,
-      env: { ...process.env, NO_COLOR: "1" },
-    });
-    assert.equal(stderr, "");
-    assert.equal(stdout, "webrtc stream\ndirect stream\n");
+    const programs = [
+      { name: "program", modules: ["--module", "nodenext"], output: "webrtc stream\ndirect stream\n" },
+      {
+        name: "components",
+        // The types of the official SDK are for bundlers.
+        modules: ["--module", "esnext", "--moduleResolution", "bundler", "--skipLibCheck"],
+        output: "thermometer wheel\n",
+      },
+    ];
+    for (const { name, modules, output } of programs) {
+      await run("node", [TYPESCRIPT, ...settings, ...modules, ...libraries, `${name}.ts`], { cwd: project })
+        .catch(({ stdout }) => assert.fail(`the types do not hold:\n${stdout}`));
+      const { stdout, stderr } = await run(process.execPath, [...before, `${name}.js`], {
+        cwd: project,
+        env: { ...process.env, NO_COLOR: "1" },
+      });
+      assert.equal(stderr, "");
+      assert.equal(stdout, output);
+    }
 
     const command = join(installed, "lib/cli/mod.js");
     const words = runtime === "deno"

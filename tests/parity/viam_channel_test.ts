@@ -102,6 +102,7 @@ function channelClosing(close: () => Promise<void>): AuthenticatedChannel {
     timeline: [],
     logger: LOGGER,
     transport: { unary: () => assert.fail("a call"), stream: () => assert.fail("a call") },
+    inSession: () => assert.fail("a call"),
     stats: () => channelStats(new TrafficCounts(), 0, undefined),
     state: () => "closed",
     path: () => ({

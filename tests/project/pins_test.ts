@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { test } from "../harness.ts";
-import { readSource, ROOT } from "./source.ts";
+import { importsOf, readSource, ROOT, sourceFiles } from "./source.ts";
 
 interface DenoManifest {
   readonly name: string;
@@ -15,6 +15,8 @@ interface DenoManifest {
 interface PackageManifest extends Omit<DenoManifest, "imports"> {
   readonly dependencies: Record<string, string>;
   readonly devDependencies: Record<string, string>;
+  readonly peerDependencies: Record<string, string>;
+  readonly peerDependenciesMeta: Record<string, { readonly optional: boolean }>;
 }
 
 /** The registry is the reader's own setting: lock files and all other files leave it open. */
@@ -69,6 +71,19 @@ test("every dependency is pinned to an exact version", async () => {
   const requirements = (await readSource("tests/interop/python/requirements.txt")).split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
   assert.deepEqual(requirements.filter((line) => !/^[\w[\]-]+==[\d.]+$/.test(line)), []);
+});
+
+test("the official SDK is an optional peer, in the version that is tested, and nothing in lib imports it", async () => {
+  const { npm } = await manifests();
+  const sdk = "@viamrobotics/sdk";
+  assert.deepEqual(npm.peerDependencies, { [sdk]: npm.devDependencies[sdk] });
+  assert.deepEqual(npm.peerDependenciesMeta, { [sdk]: { optional: true } });
+  const page = await readSource("docs/components.md");
+  const versions = [...page.matchAll(/@viamrobotics\/sdk(?:@|` )(\d\S*\d)/g)].map(([, version]) => version);
+  assert.deepEqual([...new Set(versions)], [npm.devDependencies[sdk]]);
+  for (const path of await sourceFiles("lib")) {
+    assert.ok(!importsOf(await readSource(path)).includes(sdk), path);
+  }
 });
 
 test("every mention of Deno's and Bun's version is the same", async () => {

@@ -62,17 +62,6 @@ test("runPool() runs the jobs of a lane one at a time, and others beside them", 
   await pool.done;
 });
 
-test("runPool() runs a job alone while no other runs", async () => {
-  const pool = heldPool(2, [{ name: "a" }, { name: "b", alone: true }, { name: "c", alone: true }]);
-  assert.deepEqual(pool.running, ["a"]);
-  await pool.end("a");
-  assert.deepEqual(pool.running, ["b"]);
-  await pool.end("b");
-  assert.deepEqual(pool.running, ["c"]);
-  await pool.end("c");
-  await pool.done;
-});
-
 test("runPool() starts a job once what it waits for has settled, and others before", async () => {
   const { promise, reject } = Promise.withResolvers<void>();
   const pool = heldPool(1, [{ name: "a", after: promise }, { name: "b" }]);

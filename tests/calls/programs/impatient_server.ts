@@ -1,10 +1,10 @@
-/** A gRPC-Web server that answers every call with an empty message, and closes each connection soon after. */
+/** A gRPC-Web server that answers every call with an empty message, and closes its connection a second later. */
 
 import { Buffer } from "node:buffer";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const IDLE_MS = 50;
+const IDLE_MS = 1_000;
 const MESSAGE = [0, 0, 0, 0, 0];
 const TRAILERS = Buffer.from("grpc-status:0\r\n");
 

@@ -396,6 +396,11 @@ await answerCommands(
       };
     },
     now: () => performance.now(),
+    /** Computes, and does nothing else. */
+    compute({ forMs }: { forMs: number }) {
+      const until = performance.now() + forMs;
+      while (performance.now() < until);
+    },
     /** Opens calls of every kind, and resolves when each has reached its step. */
     async inFlight() {
       inFlight = openCalls();
