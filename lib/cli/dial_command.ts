@@ -16,6 +16,10 @@ export const DIAL_OPTIONS: Options = {
   "allow-insecure-with-creds-downgrade": { help: "the same, and send credentials in cleartext" },
   "signaling": { value: "HOST:PORT", help: "use this signaling server" },
   "signaling-insecure": { help: "signal without TLS" },
+  "proxy": {
+    value: "URL",
+    help: 'connect through this proxy; "none" for none, instead of the environment\'s',
+  },
   "no-mdns": { help: "do not look for the machine on the local network" },
   "force-relay": { help: "use WebRTC through TURN servers only" },
   "force-p2p": { help: "use WebRTC without TURN servers" },
@@ -73,6 +77,7 @@ export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promis
     ...(args.has("allow-insecure-downgrade") ? { allowInsecureDowngrade: true } : {}),
     ...(args.has("allow-insecure-with-creds-downgrade") ? { allowInsecureWithCredsDowngrade: true } : {}),
     ...(protocol === undefined ? {} : { protocol }),
+    ...proxyOption(args),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     ...(Object.keys(tls).length === 0 ? {} : { tls }),
     headers: args.texts("header").map(headerOf),
@@ -206,6 +211,17 @@ function headerOf(text: string): [string, string] {
 function textOption(args: Arguments, option: string, member: string): Record<string, string> {
   const text = args.text(option);
   return text === undefined ? {} : { [member]: text };
+}
+
+function proxyOption(args: Arguments): { readonly proxy?: string } {
+  const proxy = args.text("proxy");
+  if (proxy === undefined) return {};
+  if (proxy.includes("@")) {
+    throw new UsageError(
+      "--proxy takes no user and no password, which others could see in the list of processes: set HTTPS_PROXY",
+    );
+  }
+  return { proxy };
 }
 
 async function fileOption(args: Arguments, option: string, member: string): Promise<Record<string, string>> {

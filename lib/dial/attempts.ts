@@ -1,6 +1,7 @@
 import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
-import { describeTarget } from "../core/net/target.ts";
+import { describeChosen } from "../core/net/proxy.ts";
+import { describeTarget, type Target } from "../core/net/target.ts";
 import type { DialAttempt, DialError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -56,9 +57,12 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
   }
 }
 
-function attemptOf({ plan }: DialContext, error: unknown): DialAttempt {
-  const target = plan.kind === "direct" ? plan.target : plan.signaling;
-  return { path: plan.kind, target: describeTarget(target), error };
+function attemptOf(dial: DialContext, error: unknown): DialAttempt {
+  return { path: dial.plan.kind, target: describeTarget(targetOfPlan(dial)), error };
+}
+
+function targetOfPlan({ plan }: DialContext): Target {
+  return plan.kind === "direct" ? plan.target : plan.signaling;
 }
 
 /**
@@ -80,6 +84,7 @@ export function dialError(
     attempts,
     timeline: timeline.entries,
     authenticated: options.credentials !== undefined || options.accessToken !== undefined,
+    proxy: describeChosen(dial.proxies.choose(targetOfPlan(dial))),
     timeoutMs,
   });
 }

@@ -1,6 +1,7 @@
 import type { DialPlan } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
+import type { Proxies } from "./proxies.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
 /** The data that every step of a dial uses. */
@@ -10,6 +11,7 @@ export interface DialContext {
   readonly parsed: Address;
   readonly plan: DialPlan;
   readonly options: ResolvedDialOptions;
+  readonly proxies: Proxies;
   /** The entity to authenticate as. */
   readonly entity: string;
   readonly timeline: TimelineRecorder;

@@ -18,6 +18,7 @@ import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
 import type { DialContext } from "./context.ts";
+import { findProxies } from "./proxies.ts";
 import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline.ts";
@@ -104,6 +105,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     parsed: address,
     plan: planDial(address, options),
     options,
+    proxies: findProxies(options),
     entity: options.authEntity ?? address.authority,
     closed: closed.signal,
     tokens: new Map<string, string>(),

@@ -22,6 +22,8 @@ export interface DialFailure {
   readonly address: string;
   readonly attempts: readonly DialAttempt[];
   readonly timeline: readonly TimelineEntry[];
+  /** The proxy that leads to the server, in words. */
+  readonly proxy?: string | undefined;
   /** Set when the time ran out. */
   readonly timeoutMs?: number | undefined;
   /** True if there were credentials or a token. */
@@ -48,9 +50,12 @@ export function toDialError(failure: DialFailure): DialError {
   const reason = timeoutMs === undefined ? failureReason(error) : "unknown";
   const advice = dialAdvice(reason, phase);
   if (timeoutMs !== undefined) {
+    const isReaching = failure.proxy !== undefined && (phase === "connect" || phase === "tls");
+    const through = isReaching ? ` through the proxy ${failure.proxy}` : "";
+    const what = isReaching ? "Check that the proxy runs, and that it leads to the machine" : advice;
     return new DialTimeoutError(
       `Cannot dial ${address} within ${timeoutMs} ms: the time ran out in phase "${phase}", ` +
-        `${PHASE_WAITS[phase]}. ${advice}; if the network is slow, raise timeoutMs`,
+        `${PHASE_WAITS[phase]}${through}. ${what}; if the network is slow, raise timeoutMs`,
       init,
     );
   }

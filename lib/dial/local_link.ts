@@ -4,6 +4,7 @@ import type { FoundMachine } from "../core/net/mdns_records.ts";
 import { missingMdnsPermission } from "../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../mdns/mdns_lookup.ts";
 import type { DialContext } from "./context.ts";
+import { withoutProxies } from "./proxies.ts";
 import { described, type TimelineRecorder } from "./timeline.ts";
 
 /**
@@ -42,7 +43,13 @@ export async function findLocally(dial: DialContext, signal: AbortSignal): Promi
     return undefined;
   }
   timeline.remark("mdns", `${name} is on the local network at ${at}; dialing it ${how}`);
-  return { ...dial, plan, options: localOptions(dial), timeline: besides(timeline) };
+  return {
+    ...dial,
+    plan,
+    options: localOptions(dial),
+    proxies: withoutProxies(dial.proxies),
+    timeline: besides(timeline),
+  };
 }
 
 /** Anybody on the network can answer: the machine must prove its name, and there is no downgrade to plaintext. */

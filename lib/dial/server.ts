@@ -1,10 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
 import { targetOf } from "../core/dial/plan.ts";
+import { describeChosen } from "../core/net/proxy.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { parseAddress } from "../core/net/address.ts";
-import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
+import { connectionError, connectionFailure, isProxyFailure } from "../core/net/connection_error.ts";
 import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
 import type { Endpoint } from "../direct/endpoint.ts";
 import type { Credentials } from "../options/credentials.ts";
@@ -59,7 +60,7 @@ export async function reachServer(
   { compression = "none", prefersGrpc = false, authorizes = false }: ReachOptions = {},
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
-  const endpoint = { ...endpointOf(target, tls), fresh: dial.reconnecting };
+  const endpoint = { ...endpointOf(target, tls, dial), fresh: dial.reconnecting };
   const open = async (to: Target, at: Endpoint): Promise<ReachedServer> => {
     let token: Promise<string> | undefined;
     const question = authorizes && isTrusted(at) && asksForToken(to, dial)
@@ -68,7 +69,7 @@ export async function reachServer(
     const carrier = await timeline.step(
       "connect",
       ({ description: { protocol, httpVersion } }) =>
-        `${describeTarget(to)} speaks ${protocol} over ${httpVersion}`,
+        `${describeTarget(to)} speaks ${protocol} over ${httpVersion}${throughProxy(at)}`,
       () =>
         openDirectCarrier(at, {
           protocol: options.protocol,
@@ -90,12 +91,13 @@ export async function reachServer(
       const { probeTls } = await abortable(import("../direct/tls_probe.ts"), signal);
       return await probeTls(endpoint, signal);
     });
+  const cannotAsk = (error: unknown) => signal.aborted || isProxyFailure(error);
   if (!target.secure) {
     try {
       return await open(target, endpoint);
     } catch (error) {
       // Asking only explains the failure.
-      if (signal.aborted || target.unixPath !== undefined || await probe() !== "tls") throw error;
+      if (cannotAsk(error) || target.unixPath !== undefined || await probe() !== "tls") throw error;
       const cause = connectionFailure("ERR_TLS_EXPECTED", "and was dialed without");
       throw connectionError(describeTarget(target), cause);
     }
@@ -103,7 +105,7 @@ export async function reachServer(
   try {
     return await open(target, endpoint);
   } catch (error) {
-    if (signal.aborted || await probe() !== "plaintext") throw error;
+    if (cannotAsk(error) || await probe() !== "plaintext") throw error;
     if (!allowed) {
       throw insecureConnection(
         { phase: "tls", address: dial.address, attempts: [], timeline: timeline.entries },
@@ -119,7 +121,12 @@ export async function reachServer(
     { target: describeTarget(target) },
   );
   const plain = { ...target, secure: false };
-  return await open(plain, endpointOf(plain, {}));
+  return await open(plain, endpointOf(plain, {}, dial));
+}
+
+function throughProxy({ proxy }: Endpoint): string {
+  const name = describeChosen(proxy);
+  return name === undefined ? "" : `, through the proxy ${name}`;
 }
 
 const TLS_ANSWERS = {
@@ -128,8 +135,10 @@ const TLS_ANSWERS = {
   unknown: "the server does not say whether it speaks TLS",
 };
 
-function endpointOf(target: Target, tls: TlsOptions): Endpoint {
+function endpointOf(target: Target, tls: TlsOptions, { proxies }: DialContext): Endpoint {
   return {
+    proxy: proxies.choose(target),
+    mayBeProxied: proxies.mayBeInEnvironment,
     secure: target.secure,
     hostname: target.hostname,
     port: target.port,

@@ -146,6 +146,7 @@ async function openConnection(
     endpoints,
     relayOnly,
     tls: options.tls,
+    proxyFor: (target) => dial.proxies.choose(target),
     onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
   };
   const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };

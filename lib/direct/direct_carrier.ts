@@ -9,7 +9,7 @@ import { abortable } from "../runtime/abortable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { loadGzip } from "./compressor.ts";
 import { describeTarget } from "../core/net/target.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { type Endpoint, needsSockets } from "./endpoint.ts";
 import { createFetchCarrier } from "./fetch_carrier.ts";
 import { greet, type Greeting, type Question } from "./greeting.ts";
 
@@ -63,10 +63,12 @@ export async function openDirectCarrier(
     onConnectionLost: () => onConnectionLost(),
   };
   const tls = endpoint.tls ?? {};
+  const bySockets = needsSockets(endpoint, runtime);
+  const fetchRuntime = bySockets ? "node" : runtime;
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
-    // Settings that Deno's and Bun's fetch cannot take; on Node node:http and node:https take every setting.
-    (runtime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
-    (runtime === "deno" && tls.rejectUnauthorized === false);
+    // Settings that Deno's and Bun's fetch cannot take; node:http and node:https take every setting.
+    (fetchRuntime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
+    (fetchRuntime === "deno" && tls.rejectUnauthorized === false);
   const carriers = new Map<CarrierChoice & string, Carrier>();
   const speaks: { grpcWeb: boolean | undefined; grpc: boolean | undefined } = {
     grpcWeb: protocol === "grpc" || needsNode ? false : protocol === "grpc-web" ? true : undefined,
@@ -74,14 +76,15 @@ export async function openDirectCarrier(
   };
 
   function choose(kind: StreamKind, urgent = false): CarrierChoice {
-    return chooseCarrier({ runtime, secure: endpoint.secure, kind, speaks, needsNode, urgent });
+    return chooseCarrier({ runtime: fetchRuntime, secure: endpoint.secure, kind, speaks, needsNode, urgent });
   }
 
   function carrierOf(choice: CarrierChoice & string): Carrier {
     let carrier = carriers.get(choice);
     if (carrier === undefined) {
       if (choice === "http2") throw new Error("native gRPC is asked for first, and loaded for that");
-      carrier = createFetchCarrier(endpoint, { ...shared, version: choice === "fetch" ? "any" : "http2" });
+      const version = choice === "fetch" ? "any" : "http2";
+      carrier = createFetchCarrier(endpoint, { ...shared, runtime: fetchRuntime, version });
       carriers.set(choice, carrier);
     }
     return carrier;
@@ -122,8 +125,10 @@ export async function openDirectCarrier(
     }
     const native = speaks.grpc === false ? [] : ["grpc" as const];
     const web = speaks.grpcWeb === false ? [] : ["grpc-web" as const];
+    // Deno's and Bun's sockets are faster under HTTP/2 than under HTTP/1.1.
+    const prefersGrpc = options.prefersGrpc === true || fetchRuntime !== runtime;
     let first: Greeting | undefined;
-    for (const asked of options.prefersGrpc === true ? [...native, ...web] : [...web, ...native]) {
+    for (const asked of prefersGrpc ? [...native, ...web] : [...web, ...native]) {
       const greeting = asked === "grpc"
         ? await greetNatively(options.signal, options.question)
         : await greet(carrierOf("fetch"), "grpc-web", options.signal, options.question);

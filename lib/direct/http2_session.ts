@@ -50,9 +50,6 @@ const MAX_CALLS = 1_000;
 /** And before it has said what it allows: no server should allow less (RFC 9113, section 6.5.2). */
 const UNSETTLED_CALLS = 100;
 
-/** Time to connect, TLS included, in milliseconds: as in grpc-go. */
-const CONNECT_TIMEOUT_MS = 20_000;
-
 /** Time to answer a ping, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
@@ -70,17 +67,20 @@ export interface SessionOptions {
  * process.
  */
 export async function createSessionPool(endpoint: Endpoint, options: SessionOptions): Promise<SessionPool> {
-  const [http2, net, tls] = await Promise.all([import("node:http2"), import("node:net"), import("node:tls")]);
+  const [http2, { openConnection }] = await Promise.all([
+    import("node:http2"),
+    import("../net/connection.ts"),
+  ]);
   const target = describeTarget(endpoint);
-  const place = endpoint.unixPath === undefined
-    ? { host: endpoint.hostname, port: endpoint.port, noDelay: true }
-    : { path: endpoint.unixPath };
   const tlsOptions: ConnectionOptions | undefined = endpoint.secure
     ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) }
     : undefined;
+  // Bun takes a socket with TLS for one of HTTP/2 over TLS, which has to be negotiated.
+  const isTlsForProxy = !endpoint.secure && endpoint.proxy !== undefined &&
+    !("problem" in endpoint.proxy.proxy) && endpoint.proxy.proxy.scheme === "https";
   const sessions = new Set<Session>();
-  /** Sockets that are being connected. */
-  const sockets = new Set<Socket>();
+  /** Gives up sockets that are being connected. */
+  const closing = new AbortController();
   /** By whether it is to be raw. */
   const connecting = new Map<boolean, Promise<Session>>();
   let closed = false;
@@ -90,34 +90,15 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
    * keeps the process alive. And on Deno and on Bun some frames must not reach the session.
    */
   async function connect(raw: boolean): Promise<Session> {
-    return await start(await connectSocket(), raw);
-  }
-
-  function connectSocket(): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      const socket = tlsOptions === undefined ? net.connect(place) : tls.connect({
-        ...place,
-        // Without a name of its own TLS would ask for none.
-        ...(net.isIP(endpoint.hostname) === 0 ? { servername: endpoint.hostname } : {}),
-        ...tlsOptions,
-      });
-      sockets.add(socket);
-      const timer = setTimeout(
-        () => socket.destroy(connectionFailure("ETIMEDOUT", `not connected after ${CONNECT_TIMEOUT_MS} ms`)),
-        CONNECT_TIMEOUT_MS,
-      );
-      socket.once(tlsOptions === undefined ? "connect" : "secureConnect", () => {
-        sockets.delete(socket);
-        clearTimeout(timer);
-        resolve(socket);
-      });
-      socket.on("error", (error) => reject(connectionError(target, error)));
-      socket.on("close", () => {
-        sockets.delete(socket);
-        clearTimeout(timer);
-        reject(connectionError(target, connectionFailure("ECONNRESET", "connection closed")));
-      });
+    const connecting = openConnection(endpoint, {
+      signal: closing.signal,
+      tls: tlsOptions,
     });
+    const socket = await connecting.catch((error) => {
+      throw connectionError(target, error);
+    });
+    if (closed) socket.destroy();
+    return await start(socket, raw);
   }
 
   function start(socket: Socket, raw: boolean): Promise<Session> {
@@ -203,7 +184,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
    * become wider, which only what is sent slowly needs.
    */
   function isRaw(short: boolean): boolean {
-    return options.runtime === "node" || (options.runtime === "bun" && short);
+    return options.runtime === "node" || (options.runtime === "bun" && short && !isTlsForProxy);
   }
 
   function acquire(short: boolean): Session | Promise<Session> {
@@ -243,7 +224,7 @@ export async function createSessionPool(endpoint: Endpoint, options: SessionOpti
     },
     close() {
       closed = true;
-      for (const socket of sockets) socket.destroy();
+      closing.abort(connectionFailure("ECONNRESET", "connection closed"));
       for (const session of sessions) session.http2.destroy();
       sessions.clear();
     },

@@ -1,9 +1,10 @@
 import type { Agent, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { RequestOptions } from "node:https";
 import type { Transform } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
-import type { TlsOptions } from "../options/dial_options.ts";
-import { nodeTlsOptions } from "./endpoint.ts";
+import { connectionFailure } from "../core/net/connection_error.ts";
+import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
 
 /** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
 type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -14,6 +15,7 @@ const NULL_BODY = new Set([204, 205, 304]);
 /** Most bytes of an answer's headers: errors may have long texts, and other runtimes take these. By default 16 KiB. */
 const MAX_HEADER_BYTES = 256 * 1024;
 
+type OpenConnection = typeof import("../net/connection.ts").openConnection;
 type Zlib = typeof import("node:zlib");
 
 /** Encodings that a proxy in front of the server may apply unasked, each with its decoder. */
@@ -33,18 +35,36 @@ export interface NodeFetch {
 /**
  * `fetch` over `node:http` and `node:https`, for Node. Its own takes no TLS settings, and has one pool of connections
  * for the whole process: one that was opened while a server was silent, or over a network that is gone, is taken for
- * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does.
+ * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does. Through a proxy, all runtimes use it.
  */
-export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
+export function createNodeFetch(endpoint: Endpoint): NodeFetch {
+  const { secure, tls = {}, proxy } = endpoint;
+  const closing = new AbortController();
   let agent: Agent | undefined;
+
+  function throughProxy(openConnection: OpenConnection): Agent["createConnection"] {
+    const options = { signal: closing.signal, tls: secure ? nodeTlsOptions(tls) : undefined };
+    return (_options, made) => {
+      openConnection(endpoint, options).then(
+        (socket) => made?.(null, socket),
+        (error) => made?.(error, undefined!),
+      );
+      return undefined as unknown as Socket; // it comes by the callback
+    };
+  }
+
   return {
     async fetch(url, init) {
-      const [http, { Readable, pipeline }, zlib] = await Promise.all([
+      const [http, { Readable, pipeline }, zlib, net] = await Promise.all([
         secure ? import("node:https") : import("node:http"),
         import("node:stream"),
         import("node:zlib"),
+        proxy === undefined ? undefined : import("../net/connection.ts"),
       ]);
-      agent ??= new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
+      if (agent === undefined) {
+        agent = new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
+        if (net !== undefined) agent.createConnection = throughProxy(net.openConnection);
+      }
       const { method = "GET", headers, signal, body } = init;
       const options: RequestOptions = {
         method,
@@ -72,6 +92,7 @@ export function createNodeFetch(secure: boolean, tls: TlsOptions): NodeFetch {
       });
     },
     close() {
+      closing.abort(connectionFailure("ECONNRESET", "connection closed"));
       agent?.destroy();
       return Promise.resolve();
     },

@@ -21,17 +21,21 @@ interface DenoClients {
     key?: string;
     http1?: boolean;
     http2?: boolean;
+    proxy?: { transport: "tcp"; hostname: string; port: number };
   }): { close(): void };
 }
 
-/** Sets `fetch` up: each runtime has its own way to say which TLS and which HTTP version. */
+/**
+ * Sets `fetch` up: each runtime has its own way to say which TLS, which HTTP version and no proxy. Only Node's goes
+ * through one, on sockets that are opened here.
+ */
 export function createRuntimeFetch(
   endpoint: Endpoint,
   runtime: "deno" | "bun" | "node",
   version: FetchVersion,
 ): RuntimeFetch {
   if (runtime === "deno") return denoFetch(endpoint, version);
-  if (runtime === "node") return createNodeFetch(endpoint.secure, endpoint.tls ?? {});
+  if (runtime === "node") return createNodeFetch(endpoint);
   const init = bunInit(endpoint, version);
   return {
     fetch: (url, request) => fetch(url, Object.assign(request, init)),
@@ -41,12 +45,16 @@ export function createRuntimeFetch(
 
 function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
   const { Deno: deno } = globalThis as unknown as { Deno: DenoClients };
-  const { ca, cert, key } = endpoint.tls ?? {};
+  const { secure, hostname, port, tls: { ca, cert, key } = {}, mayBeProxied } = endpoint;
   // A client of its own: closing it closes its idle connections, which the shared one keeps.
   const client = deno.createHttpClient({
     ...(ca === undefined ? {} : { caCerts: typeof ca === "string" ? [ca] : [...ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     ...(version === "http2" ? { http1: false, http2: true } : {}),
+    // Otherwise Deno follows the environment, to this computer as well.
+    ...(mayBeProxied !== true || secure
+      ? {}
+      : { proxy: { transport: "tcp", hostname: hostname.includes(":") ? `[${hostname}]` : hostname, port } }),
   });
   let open = true;
   return {
@@ -65,6 +73,8 @@ function bunInit(endpoint: Endpoint, version: FetchVersion): Record<string, unkn
     ...(version === "http2" ? { protocol: "http2" } : {}),
     // Bun's connections are the whole process's, and stay for later requests.
     ...(endpoint.fresh === true ? { keepalive: false } : {}),
+    // An empty string, or nothing, would follow the environment.
+    proxy: false,
   };
 }
 

@@ -1,4 +1,6 @@
+import type { Socket } from "node:net";
 import { clientHello, readGreeting } from "../core/net/client_hello.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** Time for the answer to a ClientHello, in milliseconds. */
@@ -15,33 +17,35 @@ export async function probeTls(
   endpoint: Endpoint,
   signal: AbortSignal,
 ): Promise<"tls" | "plaintext" | "unknown"> {
-  const { connect } = await import("node:net");
-  signal.throwIfAborted();
-  const answer = await new Promise<"tls" | "plaintext" | "unknown">((resolve) => {
-    const socket = endpoint.unixPath === undefined
-      ? connect({ host: endpoint.hostname, port: endpoint.port })
-      : connect({ path: endpoint.unixPath });
-    const timer = setTimeout(() => finish("unknown"), PROBE_TIMEOUT_MS);
-    const abort = () => finish("unknown");
-    signal.addEventListener("abort", abort, { once: true });
-    function finish(result: "tls" | "plaintext" | "unknown"): void {
-      clearTimeout(timer);
+  const { openConnection } = await import("../net/connection.ts");
+  const bounded = linkAbort([signal], { timeoutMs: PROBE_TIMEOUT_MS });
+  try {
+    const socket = await openConnection(endpoint, { signal: bounded.signal, timeoutMs: PROBE_TIMEOUT_MS });
+    return await answerOf(socket, endpoint.tls?.serverName ?? endpoint.hostname, bounded.signal);
+  } catch {
+    signal.throwIfAborted();
+    return "unknown";
+  } finally {
+    bounded.release();
+  }
+}
+
+function answerOf(
+  socket: Socket,
+  name: string,
+  signal: AbortSignal,
+): Promise<"tls" | "plaintext" | "unknown"> {
+  return new Promise((resolve, reject) => {
+    function finish(settle: () => void): void {
       signal.removeEventListener("abort", abort);
       socket.destroy();
-      resolve(result);
+      settle();
     }
-    socket.on("error", () => finish("unknown"));
-    socket.on("close", () => finish("unknown"));
-    socket.once("connect", () => {
-      socket.write(
-        clientHello(
-          endpoint.tls?.serverName ?? endpoint.hostname,
-          crypto.getRandomValues(new Uint8Array(32)),
-        ),
-      );
-    });
-    socket.once("data", (data: Uint8Array) => finish(readGreeting(data[0]!)));
+    const abort = () => finish(() => reject(signal.reason));
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    socket.on("close", () => finish(() => resolve("unknown")));
+    socket.once("data", (data: Uint8Array) => finish(() => resolve(readGreeting(data[0]!))));
+    socket.write(clientHello(name, crypto.getRandomValues(new Uint8Array(32))));
   });
-  signal.throwIfAborted();
-  return answer;
 }

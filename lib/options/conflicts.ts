@@ -95,8 +95,8 @@ export function findConflicts(
   ];
 }
 
-/** True if a signaling or authentication server is reached with TLS though the machine is not. */
-function usesTlsElsewhere({ webrtc, externalAuth }: DialOptions): boolean {
-  return webrtc?.signalingInsecure === false || isHttps(webrtc?.signalingAddress) ||
+/** True if a proxy, or a signaling or authentication server, is reached with TLS though the machine is not. */
+function usesTlsElsewhere({ webrtc, externalAuth, proxy }: DialOptions): boolean {
+  return isHttps(proxy) || webrtc?.signalingInsecure === false || isHttps(webrtc?.signalingAddress) ||
     (externalAuth !== undefined && externalAuth.insecure !== true && !isHttp(externalAuth.address));
 }

@@ -128,6 +128,15 @@ export interface DialOptions {
    * calls as `Unimplemented`. Source: gRPC over HTTP/2, *Message-Encoding*.
    */
   readonly compression?: "none" | "gzip";
+  /**
+   * The proxy for everything that goes over TCP, TURN over TCP and TLS included: a URL with the scheme `http`, `https`,
+   * `socks5` or `socks5h`, and a user and a password if it wants them; `"environment"`, the default, for the proxies of
+   * `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, on Deno where the program may read these; or `"none"`. This
+   * computer, `.local` names and Unix sockets are never reached through one.
+   *
+   * Source: curl's and Go's reading of the variables; RFC 9110, section 9.3.6 (CONNECT); RFC 1928 (SOCKS5).
+   */
+  readonly proxy?: string;
   /** Looks for the machine on the local network, by multicast DNS (RFC 6762). True by default, as in goutils. */
   readonly mdns?: boolean;
   /** Signaling, ICE servers and relaying; by default as the signaling server says. */

@@ -1,6 +1,7 @@
 import { Metadata } from "../core/grpc/metadata.ts";
 import { parseIceUrl } from "../core/ice/ice.ts";
 import { parseAddress } from "../core/net/address.ts";
+import { parseProxy } from "../core/net/proxy.ts";
 import { type Logger, quietLogger } from "../logger.ts";
 import {
   type Group,
@@ -58,6 +59,17 @@ const isHeaders: Reader = (value) => {
     ([name, values]) => values.map((text) => Object.freeze([name, text])),
   );
   return { value: Object.freeze(kept.flat()) };
+};
+
+const isProxy: Reader = (value) => {
+  if (typeof value !== "string") return { problem: 'must be a URL, "environment" or "none"' };
+  if (value === "environment" || value === "none") return { value };
+  // A bare name is more likely a slip than a host.
+  if (!value.includes("://")) {
+    return { problem: 'must be a URL such as http://host:port, "environment" or "none"' };
+  }
+  const parsed = parseProxy(value);
+  return "problem" in parsed ? parsed : { value };
 };
 
 const isIceUrl: Reader = (value) =>
@@ -136,6 +148,7 @@ export const OPTIONS: Group = {
     },
     protocol: isOneOf("auto", "grpc", "grpc-web"),
     compression: isOneOf("none", "gzip"),
+    proxy: isProxy,
     mdns: isBoolean,
     webrtc: {
       members: {

@@ -16,6 +16,7 @@ const SECRETS = new Set([
   "tls.cert",
   "tls.key",
   "headers",
+  "proxy",
   "webrtc.iceServers",
 ]);
 

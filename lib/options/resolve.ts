@@ -44,6 +44,8 @@ export interface ResolvedDialOptions {
   readonly protocol: "auto" | "grpc" | "grpc-web";
   /** The compression of messages on direct connections. */
   readonly compression: "none" | "gzip";
+  /** The proxy for what goes over TCP: a URL, "environment" or "none". */
+  readonly proxy: string;
   /** Looks for the machine on the local network, by multicast DNS. */
   readonly mdns: boolean;
   /** Settings of WebRTC. */
@@ -87,6 +89,7 @@ const DEFAULTS = {
   signal: undefined,
   protocol: "auto",
   compression: "none",
+  proxy: "environment",
   mdns: true,
   interceptors: Object.freeze([]),
   maxBufferedBytes: 64 * 1024 * 1024,
@@ -163,7 +166,7 @@ function complete(options: DialOptions): ResolvedDialOptions {
     keepAliveMs: keepAliveMs > MAX_TIMER_MS ? 0 : keepAliveMs,
     // Made whole by the table.
     logger: (options.logger ?? LOGGER) as Required<Logger>,
-  }, HIDDEN));
+  }, options.proxy?.includes("://") === true ? { ...HIDDEN, proxy: true } : HIDDEN));
 }
 
 /** An address that has been checked. */

@@ -14,6 +14,7 @@ import {
   type HttpHandler,
   type HttpRequest,
   type HttpResponse,
+  pathOf,
   requestMetadata,
 } from "./wire.ts";
 
@@ -70,7 +71,7 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
       response.setHeader("access-control-allow-origin", "*");
       response.setHeader("access-control-expose-headers", "*");
     }
-    const path = request.url?.split("?", 1)[0] ?? "";
+    const path = pathOf(request);
     const handler = handlers.get(path);
     if (request.method === "OPTIONS") {
       answerPreflight(request, response);

@@ -122,3 +122,8 @@ export class Base64Reader {
     }
   }
 }
+
+/** The path of a request, whose target may also be a whole URL (RFC 9112, section 3.2.2). */
+export function pathOf({ url = "" }: { readonly url?: string | undefined }): string {
+  return url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0]!;
+}

@@ -1,8 +1,9 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
+import type { ChosenProxy } from "../core/net/proxy.ts";
+import { openConnection } from "../net/connection.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
 /** A TURN server and its transport. */
@@ -15,6 +16,8 @@ export interface TurnUpstream {
   readonly ca?: string | readonly string[];
   readonly rejectUnauthorized?: boolean;
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** The proxy to connect through, over TCP and TLS. */
+  readonly proxy?: ChosenProxy | undefined;
 }
 
 /** A report of a relay. */
@@ -202,44 +205,16 @@ const openStream: OpenUpstream = async (target, signal, receive, end) => {
 };
 
 function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
-  const { hostname, port, wire, ca, rejectUnauthorized = true, minVersion } = target;
-  const isTls = wire === "tls";
-  const socket = isTls
-    ? connectTls({
-      host: hostname,
-      port,
-      rejectUnauthorized,
-      // An IP address is not sent as a server name (RFC 6066 §3), but it is verified.
-      ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-      ...(minVersion === undefined ? {} : { minVersion }),
-    })
-    : connectTcp({ host: hostname, port });
-  return new Promise((resolve, reject) => {
-    const fail = (error: Error) => {
-      stopWaiting();
-      socket.on("error", () => {}); // later errors do not matter
-      socket.destroy();
-      reject(error);
-    };
-    const closed = () => fail(new Error("the server closed the connection"));
-    const abort = () => fail(new Error("given up"));
-    const timer = setTimeout(
-      () => fail(new Error(`not connected after ${CONNECT_TIMEOUT_MS} ms`)),
-      CONNECT_TIMEOUT_MS,
-    );
-    const ready = isTls ? "secureConnect" : "connect";
-    const connected = () => {
-      stopWaiting();
-      resolve(socket);
-    };
-    const stopWaiting = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      socket.off("error", fail).off("close", closed).off(ready, connected);
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    socket.on("error", fail).on("close", closed).on(ready, connected);
+  const { wire, ca, rejectUnauthorized = true, minVersion } = target;
+  const tls = {
+    rejectUnauthorized,
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(minVersion === undefined ? {} : { minVersion }),
+  };
+  return openConnection(target, {
+    signal,
+    timeoutMs: CONNECT_TIMEOUT_MS,
+    tls: wire === "tls" ? tls : undefined,
   });
 }
 

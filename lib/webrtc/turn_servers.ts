@@ -2,6 +2,8 @@ import { ConnectError } from "@connectrpc/connect";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
+import type { ChosenProxy } from "../core/net/proxy.ts";
+import type { Target } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { EngineIceServer } from "./peer.ts";
 import { openTurnBridge } from "./turn_bridge.ts";
@@ -15,6 +17,8 @@ export interface TurnSettings {
   readonly relayOnly: boolean;
   /** Checks of certificates, for TURN over TLS. */
   readonly tls: Pick<TurnUpstream, "ca" | "rejectUnauthorized" | "minVersion">;
+  /** The proxy for a server over TCP or TLS; undefined for none. */
+  readonly proxyFor: (server: Target) => ChosenProxy | undefined;
   /** Told what the user should know, in a few words. */
   readonly onRemark: (remark: string, ok: boolean) => void;
   /** Gives the attempt up. */
@@ -141,14 +145,17 @@ export function toEngineServer(
   return { hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" };
 }
 
-function upstreamOf(endpoint: IceEndpoint, { tls }: TurnSettings): TurnUpstream {
+function upstreamOf(endpoint: IceEndpoint, { tls, proxyFor }: TurnSettings): TurnUpstream {
   const { scheme, hostname, port, transport } = endpoint;
-  if (scheme !== "turns") return { hostname, port, wire: transport };
+  const secure = scheme === "turns";
+  const proxy = secure || transport === "tcp" ? proxyFor({ hostname, port, secure }) : undefined;
+  if (!secure) return { hostname, port, wire: transport, proxy };
   const { ca, rejectUnauthorized, minVersion } = tls;
   return {
     hostname,
     port,
     wire: "tls",
+    proxy,
     ...(ca === undefined ? {} : { ca }),
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
     ...(minVersion === undefined ? {} : { minVersion }),

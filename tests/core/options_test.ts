@@ -145,6 +145,7 @@ test("resolveDialOptions() fills in the defaults and freezes the result", () => 
     tls: {},
     protocol: "auto",
     compression: "none",
+    proxy: "environment",
     mdns: true,
     webrtc: {},
     signalingAddress: undefined,

@@ -1,9 +1,8 @@
-import http from "node:http";
-import https from "node:https";
 import type { TlsOptions } from "../../options/dial_options.ts";
-import type { Target } from "../../core/net/target.ts";
-import { nodeTlsOptions } from "../../direct/endpoint.ts";
+import { urlOf } from "../../core/net/target.ts";
+import { createNodeFetch } from "../../direct/node_fetch.ts";
 import type { Step } from "./ladder.ts";
+import type { ProxiedTarget } from "./tcp.ts";
 
 /** The difference of two clocks, in seconds, from which it is reported: tokens and certificates allow for minutes. */
 const MAX_SKEW_S = 60;
@@ -28,32 +27,21 @@ export function judgeClock(dateHeader: string | undefined, sent: number, receive
 
 /** Asks the server for its time. */
 export async function checkClock(
-  target: Target,
-  settings: TlsOptions,
+  target: ProxiedTarget,
+  tls: TlsOptions,
   signal: AbortSignal,
 ): Promise<Step<true>> {
   if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket", result: true };
   const sent = Date.now();
-  const date = await new Promise<string | undefined>((resolve) => {
-    const options = {
-      host: target.hostname,
-      port: target.port,
-      path: "/",
-      agent: false as const,
-      ...nodeTlsOptions(settings),
-    };
-    const request = target.secure ? https.request(options) : http.request(options);
-    const finish = (value: string | undefined) => {
-      signal.removeEventListener("abort", abort);
-      request.destroy();
-      resolve(value);
-    };
-    const abort = () => finish(undefined);
-    signal.addEventListener("abort", abort, { once: true });
+  const { fetch, close } = createNodeFetch({ ...target, tls });
+  try {
+    const { headers, body } = await fetch(`${urlOf(target)}/`, { signal });
+    await body?.cancel();
+    return judgeClock(headers.get("date") ?? undefined, sent, Date.now());
+  } catch {
     // A server that speaks HTTP/2 only closes the connection.
-    request.on("error", () => finish(undefined));
-    request.on("response", ({ headers }) => finish(headers.date));
-    request.end();
-  });
-  return judgeClock(date, sent, Date.now());
+    return judgeClock(undefined, sent, sent);
+  } finally {
+    await close();
+  }
 }

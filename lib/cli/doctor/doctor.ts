@@ -6,6 +6,7 @@ import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import type { DialContext } from "../../dial/context.ts";
 import { dial } from "../../dial/dial.ts";
+import { findProxies } from "../../dial/proxies.ts";
 import { type ReachedServer, tlsOfMachine } from "../../dial/server.ts";
 import { createTimeline } from "../../dial/timeline.ts";
 import { missingMdnsPermission } from "../../mdns/mdns.ts";
@@ -25,7 +26,7 @@ import { checkAuthentication, checkFirstCall, checkProtocol, checkSignaling } fr
 import { checkStun, checkTurn, checkUdp } from "./ice_servers.ts";
 import { createLadder, type Finding, type Ladder, type Rung, type Step } from "./ladder.ts";
 import { checkPermissions } from "./permissions.ts";
-import { connectTcp, resolveName } from "./tcp.ts";
+import { connectTcp, connectThroughProxy, type ProxiedTarget, resolveName } from "./tcp.ts";
 import { checkTls } from "./tls.ts";
 
 /** Bounds each step, in milliseconds; the dial itself has its own timeout. */
@@ -57,6 +58,7 @@ export const doctor: Run = async (args, terminal) => {
       parsed: address,
       plan,
       options: resolved,
+      proxies: findProxies(resolved),
       entity: resolved.authEntity ?? address.authority,
       timeline: createTimeline(resolved.logger, undefined),
       closed: closed.signal,
@@ -121,7 +123,7 @@ function describePlan(plan: DialPlan): string {
 /** Takes every step, from the name to the first call. */
 async function examine(patient: Patient): Promise<Examined> {
   const { ladder, context } = patient;
-  const { plan, options } = context;
+  const { plan, options, proxies } = context;
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan)));
   const local = looksLocally(context.parsed, options) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(context, signal)) === true;
@@ -139,7 +141,10 @@ async function examine(patient: Patient): Promise<Examined> {
     if (ice === undefined) return await tryDial(patient, local, undefined);
     const udp = await ladder.climb("UDP", checkUdp);
     const stun = await ladder.climb("STUN", (signal) => checkStun(ice.endpoints, signal));
-    const turn = await ladder.climb("TURN", (signal) => checkTurn(ice.endpoints, options.tls, signal));
+    const turn = await ladder.climb(
+      "TURN",
+      (signal) => checkTurn(ice.endpoints, options.tls, signal, proxies.choose),
+    );
     return await tryDial(patient, local, {
       host: plan.host,
       udp,
@@ -169,18 +174,26 @@ async function checkLocalNetwork({ parsed }: DialContext, signal: AbortSignal): 
 
 /** Takes the steps from the name to what the port speaks. */
 async function reach({ ladder, context }: Patient, tls: TlsOptions): Promise<ReachedServer | undefined> {
-  const { plan, options } = context;
-  const target = plan.kind === "direct" ? plan.target : plan.signaling;
-  if (target.unixPath === undefined) {
-    await ladder.climb("name", (signal) => resolveName(target.hostname, signal));
+  const { plan, options, proxies } = context;
+  const planned = plan.kind === "direct" ? plan.target : plan.signaling;
+  const target: ProxiedTarget = { ...planned, proxy: proxies.choose(planned) };
+  if (target.proxy !== undefined) {
+    await ladder.climb("proxy", (signal) => connectThroughProxy(target, signal));
+  } else {
+    if (target.unixPath === undefined) {
+      await ladder.climb("name", (signal) => resolveName(target.hostname, signal));
+    }
+    await ladder.climb("TCP", (signal) => connectTcp(target, signal));
   }
-  await ladder.climb("TCP", (signal) => connectTcp(target, signal));
   const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
   const downgrade = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
   await ladder.climb("TLS", (signal) => checkTls(target, tls, downgrade, signal));
   const server = await ladder.climb("protocol", (signal) => checkProtocol(context, target, tls, signal));
   if (server !== undefined) {
-    await ladder.climb("clock", (signal) => checkClock(server.target, tls, signal));
+    await ladder.climb(
+      "clock",
+      (signal) => checkClock({ ...server.target, proxy: target.proxy }, tls, signal),
+    );
   }
   return server;
 }

@@ -2,7 +2,7 @@ import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../../channel/channel.ts";
 import type { DialPlan } from "../../core/dial/plan.ts";
-import { describeTarget, type Target } from "../../core/net/target.ts";
+import { describeTarget } from "../../core/net/target.ts";
 import { chooseIceServers, type IceConfiguration } from "../../core/ice/ice.ts";
 import type { DialContext } from "../../dial/context.ts";
 import { authorize, type ReachedServer, reachServer, transportTo } from "../../dial/server.ts";
@@ -13,13 +13,13 @@ import { fetchSignalingConfig, NoSignalerError } from "../../webrtc/signaling_cl
 import { describeError, messageOf } from "../error_text.ts";
 import { EXIT } from "../exit_code.ts";
 import type { Finding, Step } from "./ladder.ts";
-import { silent } from "./tcp.ts";
+import { type ProxiedTarget, silent } from "./tcp.ts";
 import { wantsClientCertificate } from "./tls.ts";
 
 /** Finds out whether the server speaks gRPC, and in which protocol. */
 export async function checkProtocol(
   dial: DialContext,
-  target: Target,
+  target: ProxiedTarget,
   tls: TlsOptions,
   signal: AbortSignal,
 ): Promise<Step<ReachedServer>> {

@@ -1,7 +1,5 @@
 import { Buffer } from "node:buffer";
 import dgram from "node:dgram";
-import net from "node:net";
-import tls from "node:tls";
 import { joinHostPort } from "../../core/net/address.ts";
 import type { IceEndpoint } from "../../core/ice/ice.ts";
 import {
@@ -13,6 +11,9 @@ import {
   type StunAnswer,
   type StunRequest,
 } from "./stun_message.ts";
+import type { ChosenProxy } from "../../core/net/proxy.ts";
+import type { Target } from "../../core/net/target.ts";
+import { openConnection } from "../../net/connection.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import type { Step } from "./ladder.ts";
 import type { TlsOptions } from "../../options/dial_options.ts";
@@ -50,18 +51,22 @@ export async function checkStun(
   });
 }
 
+/** Finds the proxy for a server over TCP; undefined for none. */
+type ProxyFor = (server: Target) => ChosenProxy | undefined;
+
 /** Asks every TURN server for a relay address, and returns that address to it. */
 export async function checkTurn(
   endpoints: readonly IceEndpoint[],
   settings: TlsOptions,
   signal: AbortSignal,
+  proxyFor: ProxyFor = () => undefined,
 ): Promise<Step<ServersFound>> {
   const servers = endpoints.filter(({ scheme }) => scheme !== "stun");
   if (servers.length === 0) return none("there is no TURN server");
   return await askAll(servers, async (server) => {
     const way = server.transport === "udp"
       ? await openUdp(server, signal)
-      : await openStream(server, settings, signal);
+      : await openStream(server, settings, proxyFor, signal);
     try {
       return await allocate(way, server, signal);
     } finally {
@@ -205,17 +210,21 @@ async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Pr
 async function openStream(
   { scheme, hostname, port }: IceEndpoint,
   { ca, rejectUnauthorized }: TlsOptions,
+  proxyFor: ProxyFor,
   signal: AbortSignal,
 ): Promise<Way> {
-  const socket = scheme === "turns"
-    ? tls.connect({
-      host: hostname,
-      port,
-      ...(net.isIP(hostname) === 0 ? { servername: hostname } : {}),
-      ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-    })
-    : net.connect({ host: hostname, port });
+  const target = { hostname, port, secure: scheme === "turns" };
+  const tls = {
+    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+  const connecting = openConnection({ ...target, proxy: proxyFor(target) }, {
+    signal,
+    tls: target.secure ? tls : undefined,
+  });
+  const socket = await connecting.catch((error) => {
+    throw signal.aborted ? new Error("no answer") : error;
+  });
   const way = createWay((bytes) => void socket.write(bytes), false, () => socket.destroy());
   let rest = Buffer.alloc(0);
   socket.on("data", (chunk: Buffer) => {
@@ -227,23 +236,8 @@ async function openStream(
       rest = rest.subarray(length);
     }
   });
+  socket.on("error", (error) => way.fail(error));
   socket.on("close", () => way.fail(new Error("it closes the connection")));
-  await new Promise<void>((resolve, reject) => {
-    const abort = () => reject(new Error("no answer"));
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    socket.once(scheme === "turns" ? "secureConnect" : "connect", () => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    });
-    socket.on("error", (error) => {
-      way.fail(error);
-      reject(error);
-    });
-  }).catch((error) => {
-    socket.destroy();
-    throw error;
-  });
   return way;
 }
 

@@ -1,14 +1,23 @@
 import { lookup } from "node:dns/promises";
-import net from "node:net";
+import { isIP } from "node:net";
+import { dialAdvice } from "../../core/dial/dial_advice.ts";
+import { failureReason } from "../../core/dial/failure_reason.ts";
 import { connectionReason } from "../../core/net/connection_error.ts";
+import { type ChosenProxy, describeChosen } from "../../core/net/proxy.ts";
 import { describeTarget, type Target } from "../../core/net/target.ts";
 import { abortable } from "../../runtime/abortable.ts";
+import { openConnection } from "../../net/connection.ts";
 import { messageOf } from "../error_text.ts";
 import type { Step } from "./ladder.ts";
 
+/** A server, and the proxy to connect to it through. */
+export interface ProxiedTarget extends Target {
+  readonly proxy?: ChosenProxy | undefined;
+}
+
 /** Resolves a name. */
 export async function resolveName(hostname: string, signal: AbortSignal): Promise<Step<true>> {
-  if (net.isIP(hostname) !== 0) return { verdict: "ok", detail: "is an address", result: true };
+  if (isIP(hostname) !== 0) return { verdict: "ok", detail: "is an address", result: true };
   const found = await abortable(lookup(hostname, { all: true }), signal).catch(() => []);
   if (found.length > 0) {
     return { verdict: "ok", detail: found.map(({ address }) => address).join(", "), result: true };
@@ -25,7 +34,7 @@ export async function resolveName(hostname: string, signal: AbortSignal): Promis
 export async function connectTcp(target: Target, signal: AbortSignal): Promise<Step<true>> {
   const name = describeTarget(target);
   try {
-    await opened(net.connect(placeOf(target)), "connect", signal);
+    (await openConnection(target, { signal })).destroy();
     return { verdict: "ok", detail: `${name} accepts connections`, result: true };
   } catch (error) {
     if (signal.aborted) {
@@ -53,40 +62,29 @@ export async function connectTcp(target: Target, signal: AbortSignal): Promise<S
   }
 }
 
-/** Resolves with what `look` finds once a socket is open, and closes the socket. */
-export function opened<T>(
-  socket: net.Socket,
-  event: string,
-  signal: AbortSignal,
-  look?: () => T,
-): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    const finish = (act: () => void) => {
-      signal.removeEventListener("abort", abort);
-      act();
-      socket.destroy();
+/** Opens a connection through the proxy, and closes it. */
+export async function connectThroughProxy(target: ProxiedTarget, signal: AbortSignal): Promise<Step<true>> {
+  const name = describeTarget(target);
+  const { namedBy } = target.proxy!;
+  const proxy = describeChosen(target.proxy) ?? namedBy;
+  try {
+    (await openConnection(target, { signal })).destroy();
+    return { verdict: "ok", detail: `${proxy}, of ${namedBy}, leads to ${name}`, result: true };
+  } catch (error) {
+    const detail = signal.aborted ? `the proxy ${proxy} opens no connection to ${name}` : messageOf(error);
+    return {
+      verdict: "failed",
+      detail,
+      problem: `${name} cannot be reached through a proxy: ${detail}`,
+      advice: lowerFirst(
+        dialAdvice(signal.aborted ? "the proxy cannot be reached" : failureReason(error), "connect"),
+      ),
     };
-    const abort = () => finish(() => reject(signal.reason));
-    socket.on("error", (error) => finish(() => reject(error)));
-    socket.on("close", () => finish(() => reject(new Error("the connection was closed"))));
-    socket.once(event, () =>
-      finish(() => {
-        try {
-          resolve(look?.());
-        } catch (error) {
-          reject(error);
-        }
-      }));
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
+  }
 }
 
-/** Address that a socket connects to. */
-export function placeOf(
-  { hostname, port, unixPath }: Target,
-): { path: string } | { host: string; port: number } {
-  return unixPath === undefined ? { host: hostname, port } : { path: unixPath };
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** Reports a server that accepts connections and sends nothing. */

@@ -1,14 +1,14 @@
-import net from "node:net";
 import tls from "node:tls";
 import { connectionReason } from "../../core/net/connection_error.ts";
 import { describeTarget, type Target } from "../../core/net/target.ts";
 import type { TlsOptions } from "../../options/dial_options.ts";
 import { nodeTlsOptions } from "../../direct/endpoint.ts";
 import { probeTls } from "../../direct/tls_probe.ts";
+import { openConnection } from "../../net/connection.ts";
 import { messageOf } from "../error_text.ts";
 import { judgeCertificate } from "./certificate.ts";
 import type { Step } from "./ladder.ts";
-import { opened, placeOf, silent } from "./tcp.ts";
+import { type ProxiedTarget, silent } from "./tcp.ts";
 
 /**
  * Makes a TLS handshake and looks at the certificate. Sends nothing over the connection.
@@ -16,17 +16,20 @@ import { opened, placeOf, silent } from "./tcp.ts";
  * @param downgrade Whether the dial may continue without TLS.
  */
 export async function checkTls(
-  target: Target,
+  target: ProxiedTarget,
   settings: TlsOptions,
   downgrade: boolean,
   signal: AbortSignal,
 ): Promise<Step<true>> {
   const name = describeTarget(target);
   if (!target.secure) return await checkPlaintext(target, signal);
-  const socket = connectTls(target, settings);
   try {
-    return await opened(socket, "secureConnect", signal, () => judgeHandshake(socket, target, settings)) ??
-      silent(name);
+    const socket = await connectTls(target, settings, signal);
+    try {
+      return judgeHandshake(socket, target, settings);
+    } finally {
+      socket.destroy();
+    }
   } catch (error) {
     if (!signal.aborted && await probe(target, signal) === "plaintext") {
       return downgrade
@@ -52,8 +55,8 @@ export async function checkTls(
   }
 }
 
-function probe({ hostname, port }: Target, signal: AbortSignal): ReturnType<typeof probeTls> {
-  return probeTls({ secure: true, hostname, port }, signal);
+function probe({ hostname, port, proxy }: ProxiedTarget, signal: AbortSignal): ReturnType<typeof probeTls> {
+  return probeTls({ secure: true, hostname, port, proxy }, signal);
 }
 
 function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOptions): Step<true> {
@@ -81,15 +84,16 @@ function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOpti
 }
 
 /** Connects whatever the certificate is: the point is to say what is wrong with it. */
-function connectTls(target: Target, settings: TlsOptions): tls.TLSSocket {
-  const { servername = target.hostname, ...options } = nodeTlsOptions(settings);
-  return tls.connect({
-    ...placeOf(target),
-    ...options,
-    ALPNProtocols: ["h2", "http/1.1"],
-    rejectUnauthorized: false,
-    ...(net.isIP(servername) === 0 ? { servername } : {}),
+async function connectTls(
+  target: ProxiedTarget,
+  settings: TlsOptions,
+  signal: AbortSignal,
+): Promise<tls.TLSSocket> {
+  const socket = await openConnection(target, {
+    signal,
+    tls: { ...nodeTlsOptions(settings), ALPNProtocols: ["h2", "http/1.1"], rejectUnauthorized: false },
   });
+  return socket as tls.TLSSocket;
 }
 
 /** Time for a server to report a missing certificate, in milliseconds. */
@@ -99,13 +103,18 @@ const ALERT_TIMEOUT_MS = 1_000;
  * Finds out whether a server requires a client certificate. With TLS 1.3 the server reports it after the handshake (RFC
  * 8446, section 4.4.2.4), and not every runtime's fetch passes that on.
  */
-export function wantsClientCertificate(
-  target: Target,
+export async function wantsClientCertificate(
+  target: ProxiedTarget,
   settings: TlsOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connectTls(target, settings);
+  let socket: tls.TLSSocket;
+  try {
+    socket = await connectTls(target, settings, signal);
+  } catch (error) {
+    return isWanted(error);
+  }
+  return await new Promise((resolve) => {
     const finish = (wanted: boolean) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", stop);
@@ -115,15 +124,19 @@ export function wantsClientCertificate(
     const stop = () => finish(false);
     const timer = setTimeout(stop, ALERT_TIMEOUT_MS);
     signal.addEventListener("abort", stop, { once: true });
-    socket.on("error", (error) => finish(connectionReason(error) === "a client certificate is required"));
+    socket.on("error", (error) => finish(isWanted(error)));
     socket.once("data", stop).once("close", stop);
     // Some runtimes read only after they have written.
-    socket.once("secureConnect", () => socket.write("GET / HTTP/1.1\r\n\r\n"));
+    socket.write("GET / HTTP/1.1\r\n\r\n");
   });
 }
 
+function isWanted(error: unknown): boolean {
+  return connectionReason(error) === "a client certificate is required";
+}
+
 /** Checks that a server that is dialed without TLS does not insist on it. */
-async function checkPlaintext(target: Target, signal: AbortSignal): Promise<Step<true>> {
+async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promise<Step<true>> {
   if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket", result: true };
   if (await probe(target, signal).catch(() => "unknown") === "tls") {
     return {

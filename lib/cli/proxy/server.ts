@@ -5,7 +5,13 @@ import { rawMethod } from "../../rpc/raw_method.ts";
 import { RUNTIME } from "../../runtime/runtime.ts";
 import { answerPreflight } from "../../server/http_answers.ts";
 import { listenOnOnePort, type OnePort } from "../../server/one_port.ts";
-import { grpcProtocol, type HttpHandler, type HttpRequest, type HttpResponse } from "../../server/wire.ts";
+import {
+  grpcProtocol,
+  type HttpHandler,
+  type HttpRequest,
+  type HttpResponse,
+  pathOf,
+} from "../../server/wire.ts";
 import { forwardCall, type ForwardedEnd } from "./forward.ts";
 import { mayCall } from "./origins.ts";
 
@@ -75,7 +81,7 @@ export async function startProxy(channel: ViamChannel, options: ProxyOptions): P
     request.on("error", () => {});
     response.on("error", () => {});
     const { origin } = request.headers;
-    const path = request.url?.split("?", 1)[0] ?? "";
+    const path = pathOf(request);
     if (!mayCall(origin, options.allowedOrigins)) {
       request.resume();
       response.writeHead(403, { "content-type": "text/plain" });

@@ -12,6 +12,22 @@ const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
   "TLS failed":
     "Check that the server speaks TLS and takes the versions and the certificate of the tls option",
   "the server speaks TLS": "Remove insecure, or http:// from the address",
+  "the URL of the proxy is wrong":
+    'Set that variable to a URL such as http://proxy.example:3128, or the option proxy to one or to "none"',
+  "the proxy cannot be reached":
+    'Check the proxy\'s URL and that it runs, or set the option proxy to "none" if this network needs none',
+  "no TLS with the proxy":
+    "Write http:// if the proxy speaks no TLS, or pass the authority that has signed its certificate as tls.ca",
+  "the proxy wants credentials":
+    "Put them into the proxy's URL, as in http://user:password@host:port, with special characters percent-encoded",
+  "the proxy refuses":
+    "Ask its administrator to let you through to that host and port, or name the host in NO_PROXY if it can be " +
+    "reached without",
+  "the proxy cannot reach the server":
+    "Check the address, and that the proxy can resolve and reach it; name the host in NO_PROXY if it can be reached " +
+    "without",
+  "no such proxy there":
+    "Check the scheme and the port of the proxy's URL: http://, https://, socks5:// or socks5h://",
   "connection lost": "Check that it is a gRPC server that listens there, and whether it wants TLS",
 };
 

@@ -49,6 +49,11 @@ const LASTING_REASONS: ReadonlySet<FailureReason> = new Set<FailureReason>([
   "a client certificate is required",
   "certificate not trusted",
   "the server speaks TLS",
+  "the URL of the proxy is wrong",
+  "no TLS with the proxy",
+  "the proxy wants credentials",
+  "the proxy refuses",
+  "no such proxy there",
   "unknown",
 ]);
 

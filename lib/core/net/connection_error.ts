@@ -12,10 +12,25 @@ export type ConnectionReason =
   | "TLS failed"
   | "the server speaks TLS"
   | "headers too large"
-  | "connection lost";
+  | "connection lost"
+  | "the URL of the proxy is wrong"
+  | "the proxy cannot be reached"
+  | "no TLS with the proxy"
+  | "the proxy wants credentials"
+  | "the proxy refuses"
+  | "the proxy cannot reach the server"
+  | "no such proxy there";
 
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
 const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = [
+  // Its cause may have a code of the others.
+  [/^ERR_PROXY_URL$/, "the URL of the proxy is wrong"],
+  [/^ERR_PROXY_UNREACHABLE$/, "the proxy cannot be reached"],
+  [/^ERR_PROXY_TLS$/, "no TLS with the proxy"],
+  [/^ERR_PROXY_CREDENTIALS$/, "the proxy wants credentials"],
+  [/^ERR_PROXY_REFUSED$/, "the proxy refuses"],
+  [/^ERR_PROXY_NO_ROUTE$/, "the proxy cannot reach the server"],
+  [/^ERR_PROXY_PROTOCOL$/, "no such proxy there"],
   [/^ECONNREFUSED$/, "connection refused"],
   [/^(?:ENOTFOUND|EAI_\w+)$/, "name not found"],
   [/^E(?:HOST|NET)UNREACH$/, "no route to host"],
@@ -35,6 +50,11 @@ const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = 
 export function connectionReason(error: unknown): ConnectionReason | undefined {
   const codes = [...codesOf(error)];
   return REASONS.find(([pattern]) => codes.some((code) => pattern.test(code)))?.[1];
+}
+
+/** Tells whether a proxy is to blame, and not the server. */
+export function isProxyFailure(error: unknown): boolean {
+  return codesOf(error).some((code) => code.startsWith("ERR_PROXY_"));
 }
 
 /** Tells whether an error, or a cause of it, has a code. */

@@ -1,0 +1,94 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { connectionFailure } from "../core/net/connection_error.ts";
+import type { ChosenProxy } from "../core/net/proxy.ts";
+import { ProxyError } from "../core/net/proxy_error.ts";
+import { openTunnel } from "./tunnel.ts";
+
+/** A server, and how to connect to it. */
+export interface Place {
+  /** Without brackets. */
+  readonly hostname: string;
+  readonly port: number;
+  readonly unixPath?: string | undefined;
+  /** The proxy to connect through. */
+  readonly proxy?: ChosenProxy | undefined;
+}
+
+/** How a connection is made. */
+export interface ConnectOptions {
+  /** Gives up. */
+  readonly signal: AbortSignal;
+  /** Makes TLS over it, and how; the name to ask for is the host's by default. */
+  readonly tls?: ConnectionOptions | undefined;
+  /** Longest time for all of it, in milliseconds: 20,000 by default, as in grpc-go. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Makes a connection to a server, straight or through a proxy, with TLS if that is asked for. Every socket of this
+ * library is opened here. The socket has a listener for errors, and reads nothing yet.
+ *
+ * @throws the error of the runtime, {@link ProxyError}, or the reason of the signal
+ */
+export async function openConnection(place: Place, options: ConnectOptions): Promise<Socket> {
+  const { hostname, port, unixPath, proxy } = place;
+  const { tls, timeoutMs = 20_000 } = options;
+  const late = new AbortController();
+  const timer = setTimeout(
+    () => late.abort(connectionFailure("ETIMEDOUT", `not connected after ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  try {
+    const signal = AbortSignal.any([options.signal, late.signal]);
+    signal.throwIfAborted();
+    const tunnel = proxy === undefined
+      ? undefined
+      : await openTunnel(usable(proxy), { hostname, port }, signal);
+    if (tunnel !== undefined && tls === undefined) return tunnel;
+    const where = tunnel !== undefined
+      ? { socket: tunnel }
+      : unixPath === undefined
+      ? { host: hostname, port, noDelay: true }
+      : { path: unixPath };
+    const socket = tls === undefined ? connectTcp(where as { path: string }) : connectTls({
+      ...where,
+      // Without a name of its own TLS would ask for none. An address is none (RFC 6066, section 3).
+      ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
+      ...tls,
+    });
+    return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function usable({ proxy, namedBy }: ChosenProxy) {
+  if (!("problem" in proxy)) return proxy;
+  throw new ProxyError("ERR_PROXY_URL", `the environment variable ${namedBy}`, proxy.problem);
+}
+
+/** Waits until a socket is connected; destroys it when it is not. */
+function connected(socket: Socket, event: string, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const finish = () => {
+      signal.removeEventListener("abort", abort);
+      socket.off(event, ready).off("close", closed);
+    };
+    const ready = () => {
+      finish();
+      resolve(socket);
+    };
+    const fail = (error: unknown) => {
+      finish();
+      socket.destroy();
+      reject(error);
+    };
+    const abort = () => fail(signal.reason);
+    const closed = () => fail(connectionFailure("ECONNRESET", "connection closed"));
+    socket.on("error", fail);
+    socket.once(event, ready).on("close", closed);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+}
