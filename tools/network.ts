@@ -16,7 +16,7 @@ import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { SAFETY, SAFETY_SCENARIOS } from "../tests/network/safety.ts";
 import { makesOf, type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
-import { CHURN, FLEET, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
+import { CHURN, FLEET, HERD, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
 import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
@@ -39,6 +39,7 @@ const TABLES: readonly Table[] = [
   SOAK,
   CHURN,
   FLEET,
+  HERD,
 ];
 const SCENARIOS: readonly Scenario[] = [
   ...DIAL_SCENARIOS,

@@ -4,6 +4,13 @@ import type { Carrier } from "../rpc/carrier.ts";
 import type { Life } from "../rpc/life.ts";
 import type { WireStats } from "./stats.ts";
 
+/** The end of a connection that was not closed from here. */
+export interface Loss {
+  readonly error: Error;
+  /** True if the machine closed it, as it does with those of all its clients when it ends. */
+  readonly byMachine: boolean;
+}
+
 /** An established connection to a machine. */
 export interface Link {
   readonly kind: ChannelKind;
@@ -13,9 +20,9 @@ export interface Link {
   /** The URL that interceptors see in front of a method's path. */
   readonly baseUrl: string;
   /**
-   * Resolves with the error that ended it. A direct link never ends by itself: the next call replaces a lost session.
+   * Resolves with what ended it. A direct link never ends by itself: the next call replaces a lost session.
    */
-  readonly lost: Promise<Error>;
+  readonly lost: Promise<Loss>;
   /** Tells whether the connection is alive, where it may die in silence. */
   readonly life?: Life;
   /** Describes the current path. */

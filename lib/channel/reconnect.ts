@@ -5,7 +5,7 @@ import type { DialEvent } from "../events.ts";
 import type { Carrier } from "../rpc/carrier.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { wait } from "../runtime/wait.ts";
-import type { ChannelState, Link } from "./link.ts";
+import type { ChannelState, Link, Loss } from "./link.ts";
 
 /** A link that is kept alive. */
 export interface KeptLink {
@@ -29,7 +29,7 @@ export interface KeepOptions {
   /** Makes a new link: an attempt, which ends with the signal at the latest. */
   readonly connect: (signal: AbortSignal) => Promise<Link>;
   /** Returns the pause before an attempt, in milliseconds. */
-  readonly pauseMs?: (attempt: number) => number;
+  readonly pauseMs?: (attempt: number, byMachine: boolean) => number;
   readonly onEvent: (event: DialEvent) => void;
   /** The caller's signal: aborts attempts. */
   readonly signal: AbortSignal | undefined;
@@ -66,8 +66,8 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   follow(first);
 
   function follow(current: Link): void {
-    void current.lost.then((error) => {
-      if (link === current) happen("lost", error);
+    void current.lost.then((loss) => {
+      if (link === current) happen("lost", loss);
     });
     if (options.maxAttempts <= 0) return;
     current.life?.listen((sign) => {
@@ -75,13 +75,13 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     });
   }
 
-  function happen(happening: Happening, cause?: Link | Error): void {
+  function happen(happening: Happening, cause?: Link | Loss): void {
     const next = succeed(standing, happening);
     standing = next.standing;
     for (const step of next.steps) take(step, cause);
   }
 
-  function take(step: Step, cause: Link | Error | undefined): void {
+  function take(step: Step, cause: Link | Loss | undefined): void {
     switch (step) {
       case "hold":
         verdict ??= Promise.withResolvers<Carrier>();
@@ -100,7 +100,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       case "replace":
         return replace(cause as Link);
       case "reconnect":
-        reconnecting = reconnect(link, cause as Error);
+        reconnecting = reconnect(link, cause as Loss);
     }
   }
 
@@ -159,18 +159,19 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     before.life.replace();
   }
 
-  async function reconnect(before: Link, lost: Error): Promise<void> {
+  async function reconnect(before: Link, { error, byMachine }: Loss): Promise<void> {
     let begun = other;
     other = undefined;
     begun?.result.catch(() => {});
     // A listener may call at once, and waits like the others, or may close.
-    options.onEvent({ type: "disconnected", error: lost });
+    options.onEvent({ type: "disconnected", error });
     before.close().catch(() => {}); // it is lost anyway
-    const { pauseMs = (attempt) => attemptPauseMs(attempt, Math.random()) } = options;
+    const pauseMs = options.pauseMs ??
+      ((attempt: number) => attemptPauseMs(attempt, byMachine, Math.random()));
     const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-    let last = lost;
+    let last = error;
     for (let number = 1; number <= options.maxAttempts && !given.aborted; number++) {
-      const delayMs = begun === undefined ? pauseMs(number) : 0;
+      const delayMs = begun === undefined ? pauseMs(number, byMachine) : 0;
       options.onEvent({ type: "reconnecting", attempt: number, delayMs });
       try {
         if (begun === undefined) await wait(delayMs, given);

@@ -18,8 +18,8 @@ export interface WebrtcConnection {
   readonly peer: Peer;
   /** The path as the machine's answers show it. */
   readonly estimate: () => PathEstimate;
-  /** Resolves with what ended the connection, unless `carrier.close()` did. */
-  readonly lost: Promise<ConnectError>;
+  /** Resolves with what ended the connection, unless `carrier.close()` did, and whether the machine closed it. */
+  readonly lost: Promise<{ readonly error: ConnectError; readonly byMachine: boolean }>;
   readonly life: Life;
   /** Ends the connection as lost: what it leads through is known to be gone. */
   lose(reason: string): void;
@@ -85,7 +85,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     release();
     throw signal.reason;
   }
-  const lost = Promise.withResolvers<ConnectError>();
+  const lost = Promise.withResolvers<{ readonly error: ConnectError; readonly byMachine: boolean }>();
   let carrier: ChannelCarrier | undefined;
 
   let offer: string | undefined;
@@ -140,7 +140,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       },
       state(state) {
         if (state === "failed" || state === "disconnected" || state === "closed") {
-          lose(`the peer connection is ${state}`);
+          lose(`the peer connection is ${state}`, undefined, state === "closed");
         }
       },
       iceState: (state) => remote.iceState(state),
@@ -148,7 +148,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
         carrier ??= createChannelCarrier(peer, options, () => lose("the data channel takes no more frames"));
         exchange.handle({ kind: "channelOpen" });
       },
-      closed: () => lose("the data channel is closed"),
+      closed: () => lose("the data channel is closed", undefined, true),
       frame(bytes) {
         isHeard = true;
         machineOpened.resolve();
@@ -207,7 +207,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     await settlesWithin(patienceMs, Promise.all([machineOpened.promise, exchange.settled]));
   }
 
-  function lose(reason: string, cause?: unknown): void {
+  function lose(reason: string, cause?: unknown, byMachine = false): void {
     clearTimeout(gathering);
     liveness.stop();
     const error = new ConnectError(
@@ -220,7 +220,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     exchange.handle({ kind: "giveUp", error });
     carrier?.fail(error);
     machineOpened.resolve();
-    lost.resolve(error);
+    lost.resolve({ error, byMachine });
     void peer.close();
   }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Link } from "../../lib/channel/link.ts";
+import type { Link, Loss } from "../../lib/channel/link.ts";
 import { keepLink, type KeptLink } from "../../lib/channel/reconnect.ts";
 import type { Carrier } from "../../lib/rpc/carrier.ts";
 import type { LifeSign } from "../../lib/rpc/life.ts";
@@ -10,7 +10,7 @@ import { test } from "../harness.ts";
 
 /** A link that the test controls. */
 function scriptedLink(calls = 0) {
-  const lost = Promise.withResolvers<Error>();
+  const lost = Promise.withResolvers<Loss>();
   const done: string[] = [];
   let tell: (sign: LifeSign) => void = () => {};
   const carrier: Carrier = {
@@ -38,7 +38,7 @@ function scriptedLink(calls = 0) {
   return { link, done, lose: lost.resolve, say: (sign: LifeSign) => tell(sign) };
 }
 
-const LOST = new ConnectError("gone", Code.Unavailable);
+const LOST: Loss = { error: new ConnectError("gone", Code.Unavailable), byMachine: false };
 
 /** Keeps a link; the test settles each attempt to make another. */
 function keep(first: Link, maxAttempts = 3) {
@@ -160,7 +160,7 @@ test("keepLink() makes no other link where reconnecting is disabled, and holds n
   first.say("suspected");
   assert.equal(kept.carrier(), first.link.carrier);
   first.lose(LOST);
-  assert.equal(await kept.closed, LOST);
+  assert.equal(await kept.closed, LOST.error);
   assert.deepEqual([attempts.length, events], [0, ["disconnected", "closed"]]);
 });
 

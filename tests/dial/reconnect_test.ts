@@ -87,7 +87,9 @@ test("a lost WebRTC connection is replaced under the same channel, and calls wai
   assert.deepEqual(events.types, ["connecting", "connected", "disconnected", "reconnecting", "connected"]);
   const [, , disconnected, reconnecting, connected] = events.list;
   assert.ok(disconnected!.type === "disconnected" && disconnected!.error instanceof ConnectError);
-  assert.deepEqual(reconnecting, { type: "reconnecting", attempt: 1, delayMs: 0 });
+  assert.ok(reconnecting?.type === "reconnecting" && reconnecting.attempt === 1);
+  // The machine has closed the connections of all its clients.
+  assert.ok(reconnecting.delayMs >= 0 && reconnecting.delayMs <= 300, `${reconnecting.delayMs} ms`);
   assert.deepEqual(connected, { type: "connected", kind: "webrtc" });
 });
 
@@ -120,7 +122,7 @@ test("after maxReconnectAttempts the channel is closed, with the last error", as
   assert.deepEqual(events.types, ["connecting", "connected", "disconnected", ...attempts, "closed"]);
   const pauses = events.list.flatMap((event) => event.type === "reconnecting" ? [event] : []);
   assert.deepEqual(pauses.map(({ attempt }) => attempt), [1, 2, 3]);
-  assert.equal(pauses[0]!.delayMs, 0);
+  assert.ok(pauses[0]!.delayMs <= 300, `${pauses[0]!.delayMs} ms`);
   for (const { delayMs } of pauses.slice(1)) assert.ok(delayMs >= 1_000 && delayMs <= 1_500, `${delayMs} ms`);
   const last = events.list.at(-1)!;
   assert.ok(last.type === "closed" && last.error === error);

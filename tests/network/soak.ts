@@ -201,9 +201,54 @@ const fleet: Scenario = {
   },
 };
 
+export const HERD: Table = {
+  id: "herd",
+  title: "Many clients of one machine",
+  text:
+    "200 channels to one machine, which signals for itself, each with a call under way when the machine is " +
+    "killed; it is started again after 2 s. All of them must be back within 15 s of that.",
+  columns: ["half of them back after", "all of them back after", "failed calls then"],
+};
+
+const CLIENTS = 200;
+const BACK_MS = 15_000;
+
+const herd: Scenario = {
+  table: HERD.id,
+  name: `${CLIENTS} clients of a machine that is killed`,
+  quick: false,
+  pion: "also",
+  async run(setting) {
+    const world = await setting.world({ alone: "plaintext" });
+    const client = await world.startClient();
+    await client.ask("gatherHerd", {
+      address: world.address,
+      options: { ...world.options(), mdns: false },
+      count: CLIENTS,
+    }, 120_000);
+    await world.machineProgram.kill();
+    const underWay = client.ask("herdCall", {}, 120_000);
+    underWay.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await world.restartMachine();
+    const startedMs: number = await client.ask("now");
+    const times: number[] = await client.ask("herdBack", {}, 120_000);
+    times.sort((one, other) => one - other);
+    await underWay;
+    const failed: number = await client.ask("herdCall", {}, 60_000);
+    must(failed === 0, `${failed} calls failed afterwards`);
+    const lastMs = times.at(-1)! - startedMs;
+    must(lastMs < BACK_MS, `the last client was back after ${lastMs.toFixed(0)} ms`);
+    await client.ask("herdClose", {}, 60_000);
+    await leave(client);
+    return [duration(times[CLIENTS / 2]! - startedMs), duration(lastMs), `none of ${CLIENTS}`];
+  },
+};
+
 export const SOAK_SCENARIOS: readonly Scenario[] = [
   soak,
   churning("for 15 s", true, 15_000),
   churning("for 3 minutes", false, 180_000, 30_000),
   fleet,
+  herd,
 ];

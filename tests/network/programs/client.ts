@@ -9,7 +9,7 @@ import { ProbeService } from "../../../proto/gen/viam_dial/probe/v1/probe_pb.ts"
 import { WheelService } from "../../session/proto/gen/viam_dial/test/v1/wheel_pb.ts";
 import { answerCommands } from "./answer.ts";
 import { churn, type ChurnOptions } from "./churn.ts";
-import { callFleet, type FleetOptions } from "./fleet.ts";
+import { callFleet, type FleetOptions, gatherHerd, type Herd, type HerdOptions } from "./fleet.ts";
 
 /** The ending of one of the steady calls. */
 interface Outcome {
@@ -27,6 +27,7 @@ let events: { atMs: number; type: string; detail?: string }[] = [];
 let outcomes: Outcome[] = [];
 let inFlight: ReturnType<typeof openCalls> | undefined;
 let bulk: { stop(): Promise<number> } | undefined;
+let herd: Herd | undefined;
 let steady: { stop(): Promise<void> } | undefined;
 
 function probe() {
@@ -469,6 +470,12 @@ await answerCommands(
     },
     churn: (options: ChurnOptions) => churn(options, (most) => settledUsage(most, usageBesideTcp)),
     fleet: (options: FleetOptions) => callFleet(options, usage),
+    async gatherHerd(options: HerdOptions) {
+      herd = await gatherHerd(options);
+    },
+    herdBack: () => herd?.back(),
+    herdCall: () => herd?.call(),
+    herdClose: () => herd?.close(),
     async close() {
       const began = performance.now();
       await channel?.close();

@@ -67,3 +67,49 @@ export async function callFleet<T>({ addresses, options, everyMs, forMs }: Fleet
     longestMs: at(1),
   };
 }
+
+/** Clients of one machine. */
+export interface HerdOptions {
+  readonly address: string;
+  readonly options: DialOptions;
+  readonly count: number;
+}
+
+/** Many channels to one machine, and the times of their reconnects. */
+export interface Herd {
+  /** Resolves when each has lost its connection and has another, with the times at which they had. */
+  back(): Promise<number[]>;
+  /** Makes a call on each, and returns how many failed. */
+  call(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Dials a machine so many times. */
+export async function gatherHerd({ address, options, count }: HerdOptions): Promise<Herd> {
+  const channels: ViamChannel[] = [];
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    while (channels.length < count) {
+      const channel = await dial(address, { ...options, logger: quiet });
+      channels.push(channel);
+    }
+  }));
+  const times = channels.map((channel) =>
+    new Promise<number>((resolve, reject) => {
+      channel.addEventListener("connected", () => resolve(performance.now()), { once: true });
+      channel.addEventListener("closed", () => reject(new Error("a channel closed")), { once: true });
+    })
+  );
+  for (const time of times) time.catch(() => {});
+  return {
+    back: () => Promise.all(times),
+    async call() {
+      const calls = channels.map((channel) =>
+        createClient(ProbeService, channel).echo({ data: new Uint8Array(64) }, { timeoutMs: 20_000 })
+      );
+      return (await Promise.allSettled(calls)).filter(({ status }) => status === "rejected").length;
+    },
+    async close() {
+      await Promise.all(channels.map((channel) => channel.close()));
+    },
+  };
+}
