@@ -6,8 +6,8 @@ import { unrefTimer } from "../runtime/unref_timer.ts";
 export interface Watched {
   /** Returns its current state. */
   look(): Sighting;
-  /** Asks the machine for an answer, instead of any question before. */
-  ask(): void;
+  /** Asks the machine for an answer; one to a question before counts no more. */
+  ask(answered: () => void): void;
   /** Asks the machine's engine for an answer. */
   ping(): Promise<void>;
   /** The machine is gone. */
@@ -21,8 +21,6 @@ export interface LivenessWatch {
   readonly life: Life;
   /** Notes that something arrived. */
   heard(): void;
-  /** Notes the answer to a question. */
-  answered(): void;
   /** Notes that a call was opened. */
   calling(): void;
   /** Stops watching. */
@@ -67,7 +65,9 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   function ask(): void {
     begin();
     liveness.asked(performance.now());
-    watched.ask();
+    watched.ask(() => {
+      if (!stopped && liveness.answered(performance.now())) tell("alive");
+    });
   }
 
   function ping(): void {
@@ -119,9 +119,6 @@ export function watchLiveness(watched: Watched): LivenessWatch {
     },
     heard() {
       if (!stopped && liveness.heard()) tell("alive");
-    },
-    answered() {
-      if (!stopped && liveness.answered(performance.now())) tell("alive");
     },
     calling() {
       if (looking !== undefined || stopped) return;

@@ -191,7 +191,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       waiting: peer.bufferedAmount(),
       roundTripMs: peer.roundTripMs(),
     }),
-    ask: () => carrier?.ask(() => liveness.answered()),
+    ask: (answered) => carrier?.ask(answered),
     ping: () => peer.ping(),
     lost: () => lose("the machine gives no sign of life"),
     roundTripMs: options.roundTripMs,
