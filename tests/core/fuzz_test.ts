@@ -21,7 +21,7 @@ import { test } from "../harness.ts";
 import { fuzzSeed, mutate, randomFrom } from "../random.ts";
 
 const seed = fuzzSeed();
-const FRAMES = 200_000;
+const FRAMES = 60_000;
 const MAX_MESSAGE_BYTES = 2_000;
 const none = new Metadata();
 

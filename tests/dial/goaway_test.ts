@@ -25,7 +25,7 @@ import { runProgram } from "../process/child.ts";
 const IDLE_MS = 300, WAIT_MS = 700;
 
 /** Idle connections that are sent away, a test: channels times rounds. */
-const CHANNELS = 50, ROUNDS = 4;
+const CHANNELS = 20, ROUNDS = 3;
 
 const TEST_MS = 120_000;
 
