@@ -39,8 +39,6 @@ export interface ReachedServer {
 export interface ReachOptions {
   /** Of the messages to and from it; nothing that only helps to dial is compressed. */
   readonly compression?: "none" | "gzip";
-  /** Lets its calls share one connection, of native gRPC where the server speaks it. */
-  readonly prefersGrpc?: boolean;
   /** Says that `authorize` follows: within TLS its call shows what the server speaks, which saves a round trip. */
   readonly authorizes?: boolean;
 }
@@ -57,7 +55,7 @@ export async function reachServer(
   tls: TlsOptions,
   dial: DialContext,
   signal: AbortSignal,
-  { compression = "none", prefersGrpc = false, authorizes = false }: ReachOptions = {},
+  { compression = "none", authorizes = false }: ReachOptions = {},
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
   const endpoint = { ...endpointOf(target, tls, dial), fresh: dial.reconnecting };
@@ -73,7 +71,6 @@ export async function reachServer(
       () =>
         openDirectCarrier(at, {
           protocol: options.protocol,
-          prefersGrpc,
           question,
           compression,
           maxMessageBytes: MAX_MESSAGE_BYTES,

@@ -38,11 +38,7 @@ export async function connectByWebrtc(
   const loading = loadEngine();
   loading.catch(() => {});
   const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, options) : options.tls;
-  const server = await reachServer(plan.signaling, tls, dial, signal, {
-    // Call streams, and candidates go out beside it.
-    prefersGrpc: true,
-    authorizes: true,
-  });
+  const server = await reachServer(plan.signaling, tls, dial, signal, { authorizes: true });
   /** Attempts that still need the server; one that is given up may need it for a moment longer than the dial. */
   const unreleased = new Set<Promise<void>>();
   const closeWhenReleased = () => Promise.all(unreleased).then(() => server.carrier.close());

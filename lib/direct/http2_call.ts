@@ -21,7 +21,7 @@ const STREAM_ERROR = "ERR_HTTP2_STREAM_ERROR";
 
 const CLOSED = connectionFailure("ECONNRESET", "connection closed");
 
-/** Tries of a call that sessions refuse unread. */
+/** Tries of a call that is refused unread although no other call takes its place. */
 const MOST_TRIES = 3;
 
 /** Bytes of a server's first window, unless it says otherwise; none is known to say less. */
@@ -48,7 +48,7 @@ export class Http2Call implements Call {
   readonly #outbox = new Outbox();
   readonly #answer: AnswerReader;
   #stream: ClientHttp2Stream | undefined;
-  #tries = 0;
+  #refusals = 0;
   #isStarted = false;
   #halfClosed = false;
   #paused = false;
@@ -91,7 +91,6 @@ export class Http2Call implements Call {
 
   #open(session: Session): void {
     const { compressor, endpoint, release } = this.#context;
-    this.#tries++;
     let refused = false;
     let stream: ClientHttp2Stream;
     try {
@@ -103,8 +102,12 @@ export class Http2Call implements Call {
     }
     this.#stream = stream;
     session.opened(stream);
-    stream.on("response", (headers) => this.#response(headers));
+    stream.on("response", (headers) => {
+      session.heard = true;
+      this.#response(headers, session);
+    });
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
+      session.heard = true;
       this.#trailers = fromNodeHeaders(trailers);
     });
     stream.on("error", (error) => {
@@ -115,8 +118,9 @@ export class Http2Call implements Call {
       session.streams.delete(stream);
       // A session that ends closes its streams with CANCEL, or with no code at all.
       const isGone = session.http2.destroyed || session.http2.closed;
+      refused ||= this.#isRefused(session);
       release(session);
-      if (refused || this.#isRefused(session)) {
+      if (refused) {
         this.#stream = undefined;
         this.#outbox.detach();
         void this.#start();
@@ -128,7 +132,13 @@ export class Http2Call implements Call {
       // Bun does not always report `drain`; every write reports its own end on all runtimes.
       write(message, last, sent) {
         if (last) stream.end(frameOf(message, compressor));
-        else stream.write(frameOf(message, compressor), sent);
+        else {
+          stream.write(frameOf(message, compressor), () => {
+            // A ping may wait behind a long upload.
+            session.heard = true;
+            sent();
+          });
+        }
       },
       halfClose: () => void stream.end(),
     });
@@ -136,15 +146,17 @@ export class Http2Call implements Call {
 
   /**
    * True if the session has refused the call unread, so that it can be made on another (RFC 9113, section 8.7): it
-   * was on its way when the server said that it takes no more.
+   * was on its way when the server said that it takes no more, or all places were taken.
    */
   #isRefused(session: Session, error?: unknown): boolean {
     const { code } = (error ?? {}) as { readonly code?: unknown };
     const goneAway = code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION";
     if (goneAway) session.draining = true;
     const unread = goneAway || this.#stream?.rstCode === NGHTTP2_REFUSED_STREAM;
-    const again = this.#outbox.isRepeatable && !this.#hasAnswered;
-    return unread && again && this.#tries < MOST_TRIES && !this.#listener.over;
+    if (!unread || !this.#outbox.isRepeatable || this.#hasAnswered || this.#listener.over) return false;
+    if (session.open > 1 && !session.draining) session.limit = Math.min(session.limit, session.open - 1);
+    else if (++this.#refusals === MOST_TRIES) return false;
+    return true;
   }
 
   send(message: Uint8Array, last: boolean): Promise<void> | undefined {
@@ -184,13 +196,14 @@ export class Http2Call implements Call {
     this.#over();
   }
 
-  #response(headers: IncomingHttpHeaders): void {
+  #response(headers: IncomingHttpHeaders, session: Session): void {
     const stream = this.#stream!;
     this.#hasAnswered = true;
     this.#outbox.settle();
     if (!this.#answer.headers(Number(headers[":status"]), fromNodeHeaders(headers))) return this.#over();
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => {
+      session.heard = true;
       this.#answer.body(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
       if (this.#listener.over) this.#over();
     });

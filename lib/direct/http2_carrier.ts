@@ -5,29 +5,31 @@ import { ending } from "./call_ending.ts";
 import type { MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http2Call, type Http2CallContext } from "./http2_call.ts";
-import { createSessionPool, type SessionOptions, type SessionPool } from "./http2_session.ts";
+import { watchIdleConnections } from "./idle_connections.ts";
+import { createSessionPool, type SessionOptions } from "./session_pool.ts";
 
 /** Options of an HTTP/2 carrier. */
 export interface Http2CarrierOptions extends MessageOptions, SessionOptions {}
 
 /** Opens calls as native gRPC over `node:http2` (grpc/doc/PROTOCOL-HTTP2.md). */
 export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOptions): Carrier {
-  let making: Promise<SessionPool> | undefined;
-  let pool: SessionPool | undefined;
+  const pool = createSessionPool(endpoint, options);
+  const idle = watchIdleConnections();
   let closed: ConnectError | undefined;
   const open = new Set<Http2Call>();
   const context: Omit<Http2CallContext, "onOver"> = {
     ...options,
     endpoint,
     acquire(short) {
-      if (pool !== undefined) return pool.acquire(short);
-      making ??= createSessionPool(endpoint, options).then((made) => {
-        if (closed !== undefined) made.close();
-        return pool = made;
-      });
-      return making.then((made) => made.acquire(short));
+      const seen = idle.seen();
+      if (seen !== undefined) return seen.then(() => pool.acquire(short));
+      idle.used();
+      return pool.acquire(short);
     },
-    release: (session) => pool!.release(session),
+    release(session) {
+      idle.used();
+      pool.release(session);
+    },
   };
 
   return {
@@ -37,11 +39,12 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
       open.add(call);
       return call;
     },
-    async close() {
-      if (closed !== undefined) return;
+    close() {
+      if (closed !== undefined) return Promise.resolve();
       closed = new ConnectError("the channel is closed", Code.Unavailable);
       for (const call of open) call.fail(closed);
-      (await making?.catch(() => undefined))?.close();
+      pool.close();
+      return Promise.resolve();
     },
   };
 }

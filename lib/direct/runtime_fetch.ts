@@ -2,8 +2,8 @@ import type { TlsOptions } from "../options/dial_options.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { createNodeFetch } from "./node_fetch.ts";
 
-/** Which HTTP versions a fetch may use. */
-export type FetchVersion = "any" | "http2";
+/** The HTTP version of a fetch. */
+export type FetchVersion = "http1" | "http2";
 
 /** `fetch`, set up for one server. */
 export interface RuntimeFetch {
@@ -50,7 +50,8 @@ function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
   const client = deno.createHttpClient({
     ...(ca === undefined ? {} : { caCerts: typeof ca === "string" ? [ca] : [...ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
-    ...(version === "http2" ? { http1: false, http2: true } : {}),
+    http1: version === "http1",
+    http2: version === "http2",
     // Otherwise Deno follows the environment, to this computer as well.
     ...(mayBeProxied !== true || secure
       ? {}

@@ -78,7 +78,7 @@ async function direct(lane: "fetch" | "http2", request: ClientCompatRequest) {
     : createFetchCarrier(endpoint, {
       ...limits,
       runtime: RUNTIME,
-      version: httpVersion === HTTPVersion.HTTP_VERSION_2 ? "http2" : "any",
+      version: httpVersion === HTTPVersion.HTTP_VERSION_2 ? "http2" : "http1",
     });
   const transport = createCarrierTransport({
     carrier: () => carrier,

@@ -15,10 +15,14 @@ function frame(type: number, payload: number): Buffer {
   return Buffer.concat([header, Buffer.alloc(payload, type)]);
 }
 
+/** The error code of a GOAWAY, and each byte of its debug data. */
+const CODE = 11, DEBUG = 0x61;
+
 function goaway(lastStreamId: number, debugBytes = 0): Buffer {
   const whole = frame(7, 8 + debugBytes);
   whole.writeUInt32BE(lastStreamId, 9);
-  return whole;
+  whole.writeUInt32BE(CODE, 13);
+  return whole.fill(DEBUG, 17);
 }
 
 const SETTINGS = frame(4, 12);
@@ -68,7 +72,10 @@ for (
     const input = Buffer.concat(sent);
     for (const size of [1, 2, 5, 9, 13, 64, input.length]) {
       const told: number[] = [];
-      const filter = goawayFilter(side, (lastStreamId) => void told.push(lastStreamId));
+      const filter = goawayFilter(side, (lastStreamId, code, debugData) => {
+        told.push(lastStreamId);
+        assert.deepEqual([code, debugData], [CODE, new Uint8Array(debugData.length).fill(DEBUG)]);
+      });
       const passed: Uint8Array[] = [];
       for (let at = 0; at < input.length; at += size) {
         passed.push(...filter.push(input.subarray(at, at + size)));

@@ -141,7 +141,7 @@ test("an answer of any shape ends its call with the status in it, and no other c
   let answer: Answer | undefined;
   await using server = await startScriptedServer(() => answer);
   const endpoint = { secure: false, hostname: "127.0.0.1", port: server.port };
-  const options = { runtime: RUNTIME, maxMessageBytes: 1_000_000, keepAliveMs: 0, version: "any" as const };
+  const options = { runtime: RUNTIME, maxMessageBytes: 1_000_000, keepAliveMs: 0, version: "http1" as const };
   const carriers = {
     "grpc": createHttp2Carrier(endpoint, options),
     "grpc-web": createFetchCarrier(endpoint, options),

@@ -121,7 +121,7 @@ async function failureOf(
 ): Promise<ConnectError | undefined> {
   const carrier = via === "node:http2"
     ? createHttp2Carrier(endpoint, { ...options, keepAliveMs: 0 })
-    : createFetchCarrier(endpoint, { ...options, version: via === "fetch" ? "any" : "http2" });
+    : createFetchCarrier(endpoint, { ...options, version: via === "fetch" ? "http1" : "http2" });
   try {
     return await new Promise((resolve) => {
       const request = {

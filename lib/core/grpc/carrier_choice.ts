@@ -5,47 +5,28 @@ export interface CarrierQuestion {
   readonly runtime: "deno" | "bun" | "node";
   readonly secure: boolean;
   readonly kind: StreamKind;
-  /** The protocols that the server is known to speak; undefined while unknown. */
-  readonly speaks: { readonly grpcWeb: boolean | undefined; readonly grpc: boolean | undefined };
-  /** True for what only node:http2 can do: another server name, a Unix socket, a port that fetch refuses. */
-  readonly needsNode: boolean;
-  /** True if the call has to leave at once, however busy the program is. */
-  readonly urgent?: boolean;
+  /** The protocol that the server speaks: native gRPC, where it speaks both. */
+  readonly protocol: "grpc" | "grpc-web";
 }
 
 /** The carrier for a call: which API, and for fetch which HTTP version. */
 export type CarrierChoice = "fetch" | "fetch-http2" | "http2" | { readonly unsupported: string };
 
 /**
- * Chooses the carrier for a call (ARCHITECTURE.md, "The choice of a carrier"). fetch is faster and speaks gRPC-Web;
- * node:http2 speaks native gRPC. A bidirectional call never goes over HTTP/1.1, where it would hang.
+ * Chooses the carrier for a call (ARCHITECTURE.md, "The choice of a carrier"). node:http2 speaks native gRPC, and sees
+ * what fetch hides: that a connection is silent, and that it has no room.
  */
-export function chooseCarrier(question: CarrierQuestion): CarrierChoice {
-  const { runtime, secure, kind, speaks, needsNode, urgent = false } = question;
-  if (needsNode || speaks.grpcWeb !== true) {
-    return speaks.grpc === false
-      ? { unsupported: "the server does not speak native gRPC, and fetch cannot be used" }
-      : "http2";
-  }
-  const unary = kind === "unary";
-  if (runtime === "deno") {
-    // A request given to Deno's fetch may leave only when the event loop turns again: a busy program's heartbeat came 1.2 s
-    // late in 2 runs of 8. node:http2 writes to the socket at once.
-    if (urgent && speaks.grpc !== false) return "http2";
-    // With TLS the handshake negotiates the version, and a proxy with HTTP/1.1 only can serve all but the last kind. In
-    // plaintext the version is fixed beforehand: HTTP/1.1 is faster for short calls, but would take a connection for
-    // every stream.
-    return unary || (secure && kind !== "bidi_streaming") ? "fetch" : "fetch-http2";
-  }
-  if (unary) return "fetch";
-  // Bun's fetch holds 256 requests a process: long streams would starve unary calls.
-  if (speaks.grpc !== false) return "http2";
+export function chooseCarrier({ runtime, secure, kind, protocol }: CarrierQuestion): CarrierChoice {
+  if (protocol === "grpc") return "http2";
+  // A connection for each call: no stream takes the room of others, and a proxy may speak HTTP/1.1 alone.
   if (kind !== "bidi_streaming") return "fetch";
-  if (secure && runtime === "bun") return "fetch-http2";
+  // Over HTTP/1.1 it would hang.
+  if (runtime === "deno" || (runtime === "bun" && secure)) return "fetch-http2";
   return {
     unsupported:
-      'bidirectional calls need HTTP/2, which this runtime\'s fetch lacks: set protocol to "auto" or "grpc", ' +
-      "if the server speaks native gRPC",
+      "the server speaks gRPC-Web alone, and a bidirectional call of that needs HTTP/2, which this runtime's " +
+      "fetch lacks: if it also speaks native gRPC, reach it without a proxy that speaks HTTP/1.1, and set protocol to " +
+      '"auto" or "grpc"',
   };
 }
 

@@ -1,0 +1,170 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Runtime } from "../runtime/runtime.ts";
+import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
+import { describeTarget } from "../core/net/target.ts";
+import { openConnection } from "../net/connection.ts";
+import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
+import { type Session, startSession } from "./http2_session.ts";
+
+/** Keeps as many sessions as the calls need. */
+export interface SessionPool {
+  /**
+   * A session with room for a call; rejects with `Unavailable` when the server cannot be reached.
+   *
+   * @param short Whether all that the call sends fits into the smallest window that a server begins with.
+   */
+  acquire(short: boolean): Session | Promise<Session>;
+  /** Gives a session back after a call. */
+  release(session: Session): void;
+  close(): void;
+}
+
+/** Options of sessions. */
+export interface SessionOptions {
+  /** Interval of pings, in milliseconds; 0 for none. */
+  readonly keepAliveMs: number;
+  readonly runtime: Runtime;
+  /** Told when a session ends that was not closed from here. */
+  readonly onConnectionLost?: () => void;
+}
+
+/** A call that has no session yet. */
+interface Waiting {
+  readonly raw: boolean;
+  readonly resolve: (session: Session) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Connections that are made at a time. */
+const MOST_CONNECTING = 8;
+
+/** Sessions to one server. A call that finds no room waits for some, and for another connection, whichever is first. */
+export function createSessionPool(endpoint: Endpoint, options: SessionOptions): SessionPool {
+  const tls = endpoint.secure ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) } : undefined;
+  // Bun takes a socket with TLS for one of HTTP/2 over TLS, which has to be negotiated.
+  const isTlsForProxy = !endpoint.secure && endpoint.proxy !== undefined &&
+    !("problem" in endpoint.proxy.proxy) && endpoint.proxy.proxy.scheme === "https";
+  const sessions = new Set<Session>();
+  const waiting = new Set<Waiting>();
+  /** Connections that are being made, by whether they are to be raw. */
+  const connecting = new Map<boolean, number>();
+  const closing = new AbortController();
+  const keepAlive = { intervalMs: options.keepAliveMs };
+  /** Streams that the server allows on a connection; one is safe, until it says so. */
+  let limit: number | undefined;
+
+  /**
+   * Bun reads twice as much from a socket as through a filter. But without one it does not hear that windows have
+   * become wider, which only what is sent slowly needs.
+   */
+  function isRaw(short: boolean): boolean {
+    return options.runtime === "node" || (options.runtime === "bun" && short && !isTlsForProxy);
+  }
+
+  function take(raw: boolean): Session | undefined {
+    for (const session of sessions) {
+      const { http2 } = session;
+      if (session.raw !== raw || session.open >= session.limit) continue;
+      if (session.draining || http2.destroyed || http2.closed || http2.connecting) continue;
+      if (session.open++ === 0) http2.ref();
+      return session;
+    }
+    return undefined;
+  }
+
+  function serve(): void {
+    for (const call of waiting) {
+      const session = take(call.raw);
+      if (session === undefined) continue;
+      waiting.delete(call);
+      call.resolve(session);
+    }
+    for (const raw of [true, false]) connectFor(raw);
+  }
+
+  /** Connects as often as the calls that wait will need, as far as it is known what a connection takes. */
+  function connectFor(raw: boolean): void {
+    if (closing.signal.aborted || limit === 0) return;
+    let calls = 0;
+    for (const call of waiting) if (call.raw === raw) calls++;
+    let made = connecting.get(raw) ?? 0;
+    // One whose settings have not come may take all of them.
+    const isOpen = limit === undefined &&
+      [...sessions].some((session) => session.raw === raw && !session.draining);
+    const needed = limit === undefined ? Number(calls > 0 && !isOpen) : Math.ceil(calls / limit);
+    for (; made < Math.min(needed, MOST_CONNECTING); made++) void connect(raw);
+  }
+
+  async function connect(raw: boolean): Promise<void> {
+    connecting.set(raw, (connecting.get(raw) ?? 0) + 1);
+    const { signal } = closing;
+    let failure: unknown;
+    try {
+      const socket = await openConnection(endpoint, { signal, tls }).catch((error) => {
+        throw connectionError(describeTarget(endpoint), error);
+      });
+      if (signal.aborted) socket.destroy();
+      const session = await startSession({
+        ...options,
+        endpoint,
+        socket,
+        raw,
+        limit: limit ?? 1,
+        keepAlive,
+        onSettled(session) {
+          limit = session.limit;
+          if (waiting.size > 0) serve();
+        },
+        onGone(session) {
+          if (!sessions.delete(session) || signal.aborted) return;
+          options.onConnectionLost?.();
+          if (waiting.size > 0) serve();
+        },
+      });
+      if (signal.aborted) session.http2.destroy();
+      else if (!session.http2.destroyed) sessions.add(session);
+    } catch (error) {
+      failure = error;
+    } finally {
+      connecting.set(raw, connecting.get(raw)! - 1);
+    }
+    if (failure === undefined) return serve();
+    // Calls go on waiting for room on what there is.
+    if ([...sessions].some((session) => session.raw === raw && !session.draining)) return;
+    for (const call of waiting) {
+      if (call.raw !== raw) continue;
+      waiting.delete(call);
+      call.reject(failure);
+    }
+  }
+
+  return {
+    acquire(short) {
+      const raw = isRaw(short);
+      const session = waiting.size === 0 ? take(raw) : undefined;
+      if (session !== undefined) return session;
+      if (closing.signal.aborted) {
+        return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
+      }
+      return new Promise((resolve, reject) => {
+        waiting.add({ raw, resolve, reject });
+        serve();
+      });
+    },
+    release(session) {
+      session.open--;
+      if (waiting.size > 0) serve();
+      if (session.open > 0) return;
+      if (session.draining || closing.signal.aborted) session.http2.close();
+      // An idle session does not keep the process alive.
+      else session.http2.unref();
+    },
+    close() {
+      closing.abort(connectionFailure("ECONNRESET", "connection closed"));
+      for (const session of sessions) session.http2.destroy();
+      sessions.clear();
+      for (const call of waiting) call.reject(new ConnectError("the channel is closed", Code.Unavailable));
+      waiting.clear();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/** Connections that go silent: nothing more comes over them, and nobody says so. */
+
+import assert from "node:assert/strict";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { ProbeService, startMachine } from "../../lib/testing/mod.ts";
+import { dialDirect, type DialOptions } from "../../mod.ts";
+import { makeCertificates } from "../certificates.ts";
+import { test } from "../harness.ts";
+import { startRelay } from "./relay.ts";
+
+test("keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and the next calls go on", async () => {
+  const { ca, cert, key, remove } = await makeCertificates();
+  await using _removed = { [Symbol.asyncDispose]: remove };
+  await Promise.all([
+    assertNoticed({ insecure: true }),
+    assertNoticed({ tls: { ca } }, { cert, key }),
+  ]);
+});
+
+async function assertNoticed(options: DialOptions, tls?: { readonly cert: string; readonly key: string }) {
+  await using machine = await startMachine({ auth: "none", ...(tls === undefined ? {} : { tls }) });
+  await using relay = await startRelay(machine.port);
+  await using channel = await dialDirect(relay.address, { ...options, keepAliveMs: 1_000 });
+  const probe = createClient(ProbeService, channel);
+  const left = Promise.withResolvers<void>();
+  async function* sendUntilLeft() {
+    yield { data: new Uint8Array(3) };
+    await left.promise;
+  }
+  const download = probe.hang({})[Symbol.asyncIterator]();
+  const exchange = probe.exchange(sendUntilLeft())[Symbol.asyncIterator]();
+  await Promise.all([download.next(), exchange.next(), probe.echo({})]);
+  const calls = {
+    unary: probe.hangUnary({}),
+    "server streaming": download.next(),
+    "client streaming": probe.upload(sendUntilLeft()),
+    "bidirectional": exchange.next(),
+  };
+  // They have left: a call that came after them is answered.
+  await probe.echo({});
+  relay.silence();
+  const started = performance.now();
+  const kinds = { ...calls, "unary, made on the silent connection": probe.echo({}) };
+  await Promise.all(
+    Object.entries(kinds).map(async ([kind, call]) => {
+      const error = await call.then(() => undefined, ConnectError.from);
+      assert.equal(error?.code, Code.Unavailable, `${kind}: ${error}`);
+    }),
+  );
+  assert.ok(performance.now() - started < 20_000, `noticed after ${performance.now() - started} ms`);
+  await probe.echo({});
+  left.resolve();
+}
