@@ -13,6 +13,7 @@ import { killPrograms, runningPrograms, type Runtime } from "../tests/network/pr
 import { DIAL_SCENARIOS, DIALS } from "../tests/network/dials.ts";
 import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
+import { PROXIES, PROXY_SCENARIOS } from "../tests/network/proxies.ts";
 import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { SAFETY, SAFETY_SCENARIOS } from "../tests/network/safety.ts";
 import { makesOf, type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
@@ -30,6 +31,7 @@ const SCENARIOS_A_CORE = 2;
 const TABLES: readonly Table[] = [
   DIALS,
   PATHS,
+  PROXIES,
   LAN,
   SURVIVAL,
   CUT,
@@ -44,6 +46,7 @@ const TABLES: readonly Table[] = [
 const SCENARIOS: readonly Scenario[] = [
   ...DIAL_SCENARIOS,
   ...PATH_SCENARIOS,
+  ...PROXY_SCENARIOS,
   ...LAN_SCENARIOS,
   ...SURVIVAL_SCENARIOS,
   ...SAFETY_SCENARIOS,

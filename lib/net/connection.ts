@@ -47,7 +47,7 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
       : await openTunnel(usable(proxy), { hostname, port }, signal);
     if (tunnel !== undefined && tls === undefined) return tunnel;
     const where = tunnel !== undefined
-      ? { socket: tunnel }
+      ? { socket: tunnel, host: hostname } // the host is what the certificate has to be for
       : unixPath === undefined
       ? { host: hostname, port, noDelay: true }
       : { path: unixPath };

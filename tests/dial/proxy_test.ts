@@ -89,6 +89,33 @@ for (const kind of ["http", "https", "socks5"] as const) {
   }
 }
 
+test("a certificate has to be for the address that is dialed through a proxy", async () => {
+  const certificates = await makeCertificates({ names: ["192.0.2.1"] });
+  try {
+    const { cert, key, ca } = certificates;
+    await using machine = await startMachine({ auth: "none", tls: { cert, key } });
+    const port = portOf(machine);
+    for (const kind of ["http", "socks5"] as const) {
+      const routes = { "192.0.2.1:443": port, "192.0.2.2:443": port };
+      await using proxy = await proxyTo(machine, kind, { routes });
+      for (const protocol of ["grpc", "grpc-web"] as const) {
+        const options: DialOptions = {
+          disableWebrtc: true,
+          mdns: false,
+          protocol,
+          proxy: proxy.url,
+          tls: { ca },
+        };
+        await using channel = await dial("192.0.2.1", options);
+        assert.equal((await createClient(EchoService, channel).echo({ message: "hi" })).message, "hi");
+        await assert.rejects(dial("192.0.2.2", options), /certificate not trusted: 192\.0\.2\.2:443/);
+      }
+    }
+  } finally {
+    await certificates.remove();
+  }
+});
+
 test("a proxy that leads to HTTP/2 without TLS may send the server's first frames with its own answer", async () => {
   const server = http2.createServer((_request, response) => response.end("hello"));
   server.listen(0, "127.0.0.1");

@@ -65,11 +65,12 @@ function launch(
   command: string,
   args: readonly string[],
   hear: (line: string) => void,
+  env: Readonly<Record<string, string>> = {},
 ): Process {
   const child = host.start(command, args, {
     cwd: ROOT,
     // Deno would look for a newer version of itself, by a name that no lab knows.
-    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -144,6 +145,7 @@ export async function startProgram(
   name: string,
   argument: unknown = {},
   permissions: readonly string[] = ["--allow-all"],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Program> {
   const file = `tests/network/programs/${name}.ts`;
   const before = runtime.name === "deno" ? ["run", "--no-check", "--no-prompt", ...permissions] : [];
@@ -169,6 +171,7 @@ export async function startProgram(
       const message = JSON.parse(line);
       answer(message.id, message);
     },
+    env,
   );
   void started.over.then(({ error }) => {
     gone = error;

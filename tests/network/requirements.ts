@@ -8,6 +8,8 @@ const PROGRAMS: readonly (readonly [program: string, debianPackage: string])[] =
   ["ip", "iproute2"],
   ["nft", "nftables"],
   ["turnserver", "coturn"],
+  ["squid", "squid"],
+  ["microsocks", "microsocks"],
   ["ss", "iproute2"],
   ["sysctl", "procps"],
   ["openssl", "openssl"],
@@ -67,8 +69,9 @@ export async function install(): Promise<void> {
     if (!success) throw new Error(`apt-get ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
   }
   // Debian starts the servers that it installs; the lab runs its own instead.
-  if (packages.includes("coturn") && isInstalled("systemctl")) {
-    await output("systemctl", ["disable", "--now", "coturn"]).catch(() => {}); // no systemd runs here
+  for (const server of ["coturn", "squid"]) {
+    if (!packages.includes(server) || !isInstalled("systemctl")) continue;
+    await output("systemctl", ["disable", "--now", server]).catch(() => {}); // no systemd runs here
   }
 }
 

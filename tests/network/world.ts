@@ -63,7 +63,7 @@ export interface World extends AsyncDisposable {
   machineProgram: Program;
   signalingProgram: Program;
   /** Starts a client, which waits for commands. */
-  startClient(permissions?: readonly string[]): Promise<Program>;
+  startClient(permissions?: readonly string[], env?: Readonly<Record<string, string>>): Promise<Program>;
   /** Starts the machine again; on another port, unless it signals for itself. */
   restartMachine(): Promise<void>;
   startSignaling(): Promise<void>;
@@ -141,8 +141,8 @@ export async function openWorld(options: WorldOptions): Promise<World> {
       turnUrls,
       machineProgram: undefined as unknown as Program,
       signalingProgram: undefined as unknown as Program,
-      async startClient(permissions) {
-        const program = await startProgram(world.client, options.client, "client", {}, permissions);
+      async startClient(permissions, env) {
+        const program = await startProgram(world.client, options.client, "client", {}, permissions, env);
         made.push(program);
         return program;
       },
