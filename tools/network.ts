@@ -11,6 +11,7 @@ import { makeCertificates } from "../tests/certificates.ts";
 import { namespaces, sweep } from "../tests/network/lab.ts";
 import { killPrograms, runningPrograms, type Runtime } from "../tests/network/program.ts";
 import { DIAL_SCENARIOS, DIALS } from "../tests/network/dials.ts";
+import { BULK_SCENARIOS, CHANGING, changingChart, LIMITED, LONG } from "../tests/network/bulk.ts";
 import { LAN, LAN_SCENARIOS } from "../tests/network/lan.ts";
 import { PATH_SCENARIOS, PATHS } from "../tests/network/paths.ts";
 import { PROXIES, PROXY_SCENARIOS } from "../tests/network/proxies.ts";
@@ -38,6 +39,9 @@ const TABLES: readonly Table[] = [
   SAFETY,
   SIGNALING,
   BANDWIDTH,
+  LIMITED,
+  LONG,
+  CHANGING,
   SOAK,
   CHURN,
   FLEET,
@@ -50,6 +54,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...LAN_SCENARIOS,
   ...SURVIVAL_SCENARIOS,
   ...SAFETY_SCENARIOS,
+  ...BULK_SCENARIOS,
   ...SOAK_SCENARIOS,
 ];
 
@@ -116,7 +121,7 @@ try {
   await runPool(
     runs.map(({ scenario, client, make }, index) => ({
       async run() {
-        const setting = { client, make, server: deno, certificates, seed };
+        const setting = { client, make, server: deno, certificates, seed, gate: flags.ci };
         const outcome = await runScenario(scenario, setting, SCENARIO_TIMEOUT_MS);
         outcomes[index] = outcome;
         const { cells, error, seconds } = outcome;
@@ -144,6 +149,8 @@ await Deno.remove(temporary, { recursive: true });
 if (left.length > 0) console.error(`Left behind: ${left.join(", ")}`);
 if (flags.write && failed.length === 0) {
   const file = `${ROOT}docs/networks.md`;
+  const changing = changingChart();
+  if (changing !== undefined) await Deno.writeTextFile(`${ROOT}docs/networks-changing.svg`, changing);
   await Deno.writeTextFile(file, withNew(await Deno.readTextFile(file), text));
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", "docs/networks.md"], cwd: ROOT }).output();
 }

@@ -12,6 +12,8 @@ export interface Setting {
   readonly server: Runtime;
   readonly certificates: Certificates;
   readonly make: Make;
+  /** Set in the gate, where nothing is measured for the page. */
+  readonly gate: boolean;
   /** The seed of all randomness. */
   readonly seed: number;
   /** A world that is closed after the scenario. */

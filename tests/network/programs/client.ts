@@ -85,8 +85,7 @@ interface Transfer {
 /** A transfer for some time, with small calls beside it, and how the transfer went and how long each call took. */
 async function transfer({ direction, forMs, everyMs }: Transfer) {
   const client = probe();
-  const took: number[] = [];
-  const windows: unknown[] = [];
+  const calls: { atMs: number; tookMs: number }[] = [];
   const open = new Set<Promise<void>>();
   const began = performance.now();
   const isOver = () => performance.now() - began > forMs;
@@ -94,10 +93,9 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
     if (isOver()) return clearInterval(timer);
     const madeMs = performance.now();
     const call = client.echo(bytes(64), { timeoutMs: 60_000 }).then(() => {
-      took.push(performance.now() - madeMs);
+      calls.push({ atMs: madeMs - began, tookMs: performance.now() - madeMs });
     }).finally(() => open.delete(call));
     open.add(call);
-    windows.push({ atMs: madeMs - began, ...channel?.getStats().connection });
   }, everyMs);
   let moved = 0;
   if (direction === "up") {
@@ -119,11 +117,7 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
   }
   const tookMs = performance.now() - began;
   await Promise.all(open);
-  return {
-    bytesPerSecond: moved / tookMs * 1_000,
-    callsMs: took.toSorted((one, other) => one - other),
-    windows,
-  };
+  return { bytes: moved, tookMs, calls, sending: channel?.getStats().connection?.sending };
 }
 
 /** Calls of every kind, each stopped at one of its steps, and their endings. */
