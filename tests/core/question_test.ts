@@ -72,6 +72,25 @@ test("ClientStreams.ask(): an answer of any machine is one, and a second ending 
   assert.equal(client.dropped.unknownStream, 1);
 }, { pure: true });
 
+test("ClientStreams.ask() sends no reset to a machine that does not have the method", () => {
+  const client = new ClientStreams({ maxMessageBytes: 1_000 });
+  const kinds = () => {
+    const frames: string[] = [];
+    for (let frame = client.next(); frame !== undefined; frame = client.next()) {
+      frames.push(decodeRequest(frame).kind);
+    }
+    return frames;
+  };
+  const question = client.ask();
+  assert.deepEqual(kinds(), ["headers", "reset"]);
+  client.receive(encodeTrailers(question, new ConnectError("", Code.Unimplemented), new Metadata()));
+  const other = client.ask();
+  assert.deepEqual(kinds(), ["headers"]);
+  client.receive(encodeTrailers(other, new ConnectError("", Code.Canceled), new Metadata()));
+  client.ask();
+  assert.deepEqual(kinds(), ["headers", "reset"]);
+}, { pure: true });
+
 test("ServerStreams.ask(): a client of this library answers with a reset, beside open calls", () => {
   const { client, machine, told, deliver } = pair();
   const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };

@@ -54,6 +54,8 @@ export interface DroppedFrames {
 export class ClientStreams {
   readonly #streams = new Map<number, ClientStream>();
   readonly #questions = new Set<number>();
+  /** Cleared when the machine does not have the method: it has then answered before the reset came. */
+  #resetsQuestions = true;
   readonly #answered: (question: number) => void;
   readonly #queue: SendQueue;
   readonly #maxMessageBytes: number;
@@ -166,7 +168,7 @@ export class ClientStreams {
     const id = this.#nextId++;
     this.#questions.add(id);
     this.#queue.pushControl(encodeQuestion(id));
-    this.#queue.pushControl(encodeReset(id));
+    if (this.#resetsQuestions) this.#queue.pushControl(encodeReset(id));
     return id;
   }
 
@@ -190,7 +192,10 @@ export class ClientStreams {
     const stream = this.#streams.get(frame.stream);
     if (stream === undefined) {
       if (this.#questions.has(frame.stream)) {
-        if (frame.kind === "trailers") this.#questions.delete(frame.stream);
+        if (frame.kind === "trailers") {
+          this.#questions.delete(frame.stream);
+          this.#resetsQuestions = frame.error?.code !== Code.Unimplemented;
+        }
         return this.#answered(frame.stream);
       }
       if (frame.kind === "headers" && isMachineQuestion(frame.stream)) {
