@@ -1,6 +1,7 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
+import type { WireStats } from "../channel/stats.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelPath } from "../channel/link.ts";
 import { oneAddress } from "./arguments.ts";
@@ -68,13 +69,15 @@ export const ping: Run = async (args, terminal) => {
       [summary.minMs, summary.meanMs, summary.medianMs, summary.maxMs].map((ms) => ms.toFixed(3)).join("/")
     } ms`,
   ];
+  const { connection } = channel.getStats();
   await tell(
     [
       `--- ${address} ---`,
       `${sent} sent, ${times.length} answered, ${summary.lostPercent} % lost, ${totalMs.toFixed(0)} ms`,
       ...rtt,
+      ...connection === undefined ? [] : [describeWire(connection)],
     ].join("\n"),
-    { type: "summary", totalMs, ...summary },
+    { type: "summary", totalMs, ...summary, ...connection === undefined ? {} : { connection } },
   );
   return times.length > 0 || sent === 0 ? EXIT.ok : EXIT.callFailed;
 };
@@ -94,6 +97,21 @@ export async function roundTrip(
     if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented) throw error;
   }
   return performance.now() - began;
+}
+
+/** Describes the data channel in a few words: what is measured of it, and how bulk data is sent. */
+export function describeWire({ roundTripMs, sending }: WireStats): string {
+  const ms = (value: number) => `${value.toFixed(1)} ms`;
+  const measured = [
+    ...roundTripMs === undefined ? [] : [`round trip of the engine ${ms(roundTripMs)}`],
+    `window ${(sending.windowBytes / 1_024).toFixed(0)} KiB`,
+    ...sending.bytesPerSecond === undefined ? ["no bulk data sent yet"] : [
+      `rate ${(sending.bytesPerSecond / 1e6).toFixed(2)} MB/s`,
+      ...sending.roundTripMs === undefined ? [] : [`least round trip ${ms(sending.roundTripMs)}`],
+      ...sending.queueMs === undefined ? [] : [`queue ${ms(sending.queueMs)}`],
+    ],
+  ];
+  return `data channel: ${measured.join(", ")}`;
 }
 
 /** Describes the path of calls in a few words. */

@@ -71,6 +71,7 @@ test("ping shows the path, each round trip and a summary", async () => {
   assert.match(out, /^PING 127\.0\.0\.1:\d+: dialed in [\d.]+ ms, webrtc, \S+, \S+ to \S+\n/);
   for (const seq of [1, 2, 3]) assert.match(out, new RegExp(`^seq=${seq} time=[\\d.]+ ms`, "m"));
   assert.match(out, /^3 sent, 3 answered, 0 % lost, \d+ ms\nround trip min\/mean\/median\/max [\d./]+ ms$/m);
+  assert.match(out, /^data channel: .*window 32 KiB, no bulk data sent yet$/m);
 }, LIMIT);
 
 test("ping --json writes a line for the connection, each answer and the summary", async () => {

@@ -17,7 +17,8 @@ import { oneAddress } from "../arguments.ts";
 import type { Run } from "../command.ts";
 import { addressOf, describeEvent, dialOptionsOf } from "../dial_command.ts";
 import { messageOf } from "../error_text.ts";
-import { describePath } from "../ping.ts";
+import type { WireStats } from "../../channel/stats.ts";
+import { describePath, describeWire } from "../ping.ts";
 import { showProgress } from "../progress.ts";
 import { checkClock } from "./clock.ts";
 import { diagnose } from "./diagnosis.ts";
@@ -103,6 +104,7 @@ interface Patient {
 interface Examined {
   readonly path?: ViamChannel["path"];
   readonly answerMs?: number;
+  readonly connection?: WireStats;
 }
 
 const TEXTS = { ok: "ok", note: "note", failed: "FAILED", skipped: "-" };
@@ -250,5 +252,11 @@ async function tryDial(
   );
   if (open === undefined) return {};
   const answerMs = await ladder.climb("first call", (signal) => checkFirstCall(open, given, signal));
-  return { path: open.path, ...(answerMs === undefined ? {} : { answerMs }) };
+  const { connection } = open.getStats();
+  if (connection !== undefined) say(`${describeWire(connection)}\n`);
+  return {
+    path: open.path,
+    ...(answerMs === undefined ? {} : { answerMs }),
+    ...(connection === undefined ? {} : { connection }),
+  };
 }

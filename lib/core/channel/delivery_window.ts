@@ -257,7 +257,7 @@ export class DeliveryWindow {
       if (this.#rate > this.#start.rate * MIN_GROWTH) this.#start = { rate: this.#rate, rounds: 0 };
       else if (isRound && this.#wasFull && ++this.#start.rounds === START_ROUNDS) this.#start = undefined;
       if (this.#start !== undefined) {
-        const bytes = Math.max(this.#window, 2 * this.#rate * least);
+        const bytes = Math.max(this.#window, 2 * this.#rate * Math.max(least, LEAST_QUEUE_MS));
         return this.#change(bytes, isRound ? now : this.#changedAt);
       }
     }
