@@ -31,6 +31,7 @@ export const WAITING: Reasons = {
   "tests/dial/goaway_test.ts": "idle connections are sent away",
   "tests/dial/reconnect_test.ts": "a dead machine is noticed within 10 s",
   "tests/parity/options_test.ts": "a signaling server gives an offer up after 10 s",
+  "tests/session/vanish_test.ts": "sessions expire after 2 s",
 };
 
 /** Run one at a time, beside the others. */

@@ -7,6 +7,7 @@ import { startGoMachine } from "../interop/go_machine.ts";
 import { missing } from "../interop/requirements.ts";
 import { startProgram } from "../process/child.ts";
 import { type ReportResponse, WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
+import { hang } from "./programs/hang.ts";
 import { createWheels } from "./wheel.ts";
 
 const PROGRAM = "tests/session/programs/turn.ts";
@@ -26,6 +27,10 @@ const MACHINES = [
 ] as const;
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function* eachOf<T>(items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
 
 /** Asks what has become of the wheels. */
 async function openReports(address: string): Promise<{ ask(): Promise<ReportResponse> } & AsyncDisposable> {
@@ -51,91 +56,85 @@ function watchDelays(): { readonly longestMs: number } & Disposable {
 }
 
 for (const { machine, start, skip } of MACHINES) {
-  const options = { timeoutMs: 180_000, skip };
-
-  for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
-    test(`a wheel of ${machine} stops within the window after ${signal} of its program`, async () => {
-      await using running = await start();
-      await using reports = await openReports(running.address);
-      await using children = new AsyncDisposableStack();
-      const programs = PATHS.map((path) =>
-        children.use(startProgram(PROGRAM, { args: [running.address, path, path, "waits"] }))
-      );
-      for (const program of programs) assert.equal(await program.line(), "turning");
-      // Longer than the window: it is heartbeats that keep the wheels turning.
-      await pause(WINDOW_MS + 500);
-      assert.deepEqual((await reports.ask()).turning.toSorted(), PATHS.toSorted());
-      using delays = watchDelays();
-      for (const program of programs) program.kill(signal);
-      const gone = performance.now();
-      while ((await reports.ask()).turning.length > 0) await pause(20);
-      const tookMs = performance.now() - gone;
-      assert.ok(tookMs < MOST_MS + delays.longestMs, `${tookMs} ms`);
-    }, options);
-  }
-
-  for (const path of PATHS) {
-    test(
-      `a wheel of ${machine} goes on while its program computes for 1.2 s at a time, over ${path}`,
-      async () => {
-        for (;;) {
-          using delays = watchDelays();
-          await using running = await start();
-          await using reports = await openReports(running.address);
-          await using child = startProgram(PROGRAM, { args: [running.address, path, "left", "computes"] });
-          assert.equal(await child.line(), "turning");
-          const longestMs = Number(await child.line());
-          // On a computer that has no time for either of the two, this says nothing.
-          if (longestMs > 1_400 || delays.longestMs > 200) continue;
-          const { turning, handled } = await reports.ask();
-          assert.deepEqual([turning, handled], [["left"], ["Turn"]]);
-          return;
-        }
-      },
-      options,
-    );
-  }
-}
-
-for (const path of PATHS) {
   test(
-    `a wheel stops while its program hangs, and the next call begins another session, over ${path}`,
+    `a wheel of ${machine} stops within the window after SIGKILL or SIGSTOP of its program, and ` +
+      "goes on while that computes for 1.2 s at a time",
     async () => {
-      await using machine = await startGoMachine();
-      await using reports = await openReports(machine.address);
-      const webrtc = path === "webrtc";
-      await using channel = await dial(machine.address, {
-        insecure: true,
-        disableWebrtc: !webrtc,
-        session: true,
-      });
-      assert.equal(channel.kind, path);
-      const wheels = createClient(WheelService, channel);
-      const turns = [{ name: "left", turns: 1 }, { name: "left", turns: 2 }];
-      async function* requests() {
-        yield* turns;
+      for (;;) {
+        await using running = await start();
+        await using reports = await openReports(running.address);
+        await using children = new AsyncDisposableStack();
+        const turn = (wheel: string, path: string, afterwards: string) =>
+          children.use(startProgram(PROGRAM, { args: [running.address, path, wheel, afterwards] }));
+        const ending = (["SIGKILL", "SIGSTOP"] as const).flatMap((signal) =>
+          PATHS.map((path) => {
+            const wheel = `${signal} ${path}`;
+            return { signal, wheel, program: turn(wheel, path, "waits") };
+          })
+        );
+        const computing = PATHS.map((path) => turn(path, path, "computes"));
+        for (const program of [...ending.map(({ program }) => program), ...computing]) {
+          assert.equal(await program.line(), "turning");
+        }
+        // Longer than the window: it is heartbeats that keep the wheels turning.
+        await pause(WINDOW_MS + 500);
+        const { turning } = await reports.ask();
+        assert.deepEqual(ending.filter(({ wheel }) => !turning.includes(wheel)), []);
+
+        using delays = watchDelays();
+        for (const { signal, program } of ending) program.kill(signal);
+        const gone = performance.now();
+        const isEnding = (wheel: string) => ending.some((one) => one.wheel === wheel);
+        while ((await reports.ask()).turning.some(isEnding)) await pause(20);
+        const tookMs = performance.now() - gone;
+        assert.ok(tookMs < MOST_MS + delays.longestMs, `${tookMs} ms`);
+
+        const longest = await Promise.all(computing.map(async (program) => Number(await program.line())));
+        // On a computer that has no time for either of the two, this says nothing.
+        if (Math.max(...longest) > 1_400 || delays.longestMs > 200) continue;
+        assert.deepEqual((await reports.ask()).turning.toSorted(), PATHS.toSorted());
+        return;
       }
-      const calls: Record<string, () => Promise<unknown>> = {
-        Turn: () => wheels.turn(turns[0]!),
-        TurnOften: () => Array.fromAsync(wheels.turnOften(turns[1]!)),
-        TurnTogether: () => wheels.turnTogether(requests()),
-        TurnAlong: () => Array.fromAsync(wheels.turnAlong(requests())),
-      };
-      for (const call of Object.values(calls)) await call();
-      for (const call of Object.values(calls).slice(2)) {
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WINDOW_MS + 500);
-        // Sent before the event loop has turned: the client does not know yet that its session has expired.
-        await call();
-      }
-      const { turning, handled, sessionIds } = await reports.ask();
-      assert.deepEqual(turning, ["left"]);
-      assert.deepEqual(handled, [...Object.keys(calls), "TurnTogether", "TurnAlong"]);
-      assert.equal(new Set(sessionIds.slice(0, 4)).size, 1);
-      assert.equal(new Set(sessionIds).size, 3);
     },
-    { skip: missing("go") },
+    { timeoutMs: 180_000, skip },
   );
 }
+
+test("a wheel stops while its program hangs, and the next call begins another session", async () => {
+  await using machine = await startGoMachine();
+  await using reports = await openReports(machine.address);
+  await using channels = new AsyncDisposableStack();
+  const programs: Record<string, () => Promise<unknown>>[] = [];
+  for (const path of PATHS) {
+    const disableWebrtc = path === "direct";
+    const channel = channels.use(
+      await dial(machine.address, { insecure: true, disableWebrtc, session: true }),
+    );
+    assert.equal(channel.kind, path);
+    const wheels = createClient(WheelService, channel);
+    const turns = [{ name: path, turns: 1 }, { name: path, turns: 2 }];
+    programs.push({
+      Turn: () => wheels.turn(turns[0]!),
+      TurnOften: () => Array.fromAsync(wheels.turnOften(turns[1]!)),
+      TurnTogether: () => wheels.turnTogether(eachOf(turns)),
+      TurnAlong: () => Array.fromAsync(wheels.turnAlong(eachOf(turns))),
+    });
+  }
+  const names = Object.keys(programs[0]!);
+  const callAll = (name: string) => Promise.all(programs.map((calls) => calls[name]!()));
+  for (const name of names) await callAll(name);
+  for (const name of names.slice(2)) {
+    hang(WINDOW_MS + 500);
+    // Sent before the event loop has turned: the client does not know yet that its session has expired.
+    await callAll(name);
+  }
+  const { turning, handled, sessionIds } = await reports.ask();
+  assert.deepEqual(turning.toSorted(), PATHS.toSorted());
+  const twice = [...names, "TurnTogether", "TurnAlong"].flatMap((name) => PATHS.map(() => name));
+  assert.deepEqual(handled, twice);
+  // Two sessions at first, and two new ones after each time.
+  assert.deepEqual([8, 10, 12].map((calls) => new Set(sessionIds.slice(0, calls)).size), [2, 4, 6]);
+}, { skip: missing("go") });
 
 test("no heartbeat keeps a process alive that is otherwise done", async () => {
   await using machine = await startMachine({ auth: "none", routes: createWheels().routes });
