@@ -9,6 +9,7 @@
 import { parseArgs } from "node:util";
 import { makeCertificates } from "../tests/certificates.ts";
 import { namespaces, sweep } from "../tests/network/lab.ts";
+import { EVENT_SCENARIOS, EVENTS } from "../tests/network/events.ts";
 import { killPrograms, runningPrograms, type Runtime } from "../tests/network/program.ts";
 import { DIAL_SCENARIOS, DIALS } from "../tests/network/dials.ts";
 import { BULK_SCENARIOS, CHANGING, changingChart, LIMITED, LONG } from "../tests/network/bulk.ts";
@@ -35,6 +36,7 @@ const TABLES: readonly Table[] = [
   PROXIES,
   LAN,
   SURVIVAL,
+  EVENTS,
   CUT,
   SAFETY,
   SIGNALING,
@@ -53,6 +55,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...PROXY_SCENARIOS,
   ...LAN_SCENARIOS,
   ...SURVIVAL_SCENARIOS,
+  ...EVENT_SCENARIOS,
   ...SAFETY_SCENARIOS,
   ...BULK_SCENARIOS,
   ...SOAK_SCENARIOS,
@@ -88,7 +91,8 @@ const deno: Runtime = { name: "deno", path: Deno.execPath() };
 const runtimes = [deno, { name: "bun", path: bun } satisfies Runtime]
   .filter(({ name }) => flags.runtime === "" || name === flags.runtime);
 const chosen = SCENARIOS.filter((scenario) =>
-  makesOf(scenario, flags.ci).length > 0 && `${scenario.table}: ${scenario.name}`.includes(flags.only)
+  makesOf(scenario, flags.ci).length > 0 && (scenario.byHand !== true || flags.only !== "") &&
+  `${scenario.table}: ${scenario.name}`.includes(flags.only)
 );
 if (chosen.length === 0 || runtimes.length === 0) {
   console.error("No scenario is chosen.");
@@ -122,7 +126,11 @@ try {
     runs.map(({ scenario, client, make }, index) => ({
       async run() {
         const setting = { client, make, server: deno, certificates, seed, gate: flags.ci };
-        const outcome = await runScenario(scenario, setting, SCENARIO_TIMEOUT_MS);
+        const outcome = await runScenario(
+          scenario,
+          setting,
+          scenario.timeoutMs ?? SCENARIO_TIMEOUT_MS,
+        );
         outcomes[index] = outcome;
         const { cells, error, seconds } = outcome;
         const told = error === undefined ? cells.join(" | ") : `FAILED: ${error.message}`;

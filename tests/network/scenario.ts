@@ -30,6 +30,10 @@ export interface Scenario {
   readonly name: string;
   /** Part of the gate; the others take longer. */
   readonly quick: boolean;
+  /** Runs only where `--only` names it. */
+  readonly byHand?: boolean;
+  /** The bound of a run, in milliseconds. */
+  readonly timeoutMs?: number;
   /** Also runs against a machine on pion, or against that alone; in the gate only where "quickly". */
   readonly pion?: "also" | "also quickly" | "alone";
   /** Runs it; rejects when a condition does not hold. */

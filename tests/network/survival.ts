@@ -14,9 +14,11 @@ export const SURVIVAL: Table = {
   columns: ["calls failed", "again after", "longest call", "connection", "left behind"],
 };
 
-const CALL_TIMEOUT_MS = 10_000;
+/** The deadline of each call, in milliseconds. */
+export const MOST_CALL_MS = 10_000;
 
-interface Outcome {
+/** The ending of one call. */
+export interface Outcome {
   readonly madeMs: number;
   readonly endedMs: number;
   readonly code?: string;
@@ -32,11 +34,12 @@ interface Survived {
   readonly events: readonly { readonly atMs: number; readonly type: string; readonly detail?: string }[];
 }
 
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+/** Resolves after a time. */
+export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /** Makes calls during an event; `event` resolves when the path is there again. */
 async function callDuring(client: Program, event: () => Promise<void>, afterMs = 1_500): Promise<Survived> {
-  await client.ask("steady", { everyMs: 50, timeoutMs: CALL_TIMEOUT_MS });
+  await client.ask("steady", { everyMs: 50, timeoutMs: MOST_CALL_MS });
   await pause(500);
   await event();
   const backMs: number = await client.ask("now");
@@ -339,7 +342,8 @@ function failing(
   };
 }
 
-function signal(program: Program, name: Deno.Signal): Promise<void> {
+/** Sends a signal to a program. */
+export function signal(program: Program, name: Deno.Signal): Promise<void> {
   Deno.kill(program.pid, name);
   return Promise.resolve();
 }
