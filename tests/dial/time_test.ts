@@ -12,11 +12,14 @@ import { type Behaviour, startRecorder } from "./recorder.ts";
 /** What a dial is given, and what it may take on top of that on a busy machine, in milliseconds. */
 const TIMEOUT_MS = 400, SLACK_MS = 5_000;
 
+/** Time in which the busiest computer gets to any phase, in milliseconds. */
+const LONGEST_MS = 6_400;
+
 const DIRECT: DialOptions = { insecure: true, disableWebrtc: true };
 const WEBRTC: DialOptions = { insecure: true };
 const SIGNALING = "/proto.rpc.webrtc.v1.SignalingService";
 
-const DIALS = 300, AT_ONCE = 6;
+const DIALS = 200, AT_ONCE = 6;
 
 /**
  * Bun's fetch keeps idle connections for the next request of the process, whoever makes it, and has no way to close
@@ -139,17 +142,19 @@ function ownPeers(machine: Machine): number {
 for (const stuck of STUCK) {
   test(`timeoutMs ends a dial that waits for ${stuck.title}`, async () => {
     await dialStuck(stuck, async (address, options) => {
-      const start = performance.now();
-      const error = await dial(address, { ...options, timeoutMs: TIMEOUT_MS }).then(
-        () => undefined,
-        (error) => error,
-      );
-      const tookMs = performance.now() - start;
-      assert.ok(error instanceof DialTimeoutError, `no DialTimeoutError: ${error}`);
-      assert.equal(error.phase, stuck.phase);
-      assert.match(error.message, new RegExp(`${TIMEOUT_MS} ms`));
-      assert.match(error.message, new RegExp(`"${stuck.phase}"`));
-      assert.ok(tookMs >= TIMEOUT_MS - 20 && tookMs < TIMEOUT_MS + SLACK_MS, `it took ${tookMs} ms`);
+      // A busy computer may not get as far in a short time.
+      for (let timeoutMs = TIMEOUT_MS;; timeoutMs *= 2) {
+        const start = performance.now();
+        const error = await dial(address, { ...options, timeoutMs }).then(() => undefined, (error) => error);
+        const tookMs = performance.now() - start;
+        assert.ok(error instanceof DialTimeoutError, `no DialTimeoutError: ${error}`);
+        if (error.phase !== stuck.phase && timeoutMs < LONGEST_MS) continue;
+        assert.equal(error.phase, stuck.phase);
+        assert.match(error.message, new RegExp(`${timeoutMs} ms`));
+        assert.match(error.message, new RegExp(`"${stuck.phase}"`));
+        assert.ok(tookMs >= timeoutMs - 20 && tookMs < timeoutMs + SLACK_MS, `it took ${tookMs} ms`);
+        return;
+      }
     });
   }, { timeoutMs: 60_000 });
 
