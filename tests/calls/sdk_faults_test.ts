@@ -180,7 +180,7 @@ for (const { name, options } of lanes) {
       },
     ];
     for (const call of calls) assert.equal((await rejection(call)).code, Code.Unavailable);
-    assert.ok(performance.now() - start < 1_000);
+    assert.ok(performance.now() - start < 5_000);
   });
 
   check("a timeout longer than a timer can hold is no timeout of a millisecond", async (channel) => {

@@ -128,7 +128,7 @@ test("after maxReconnectAttempts the channel is closed, with the last error", as
   assert.ok(last.type === "closed" && last.error === error);
   const start = performance.now();
   await assertUnavailable(echo(channel));
-  assert.ok(performance.now() - start < 1_000);
+  assert.ok(performance.now() - start < 5_000);
 });
 
 /** Resolves after so many tries of a phase have failed. */

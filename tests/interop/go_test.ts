@@ -121,7 +121,7 @@ test("dial() authenticates to the Go peer with an API key, on both paths", async
       }),
       (error: unknown) => error instanceof AuthenticationError,
     );
-    assert.ok(performance.now() - started < 1_000);
+    assert.ok(performance.now() - started < 5_000);
   }
 }, { skip });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, dialDirect } from "../../mod.ts";
+import { watchDelays } from "../delays.ts";
 import { test } from "../harness.ts";
 import { startGoMachine } from "../interop/go_machine.ts";
 import { missing } from "../interop/requirements.ts";
@@ -37,22 +38,6 @@ async function openReports(address: string): Promise<{ ask(): Promise<ReportResp
   const channel = await dialDirect(address, { insecure: true });
   const wheels = createClient(WheelService, channel);
   return { ask: () => wheels.report({}), [Symbol.asyncDispose]: () => channel.close() };
-}
-
-/** Measures how long other programs keep this one from running. */
-function watchDelays(): { readonly longestMs: number } & Disposable {
-  let longestMs = 0, last = performance.now();
-  const timer = setInterval(() => {
-    const now = performance.now();
-    longestMs = Math.max(longestMs, now - last - 20);
-    last = now;
-  }, 20);
-  return {
-    get longestMs() {
-      return longestMs;
-    },
-    [Symbol.dispose]: () => clearInterval(timer),
-  };
 }
 
 for (const { machine, start, skip } of MACHINES) {
