@@ -13,6 +13,8 @@ export interface GoMachine extends AsyncDisposable {
   readonly busy: number;
   /** Waits until so many have, for 15 seconds at most. */
   untilBusy(count: number): Promise<void>;
+  /** Ends its peer connections. */
+  drop(): void;
   /** Kills it without a word. */
   kill(): Promise<void>;
 }
@@ -40,6 +42,7 @@ export async function startGoMachine(...args: string[]): Promise<GoMachine> {
       const late = AbortSignal.timeout(15_000);
       while (busy !== count) await once(lines, "line", { signal: late });
     },
+    drop: () => void program.stdin.write("drop\n"),
     async kill() {
       // Not by `program.kill`: Deno's closes the standard input first, at which the machine says goodbye.
       process.kill(program.pid!, "SIGKILL");

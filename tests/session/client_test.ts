@@ -221,23 +221,6 @@ test("a session that has expired is begun again by the next monitored call, whic
   assert.deepEqual(lines, ["the session expired: the machine stops what it moved"]);
 });
 
-test("a session goes on after a reconnect: resumed by its id, and nothing stops", async () => {
-  await using wheel = await startWheelMachine({ sessions: { windowMs: 20_000 } });
-  await using channel = await dial(wheel.machine.address, { insecure: true, session: true });
-  const { Turn } = kinds(channel);
-  await Turn!();
-  for (let outage = 1; outage <= 3; outage++) {
-    const back = new Promise((resolve) => channel.addEventListener("connected", resolve, { once: true }));
-    wheel.machine.dropConnections();
-    await back;
-    await until(() => count(wheel, START) === 1 + outage);
-    await Turn!();
-  }
-  assert.equal(new Set(wheel.ids).size, 1);
-  const { sessions } = await createClient(RobotService, channel).getSessions({});
-  assert.deepEqual(sessions.map(({ id }) => id), [wheel.ids[0]]);
-});
-
 for (const { path, options } of PATHS) {
   test(`a session over ${path} is begun again where the machine is another by now`, async () => {
     const before = await startWheelMachine({ sessions: { windowMs: 60_000 } });

@@ -21,7 +21,10 @@ const PATHS = ["webrtc", "direct"] as const;
 const MACHINES = [
   {
     machine: "the embedded machine",
-    start: () => startMachine({ auth: "none", routes: createWheels().routes }),
+    async start() {
+      const machine = await startMachine({ auth: "none", routes: createWheels().routes });
+      return Object.assign(machine, { drop: () => machine.dropConnections() });
+    },
     skip: undefined,
   },
   { machine: "the Go machine", start: () => startGoMachine(), skip: missing("go") },
@@ -83,6 +86,32 @@ for (const { machine, start, skip } of MACHINES) {
     },
     { timeoutMs: 180_000, skip },
   );
+
+  test(`a session of ${machine} outlives reconnects that are each shorter than its window`, async () => {
+    for (;;) {
+      await using running = await start();
+      await using channel = await dial(running.address, { insecure: true, session: true });
+      assert.equal(channel.kind, "webrtc");
+      const wheels = createClient(WheelService, channel);
+      await wheels.turn({ name: "left" });
+      let longestMs = 0;
+      for (let outage = 1; outage <= 6; outage++) {
+        const back = new Promise((resolve) => channel.addEventListener("connected", resolve, { once: true }));
+        const lostAt = performance.now();
+        running.drop();
+        await back;
+        await wheels.turn({ name: "left" });
+        longestMs = Math.max(longestMs, performance.now() - lostAt);
+      }
+      // On a computer that has no time for them, these outages are no shorter.
+      if (longestMs > WINDOW_MS - 500) continue;
+      await using reports = await openReports(running.address);
+      const { turning, handled, sessionIds } = await reports.ask();
+      assert.deepEqual([turning, handled], [["left"], Array(7).fill("Turn")]);
+      assert.equal(new Set(sessionIds).size, 1);
+      return;
+    }
+  }, { timeoutMs: 180_000, skip });
 }
 
 test("a wheel stops while its program hangs, and the next call begins another session", async () => {
