@@ -30,7 +30,7 @@ export type { ResolvedDialOptions } from "./lib/options/resolve.ts";
 export type { Credentials, CredentialType } from "./lib/options/credentials.ts";
 export { AuthenticatedChannel, ViamChannel } from "./lib/channel/channel.ts";
 export type { ChannelPath, ChannelState } from "./lib/channel/link.ts";
-export type { ChannelStats, WireStats } from "./lib/channel/stats.ts";
+export type { ChannelStats, SendingStats, WireStats } from "./lib/channel/stats.ts";
 export type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "./lib/events.ts";
 export {
   AuthenticationError,

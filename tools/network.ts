@@ -160,7 +160,10 @@ if (flags.write && failed.length === 0) {
   const changing = changingChart();
   if (changing !== undefined) await Deno.writeTextFile(`${ROOT}docs/networks-changing.svg`, changing);
   await Deno.writeTextFile(file, withNew(await Deno.readTextFile(file), text));
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", "docs/networks.md"], cwd: ROOT }).output();
+  await new Deno.Command(Deno.execPath(), {
+    args: ["fmt", "-q", "docs/networks.md", "docs/networks-changing.svg"],
+    cwd: ROOT,
+  }).output();
 }
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
