@@ -7,15 +7,16 @@ import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { joinHostPort } from "../core/net/address.ts";
-import { describeTarget } from "../core/net/target.ts";
+import { describeTarget, urlOf } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
-import { fetchSignalingConfig, NoSignalerError, type SignalingConfig } from "../webrtc/signaling_client.ts";
+import { fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
 import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts";
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
 import { watchComputer } from "./computer.ts";
 import type { DialContext } from "./context.ts";
 import { hedge } from "./hedge.ts";
+import { type TimedConfig, withConfig } from "./remembered_config.ts";
 import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "./server.ts";
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
@@ -46,10 +47,9 @@ export async function connectByWebrtc(
   try {
     const isWarm = dial.tokens.size > 0;
     const signaling = transportTo(server, options, await authorize(server, dial, signal));
-    let config;
-    let askedAt = performance.now();
-    try {
-      config = await timeline.step(
+    const ask = async () => {
+      let askedAt = performance.now();
+      const config = await timeline.step(
         "config",
         ({ iceServers }) => `${iceServers.length} additional ICE servers`,
         () =>
@@ -60,17 +60,20 @@ export async function connectByWebrtc(
             return fetchSignalingConfig(signaling, plan.host, signal);
           }),
       );
+      return { ...config, roundTripMs: performance.now() - askedAt };
+    };
+    const connect = async (config: TimedConfig, by: AbortSignal) => {
+      const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, by));
+      return await openConnection({ plan, server, signaling, config, engine, unreleased }, dial, by);
+    };
+    let connection;
+    try {
+      const key = [urlOf(server.target), plan.host, dial.entity].join(" ");
+      connection = await withConfig(key, ask, connect, signal);
     } catch (error) {
       if (error instanceof NoSignalerError) return undefined;
       throw error;
     }
-    const roundTripMs = performance.now() - askedAt;
-    const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, signal));
-    const connection = await openConnection(
-      { plan, server, signaling, config, roundTripMs, engine, unreleased },
-      dial,
-      signal,
-    );
     kept = true;
     const released = closeWhenReleased();
     const { carrier, peer, life } = connection;
@@ -109,9 +112,7 @@ interface Signaling {
   readonly server: ReachedServer;
   /** To the server, with its token. */
   readonly signaling: Transport;
-  readonly config: SignalingConfig;
-  /** A round trip to the server, in milliseconds. */
-  readonly roundTripMs: number;
+  readonly config: TimedConfig;
   readonly engine: Engine;
   /** Takes the attempts that need the server, each until it is released. */
   readonly unreleased: Set<Promise<void>>;
@@ -123,7 +124,7 @@ interface Signaling {
  * two answerers.
  */
 async function openConnection(
-  { plan, server, signaling, config, roundTripMs, engine, unreleased }: Signaling,
+  { plan, server, signaling, config, engine, unreleased }: Signaling,
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<WebrtcConnection> {
@@ -167,7 +168,7 @@ async function openConnection(
             iceServers,
             relayOnly,
             candidatesFirst: knownAsLibdatachannel && attempt === 1,
-            roundTripMs,
+            roundTripMs: config.roundTripMs,
             isLibdatachannel: knownAsLibdatachannel,
             maxMessageBytes: MAX_MESSAGE_BYTES,
             signal: by,
