@@ -9,6 +9,7 @@ import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { runtime, test } from "../harness.ts";
 import { runProgram } from "../process/child.ts";
+import { startProxy } from "../proxy_server.ts";
 import { type CommandResult, environmentOf, runCommand, runCommandProcess } from "./command_line.ts";
 
 const LIMIT = { timeoutMs: 120_000 };
@@ -115,6 +116,33 @@ test("doctor: a dead port", async () => {
     "TCP",
     `Nothing listens on ${dead}; check the port, and that the machine is running.`,
   );
+}, LIMIT);
+
+test("doctor: a proxy that leads to the machine, one that refuses, and one that is not there", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  const routes = { "robot.test:80": Number(machine.address.split(":").at(-1)) };
+  const credentials = { username: "me", password: "s3cret" };
+  await using open = await startProxy({ kind: "socks5", routes });
+  await using closed = await startProxy({ kind: "http", routes, credentials });
+  const args = ["robot.test:80", "--insecure", "--direct", "--proxy"];
+  const well = await examine([...args, `socks5h://127.0.0.1:${open.port}`]);
+  assert.equal(well.verdict, "well", JSON.stringify(well.rungs));
+  const proxy = well.rungs.find(({ name }) => name === "proxy");
+  assert.match(proxy!.detail, /^socks5h:\/\/127\.0\.0\.1:\d+, of the option proxy, leads to robot\.test:80$/);
+  assertIll(
+    await examine([...args, `http://127.0.0.1:${closed.port}`]),
+    "proxy",
+    /^robot\.test:80 cannot be reached through a proxy: the proxy http:\/\/\S+ answered 407: it wants a user name and a password; put them into the proxy's URL/,
+  );
+  assertIll(
+    await examine([...args, "http://127.0.0.1:1"]),
+    "proxy",
+    /^robot\.test:80 cannot be reached through a proxy: the proxy http:\/\/127\.0\.0\.1:1 cannot be reached: connection refused; check/,
+  );
+  const { code, stdout, stderr } = await runCommand(["doctor", ...args, "http://me:s3cret@127.0.0.1:1"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /--proxy takes no user and no password/);
+  assert.ok(!`${stdout}${stderr}`.includes("s3cret"));
 }, LIMIT);
 
 test("doctor: a silent port, with TLS and without", async () => {
