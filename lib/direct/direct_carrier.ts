@@ -61,6 +61,8 @@ export async function openDirectCarrier(
   const tls = endpoint.tls ?? {};
   const fetchRuntime = needsSockets(endpoint, runtime) ? "node" : runtime;
   const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
+    // No URL has the zone of an address.
+    endpoint.hostname.includes("%") ||
     // Settings that Deno's and Bun's fetch cannot take; node:http and node:https take every setting.
     (fetchRuntime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
     (fetchRuntime === "deno" && tls.rejectUnauthorized === false);

@@ -4,7 +4,7 @@ import { fieldValue, formatTimeout } from "../core/grpc/grpc_status.ts";
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
-import { describeTarget } from "../core/net/target.ts";
+import { authorityOf, describeTarget } from "../core/net/target.ts";
 import type { Call, CallRequest } from "../rpc/carrier.ts";
 import { Outbox } from "../rpc/outbox.ts";
 import { AnswerReader } from "./answer_reader.ts";
@@ -295,7 +295,7 @@ function requestHeaders(
   headers[":method"] = "POST";
   headers[":path"] = request.path;
   // Node's own leaves an IPv6 address without brackets (RFC 3986, section 3.2.2).
-  if (endpoint.hostname.includes(":")) headers[":authority"] = describeTarget(endpoint);
+  if (endpoint.hostname.includes(":")) headers[":authority"] = authorityOf(endpoint);
   headers["content-type"] = "application/grpc+proto";
   headers["te"] = "trailers";
   if (compressor !== undefined) Object.assign(headers, Object.fromEntries(compressionHeaders(compressor)));

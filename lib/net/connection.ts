@@ -3,6 +3,7 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
 import { openTunnel } from "./tunnel.ts";
 
 /** A server, and how to connect to it. */
@@ -42,6 +43,9 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
   try {
     const signal = AbortSignal.any([options.signal, late.signal]);
     signal.throwIfAborted();
+    if (RUNTIME === "deno" && hostname.includes("%")) {
+      throw new Error("Deno connects to no address with a zone: dial by name, or by another address");
+    }
     const tunnel = proxy === undefined
       ? undefined
       : await openTunnel(usable(proxy), { hostname, port }, signal);

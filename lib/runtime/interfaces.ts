@@ -11,3 +11,10 @@ export function localAddresses(): { readonly address: string; readonly prefix: n
     }))
   );
 }
+
+/** Tells whether this computer has its loopback interface alone; false where Deno does not permit to ask. */
+export function hasOnlyLoopback(): boolean {
+  const addresses = localAddresses();
+  return addresses.length > 0 &&
+    addresses.every(({ address }) => /^(?:127\.|::1$)/.test(address));
+}

@@ -78,7 +78,17 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
     } else if (handler !== undefined) {
       // A handler that stops reading must not destroy the request, whose rest is discarded.
       const body = request.iterator({ destroyOnReturn: false });
-      handler({ ...universalRequestFromNodeRequest(request, response, undefined, undefined), body })
+      let universal;
+      try {
+        universal = universalRequestFromNodeRequest(request, response, undefined, undefined);
+      } catch {
+        // The client has named a host that no URL can have.
+        request.resume();
+        response.writeHead(400);
+        response.end();
+        return;
+      }
+      handler({ ...universal, body })
         .then((result) => universalResponseToNodeResponse(endedWith(response, result), response))
         // The caller is gone; the handler's signal told it so.
         .catch(() => response.destroy());

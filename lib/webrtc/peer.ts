@@ -1,5 +1,6 @@
 import type { DataChannel, PeerConnection } from "node-datachannel";
 import { type Candidate, type CandidatePair, isCandidateType } from "../core/ice/candidate.ts";
+import { hasOnlyLoopback } from "../runtime/interfaces.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
 /*
@@ -128,6 +129,8 @@ export function loadEngine(): Promise<Engine> {
           createPeer(
             new library.PeerConnection("viam-dial", {
               iceServers: options.iceServers.map((server) => ({ ...server })),
+              // By itself the engine leaves loopback out: without another interface it would find no candidate.
+              ...(hasOnlyLoopback() ? { bindAddress: "127.0.0.1" } : {}),
               // The policy alone keeps other candidates from being offered, but not from being used. A socket on
               // loopback reaches nothing else.
               ...(options.relayOnly === true

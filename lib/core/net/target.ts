@@ -14,9 +14,13 @@ export function describeTarget({ unixPath, hostname, port }: Target): string {
   return unixPath ?? joinHostPort(hostname, port);
 }
 
+/** `host:port` as a URL has it: without a zone, which means something on this computer alone. */
+export function authorityOf({ hostname, port }: Target): string {
+  return joinHostPort(hostname.replace(/%.*$/, ""), port);
+}
+
 /** `http(s)://host:port`. */
-export function urlOf({ unixPath, hostname, port, secure }: Target): string {
-  return `${secure ? "https" : "http"}://${
-    unixPath === undefined ? joinHostPort(hostname, port) : "localhost"
-  }`;
+export function urlOf(target: Target): string {
+  const authority = target.unixPath === undefined ? authorityOf(target) : "localhost";
+  return `${target.secure ? "https" : "http"}://${authority}`;
 }
