@@ -201,17 +201,18 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   ): Promise<StreamResponse<I, O>> {
     const deadline = deadlineOf(timeoutMs);
     let leave = () => {};
-    // Connect's own deadline would run on until somebody reads the end; ours stops with the call. An interceptor may
-    // make several of one.
-    const linked = deadline.timeoutMs === undefined ? undefined : linkDeadline(signal, deadline);
-    const ended = linked?.signal ?? signal;
+    // Connect's own deadline would run on, and its listener stay with the caller's signal, until somebody reads the end;
+    // ours go with the call. An interceptor may make several of one.
+    const linked = deadline.timeoutMs === undefined && signal === undefined
+      ? undefined
+      : linkDeadline(signal, deadline);
     let open = 0, isAnswered = false;
     const settle = () => {
-      if (open === 0 && isAnswered) linked?.stopTimer();
+      if (open === 0 && isAnswered) linked?.release();
     };
     const response = await runStreamingCall<I, O>({
       interceptors,
-      ...(ended === undefined ? {} : { signal: ended }),
+      ...(linked === undefined ? {} : { signal: linked.signal }),
       req: { ...requestOf(method, header, contextValues), stream: true, method, message: input },
       async next(request) {
         if (linked !== undefined) request.signal.addEventListener("abort", linked.release, { once: true });
@@ -299,14 +300,18 @@ function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 
+/** Leaves the streams whose readers are gone: Connect's clients do not say that a loop was broken off. */
+const unread = new FinalizationRegistry<() => void>((leave) => leave());
+
 /** Adds what `runStreamingCall` leaves out: a reader that breaks out of its loop resets the call at once. */
 function leavable<T>(messages: AsyncIterable<T>, leave: () => void): AsyncIterable<T> {
-  return {
+  const left: AsyncIterable<T> = {
     [Symbol.asyncIterator](): AsyncIterator<T> {
       const iterator = messages[Symbol.asyncIterator]();
       return {
         next: () => iterator.next(),
         return: async () => {
+          unread.unregister(left);
           leave();
           // One more read lets Connect leave the caller's signal.
           await iterator.next().catch(() => {});
@@ -315,4 +320,6 @@ function leavable<T>(messages: AsyncIterable<T>, leave: () => void): AsyncIterab
       };
     },
   };
+  unread.register(left, leave, left);
+  return left;
 }

@@ -2,7 +2,6 @@
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
-  stopTimer(): void;
   /** Stops the timer and removes the listeners: the signals outlive many calls, and must not collect listeners. */
   release(): void;
 }
@@ -39,7 +38,6 @@ export function linkAbort(signals: readonly AbortSignal[], options: LinkedAbortO
   return {
     signal: controller.signal,
     abort: (why) => controller.abort(why),
-    stopTimer: () => clearTimeout(timer),
     release() {
       clearTimeout(timer);
       for (const signal of signals) signal.removeEventListener("abort", follow);

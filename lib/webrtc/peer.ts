@@ -115,6 +115,12 @@ export function livePeers(): number {
 }
 
 /**
+ * Size of the largest packets that the engine sends, in bytes, with the headers of IP. Tunnels leave less than IPv6's
+ * least of 1,280, which it would take by itself, and it does not look for what a path takes.
+ */
+const PATH_BYTES = 1_200;
+
+/**
  * Loads the engine once. A direct dial never does, so that it needs no permission for native code.
  *
  * @throws the error of the import, when the native module is missing or not permitted
@@ -137,6 +143,7 @@ export function loadEngine(): Promise<Engine> {
                 ? { iceTransportPolicy: "relay" as const, bindAddress: "127.0.0.1" }
                 : {}),
               disableAutoNegotiation: true,
+              mtu: PATH_BYTES,
             }),
             listener,
             () => library.cleanup(),

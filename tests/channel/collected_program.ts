@@ -81,6 +81,32 @@ const scenarios: Record<string, () => Promise<string>> = {
     const { message } = await createClient(EchoService, channel).echo({ message: "still here" });
     return `${message}; ${warnings} warnings`;
   },
+  async "streams that were broken off"() {
+    const channel = await open();
+    const { signal } = new AbortController();
+    let listeners = 0;
+    const { addEventListener, removeEventListener } = signal;
+    Object.assign(signal, {
+      addEventListener(...args: Parameters<typeof addEventListener>) {
+        listeners++;
+        addEventListener.apply(signal, args);
+      },
+      removeEventListener(...args: Parameters<typeof removeEventListener>) {
+        listeners--;
+        removeEventListener.apply(signal, args);
+      },
+    });
+    const { hang } = createClient(ProbeService, channel);
+    const breakOff = async () => {
+      for await (const _ of hang({}, { signal })) break;
+    };
+    await Promise.all(Array.from({ length: LOST }, breakOff));
+    await collectFor(400, () => listeners <= STAYING);
+    const left = listeners <= STAYING ? "few" : String(listeners);
+    await channel.close();
+    return `${left} listeners; ${warnings} warnings`;
+  },
+
   async "a stream"() {
     const stop = new AbortController();
     const answers = await (async () => {

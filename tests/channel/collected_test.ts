@@ -39,6 +39,10 @@ test(
   { timeoutMs: 120_000 },
 );
 
+test("a stream whose reader broke off is left, and so is the signal of its caller", async () => {
+  assert.equal(await run("streams that were broken off"), "few listeners; 0 warnings");
+}, { timeoutMs: 120_000 });
+
 const kept: readonly [scenario: string, outcome: RegExp][] = [
   ["closed channels", /^0 peers; 0 warnings$/],
   ["a client", /^still here; 0 warnings$/],

@@ -81,7 +81,7 @@ test("doctor takes every step of a dial that works, over WebRTC and directly", a
   );
   assert.match(webrtc.sentence, /^127\.0\.0\.1:\d+ can be reached over WebRTC, and answers in [\d.]+ ms\.$/);
   const direct = await examine(["--insecure", "--direct"], { env });
-  assert.match(direct.sentence, /can be reached directly, by grpc-web over HTTP\/1\.1, and answers in/);
+  assert.match(direct.sentence, /can be reached directly, by grpc over HTTP\/2, and answers in/);
   assert.deepEqual([direct.verdict, direct.exitCode], ["well", 0]);
 }, LIMIT);
 

@@ -51,8 +51,8 @@ testTransport({
 });
 
 testTransport({
-  name: "through the proxy, native gRPC to gRPC-Web",
-  paths: ["grpc-web", "grpc"],
+  name: "through the proxy, native gRPC on both sides",
+  paths: ["grpc"],
   keepsLists: false,
   open: () => open({ disableWebrtc: true }, { protocol: "grpc" }),
 });

@@ -82,7 +82,7 @@ for (const [path, way] of PATHS) {
       for (const flags of FLAGS) {
         await using recorder = await startRecorder({ kind: "forward", port: machine.port });
         const title = describe(flags, credentials);
-        const before = machine.callsTo(AUTHENTICATE)["grpc-web"];
+        const before = machine.callsTo(AUTHENTICATE).grpc;
         const error = await attempt(recorder.address, { ...way, ...flags, ...keyOf(machine) });
         const expected = expectedOfPlaintext(flags, credentials);
         if (expected === "connected") {
@@ -98,7 +98,7 @@ for (const [path, way] of PATHS) {
             `${title}: ${error.message}`,
           );
           assertOnlyTls(recorder, title);
-          assert.equal(machine.callsTo(AUTHENTICATE)["grpc-web"], before, title);
+          assert.equal(machine.callsTo(AUTHENTICATE).grpc, before, title);
         }
       }
     }

@@ -43,6 +43,21 @@ test("a text over the header limit that we announce fails its call alone", async
   for await (const payload of stream) assert.equal(payload.data.length, 3);
 }, { skip });
 
+test("a server that finds the pings too many is pinged half as often, and the error says so", async () => {
+  await using machine = await startGoMachine("-no-webrtc", "-protocols", "grpc");
+  await using channel = await dialDirect(machine.address, { insecure: true, keepAliveMs: 1_000 });
+  const probe = createClient(ProbeService, channel);
+  const error = await (async () => {
+    for await (const _ of probe.hang({}));
+  })().then(() => undefined, ConnectError.from);
+  assert.equal(error?.code, Code.Unavailable, String(error));
+  assert.match(
+    error.message,
+    /pings too many \(too_many_pings\): keepAliveMs was 1000, and is 2000 from now on/,
+  );
+  await probe.echo({});
+}, { skip });
+
 const sendNext = Promise.withResolvers<void>();
 
 /** Sends a message once the other call has failed. */

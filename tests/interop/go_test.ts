@@ -31,9 +31,6 @@ async function open(flags: string[], options: DialOptions): Promise<Opened> {
   }
 }
 
-/** The suite has 300 streams open at once; a connection of fetch to a Viam machine has room for 250. */
-const ROOM = ["-streams", "1000"];
-
 testTransport({
   name: "Go peer over WebRTC",
   paths: ["webrtc"],
@@ -44,19 +41,10 @@ testTransport({
 
 testTransport({
   name: "Go peer directly",
-  // On Bun streams go over node:http2; Inspect is unary.
-  paths: ["grpc-web"],
-  keepsLists: false,
-  skip,
-  open: () => open(ROOM, { insecure: true, disableWebrtc: true }),
-});
-
-testTransport({
-  name: "Go peer directly, native gRPC",
   paths: ["grpc"],
   keepsLists: true,
   skip,
-  open: () => open([], { insecure: true, disableWebrtc: true, protocol: "grpc" }),
+  open: () => open([], { insecure: true, disableWebrtc: true }),
 });
 
 testTransport({
@@ -71,7 +59,7 @@ async function openSecure(options: DialOptions): Promise<Opened> {
   const folder = await mkdtemp(join(tmpdir(), "viam-dial-"));
   const caFile = join(folder, "ca.pem");
   try {
-    const machine = await startGoMachine("-tls", "-ca-out", caFile, ...ROOM);
+    const machine = await startGoMachine("-tls", "-ca-out", caFile);
     const ca = await readFile(caFile, "utf8");
     const transport = await dial(machine.address, { ...options, tls: { ca } });
     return {
@@ -88,8 +76,8 @@ async function openSecure(options: DialOptions): Promise<Opened> {
 
 testTransport({
   name: "Go peer over TLS",
-  paths: ["grpc-web"],
-  keepsLists: false,
+  paths: ["grpc"],
+  keepsLists: true,
   skip,
   open: () => openSecure({ disableWebrtc: true }),
 });
@@ -111,7 +99,7 @@ test("dial() authenticates to the Go peer with an API key, on both paths", async
       disableWebrtc,
     });
     const { path } = await createClient(ProbeService, channel).inspect({});
-    assert.equal(path, disableWebrtc ? "grpc-web" : "webrtc");
+    assert.equal(path, disableWebrtc ? "grpc" : "webrtc");
     const started = performance.now();
     await assert.rejects(
       dial(machine.address, {
@@ -129,5 +117,5 @@ test("dial() goes directly to a Go peer that does not signal", async () => {
   await using machine = await startGoMachine("-no-webrtc");
   await using channel = await dial(machine.address, { insecure: true });
   assert.equal(channel.kind, "direct");
-  assert.equal((await createClient(ProbeService, channel).inspect({})).path, "grpc-web");
+  assert.equal((await createClient(ProbeService, channel).inspect({})).path, "grpc");
 }, { skip });

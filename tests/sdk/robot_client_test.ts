@@ -345,5 +345,5 @@ test("StreamClient.add() fails, and asks the machine for nothing", async () => {
   await using channel = await dialOver("direct", machine);
   const stream = new VIAM.StreamClient(robotClient(channel, VIAM));
   assert.equal((await rejection(() => stream.add("camera"))).code, Code.Unimplemented);
-  assert.equal(machine.callsTo("/proto.stream.v1.StreamService/AddStream")["grpc-web"], 0);
+  assert.equal(machine.callsTo("/proto.stream.v1.StreamService/AddStream").grpc, 0);
 });

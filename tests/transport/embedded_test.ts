@@ -1,4 +1,5 @@
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
+import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { dial, DialOptions } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { type Opened, testTransport } from "./suite.ts";
@@ -41,23 +42,32 @@ testTransport({
 
 testTransport({
   name: "embedded machine directly",
-  paths: ["grpc-web"],
+  paths: ["grpc"],
   keepsLists: false,
   open: () => open({}, { insecure: true, disableWebrtc: true }),
 });
 
 testTransport({
-  name: "embedded machine directly, native gRPC",
-  paths: ["grpc"],
+  name: "embedded machine directly, gRPC-Web",
+  paths: ["grpc-web"],
   keepsLists: false,
-  open: () => open({}, { insecure: true, disableWebrtc: true, protocol: "grpc" }),
+  skip: RUNTIME === "deno" ? undefined : "its fetch has no HTTP/2 in cleartext for bidirectional calls",
+  open: () => open({}, { insecure: true, disableWebrtc: true, protocol: "grpc-web" }),
 });
 
 testTransport({
   name: "embedded machine over TLS",
-  paths: ["grpc-web"],
+  paths: ["grpc"],
   keepsLists: false,
   open: () => openSecure({ disableWebrtc: true }),
+});
+
+testTransport({
+  name: "embedded machine over TLS, gRPC-Web",
+  paths: ["grpc-web"],
+  keepsLists: false,
+  skip: RUNTIME === "node" ? "its fetch has no HTTP/2 for bidirectional calls" : undefined,
+  open: () => openSecure({ disableWebrtc: true, protocol: "grpc-web" }),
 });
 
 testTransport({

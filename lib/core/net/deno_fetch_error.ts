@@ -24,7 +24,8 @@ const CODES: readonly (readonly [words: RegExp, code: string])[] = [
   [/InvalidContentType|received fatal alert|peer is incompatible|peer misbehaved/, "EPROTO"],
   // Over HTTP/1.1 it takes 100 headers.
   [/message head is too large/, "HPE_HEADER_OVERFLOW"],
-  [/frame with invalid size/, "ERR_HTTP2_ERROR"],
+  // The first bytes of an HTTP/1.1 answer, read as a frame.
+  [/frame with invalid size/, "ERR_HTTP2_EXPECTED"],
   [
     /connection (?:reset|closed|error)|broken pipe|handshake eof|unexpected end|error reading a body|http2 error|stream error/i,
     "ECONNRESET",
