@@ -1,6 +1,8 @@
 import type { DataChannel, PeerConnection } from "node-datachannel";
 import { type Candidate, type CandidatePair, isCandidateType } from "../core/ice/candidate.ts";
+import { EngineThreadError } from "../core/ice/engine_thread_error.ts";
 import { hasOnlyLoopback } from "../runtime/interfaces.ts";
+import { isWorker } from "../runtime/thread.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
 /*
@@ -123,9 +125,11 @@ const PATH_BYTES = 1_200;
 /**
  * Loads the engine once. A direct dial never does, so that it needs no permission for native code.
  *
- * @throws the error of the import, when the native module is missing or not permitted
+ * @throws {EngineThreadError} in a worker; or the error of the import, when the native module is missing or not permitted
  */
 export function loadEngine(): Promise<Engine> {
+  // Its native module serves one isolate: loaded into another, it takes the process down, at once or at the next call.
+  if (isWorker()) return Promise.reject(new EngineThreadError());
   loading ??= import("node-datachannel").then(
     ({ default: library }) => {
       // This applies to the process, and only before the first connection.

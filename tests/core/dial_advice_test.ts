@@ -56,6 +56,13 @@ const reasons: readonly [code: string, advice: RegExp][] = [
   ["CERT_CA_USED_AS_END_ENTITY", /tls\.ca/],
   ["EPROTO", /speaks TLS/],
   ["ECONNRESET", /wants TLS/],
+  ["ERR_PROXY_UNREACHABLE", /proxy's URL.*"none"/],
+  ["ERR_PROXY_NO_ROUTE", /NO_PROXY/],
+  ["ERR_PROXY_CREDENTIALS", /user:password@/],
+  ["ERR_PROXY_REFUSED", /administrator/],
+  ["ERR_PROXY_PROTOCOL", /scheme and the port/],
+  ["ERR_PROXY_TLS", /http:\/\/.*tls\.ca/],
+  ["ERR_PROXY_URL", /Set that variable/],
 ];
 for (const [code, advice] of reasons) {
   test(`dialAdvice() of ${code} goes before that of the phase`, () => {

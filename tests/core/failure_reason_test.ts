@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type FailureReason, failureReason, mayPass } from "../../lib/core/dial/failure_reason.ts";
 import { ExchangeError, type ExchangeFailure } from "../../lib/core/ice/exchange_error.ts";
+import { EngineThreadError } from "../../lib/core/ice/engine_thread_error.ts";
+import { ProxyError } from "../../lib/core/net/proxy_error.ts";
 import { connectionError } from "../../lib/core/net/connection_error.ts";
 import { test } from "../harness.ts";
 
@@ -66,6 +68,33 @@ const failures: readonly [title: string, error: unknown, reason: FailureReason, 
   ["ICE that finds no path", exchange("connection", status("failed", Code.Unavailable)), "ice", true],
   ["a machine whose ICE finds no path", exchange("answerer", status("x", Code.Unknown)), "ice", true],
   ["no TURN server to force", exchange("connection", status("x", Code.FailedPrecondition)), "ice", false],
+  ["a proxy that is away", unreachable("ERR_PROXY_UNREACHABLE"), "the proxy cannot be reached", true],
+  ["a proxy that finds no way", unreachable("ERR_PROXY_NO_ROUTE"), "the proxy cannot reach the server", true],
+  [
+    "a proxy that wants a password",
+    unreachable("ERR_PROXY_CREDENTIALS"),
+    "the proxy wants credentials",
+    false,
+  ],
+  ["a proxy that refuses", unreachable("ERR_PROXY_REFUSED"), "the proxy refuses", false],
+  ["a proxy that is none", unreachable("ERR_PROXY_PROTOCOL"), "no such proxy there", false],
+  ["a proxy without TLS", unreachable("ERR_PROXY_TLS"), "no TLS with the proxy", false],
+  ["a proxy with a wrong URL", unreachable("ERR_PROXY_URL"), "the URL of the proxy is wrong", false],
+  [
+    "a proxy where nobody listens",
+    connectionError(
+      "robot:443",
+      new ProxyError(
+        "ERR_PROXY_UNREACHABLE",
+        "p",
+        "x",
+        Object.assign(new Error("x"), { code: "ECONNREFUSED" }),
+      ),
+    ),
+    "the proxy cannot be reached",
+    true,
+  ],
+  ["a worker", new EngineThreadError(), "worker", false],
   [
     "a permission",
     connectionError(

@@ -28,6 +28,7 @@ const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
     "without",
   "no such proxy there":
     "Check the scheme and the port of the proxy's URL: http://, https://, socks5:// or socks5h://",
+  worker: "Dial in the main thread and pass its results to the worker, or dial directly with disableWebrtc",
   "connection lost": "Check that it is a gRPC server that listens there, and whether it wants TLS",
 };
 

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { EngineThreadError } from "../ice/engine_thread_error.ts";
 import { ExchangeError } from "../ice/exchange_error.ts";
 import { type ConnectionReason, connectionReason } from "../net/connection_error.ts";
 import { permissionOf } from "./permission.ts";
@@ -15,6 +16,8 @@ export type FailureReason =
   | "offline"
   /** The two ends found no path to each other, or the relay that it must lead through is missing. */
   | "ice"
+  /** The engine serves the main thread alone. */
+  | "worker"
   /** A server answered with another status. */
   | "status"
   | "unknown";
@@ -28,6 +31,7 @@ export function failureReason(error: unknown): FailureReason {
     return "ice";
   }
   const below = runtimeErrorOf(error);
+  if (below instanceof EngineThreadError) return "worker";
   if (permissionOf(below) !== undefined) return "permission";
   const connection = connectionReason(below);
   if (connection !== undefined) return connection;
@@ -45,6 +49,7 @@ function runtimeErrorOf(error: unknown): unknown {
 
 const LASTING_REASONS: ReadonlySet<FailureReason> = new Set<FailureReason>([
   "permission",
+  "worker",
   "credentials",
   "a client certificate is required",
   "certificate not trusted",
