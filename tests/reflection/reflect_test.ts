@@ -185,7 +185,7 @@ test("reflect() names HTTP/2 as what is missing where grpc-web is forced, not th
     await assert.rejects(channel.reflect(), (error) => {
       assert.ok(error instanceof ConnectError);
       assert.equal(error.code, Code.Unimplemented);
-      assert.match(error.rawMessage, /bidirectional calls need HTTP\/2.*set protocol to "auto" or "grpc"/);
+      assert.match(error.rawMessage, /bidirectional call .*needs HTTP\/2.*set protocol to "auto" or "grpc"/);
       return true;
     });
   }, { disableWebrtc: true, protocol: "grpc-web" });
