@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { settlesWithin } from "../runtime/wait.ts";
 
 /** Two ways to the same end, of which one is better where it exists at all. */
 export interface HeadStartOptions<T> {
@@ -8,6 +9,8 @@ export interface HeadStartOptions<T> {
   readonly other: (signal: AbortSignal) => Promise<T>;
   /** Time that the other way, once connected, waits for a promising better way, in milliseconds. */
   readonly headStartMs: number;
+  /** Whether an error of the other way holds for the better one, too: that is then waited for no longer than a head start. */
+  readonly isFinal?: (error: unknown) => boolean;
   /** Releases a result that came too late. */
   readonly discard: (late: T) => Promise<void>;
   readonly signal: AbortSignal;
@@ -69,6 +72,14 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
   }
   const { outcome } = first;
   if ("error" in outcome) {
+    if (options.isFinal?.(outcome.error) === true) {
+      const isOver = await settlesWithin(options.headStartMs, betterOrAbsent);
+      if (!isOver && promisedAt === undefined) {
+        stopBetter.abort(lost());
+        drop(better);
+        throw outcome.error;
+      }
+    }
     const value = await betterOrAbsent;
     if (value !== absent) return takeBetter(value as T);
     throw whyNeither(outcome.error);

@@ -24,6 +24,8 @@ export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Pro
     },
     other: (until) => connectAsPlanned(dial, until),
     headStartMs: LOCAL_HEAD_START_MS,
+    // A key that is wrong for the cloud is wrong for its machine.
+    isFinal: (error) => ConnectError.from(error).code === Code.Unauthenticated,
     discard: (late) => late.close(),
     signal,
   });

@@ -4,7 +4,7 @@ import { withHeadStart } from "../../lib/dial/head_start.ts";
 import { test } from "../harness.ts";
 
 /** Both ways, in the hands of the test. */
-function ways(headStartMs = 60_000) {
+function ways(headStartMs = 60_000, isFinal = (_error: unknown) => false) {
   const better = Promise.withResolvers<string | undefined>(), other = Promise.withResolvers<string>();
   const caller = new AbortController();
   const discarded: string[] = [];
@@ -21,6 +21,7 @@ function ways(headStartMs = 60_000) {
       return other.promise;
     },
     headStartMs,
+    isFinal,
     discard: (late) => {
       discarded.push(late);
       return Promise.resolve();
@@ -137,4 +138,28 @@ test("withHeadStart() throws the error of a promising better way when the other 
   better.reject(refused);
   other.reject(nowhere);
   await assert.rejects(result, (error) => error === nowhere);
+});
+
+test("withHeadStart() waits for a better way that promises nothing no longer than a head start after a final error", async () => {
+  const wrongKey = new Error("wrong key");
+  const { better, other, result, discarded, signals } = ways(1, (error) => error === wrongKey);
+  other.reject(wrongKey);
+  await assert.rejects(result, wrongKey);
+  assert.equal(signals[0]!.aborted, true);
+  better.resolve("better");
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(discarded, ["better"]);
+});
+
+test("withHeadStart() takes a better way that had promised itself, or is there soon, after a final error", async () => {
+  const promising = ways(1, () => true);
+  promising.promise();
+  promising.other.reject(new Error("wrong key"));
+  assert.equal(await now(promising.result), "pending");
+  promising.better.resolve("better");
+  assert.equal(await promising.result, "better");
+  const soon = ways(60_000, () => true);
+  soon.other.reject(new Error("wrong key"));
+  soon.better.resolve("better");
+  assert.equal(await soon.result, "better");
 });
