@@ -10,7 +10,9 @@ export const SURVIVAL: Table = {
   text: "The client makes a call every 50 ms, each with a deadline of 10 s, before, during and after the " +
     'event. Failed calls are counted by code. "Again after" is the time from the end of the event, ' +
     "when the path is there again, to the end of the first successful call. The connection stayed, or was " +
-    "replaced.",
+    "replaced. What is sent within the first second, before silence is suspected, can fail. A link that " +
+    "was down for a second is found again by the engine's next retransmission, after 0.2, 0.6 or 1.4 s; one " +
+    "that was down for longer, by the other connection, once the machine is back at its signaling server.",
   columns: ["calls failed", "again after", "longest call", "connection", "left behind"],
 };
 
