@@ -6,6 +6,7 @@ import { goawayFilter } from "../core/http2/goaway.ts";
 import { filteredSocket } from "../direct/filtered_socket.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { settlesWithin } from "../runtime/wait.ts";
+import { sendUnindexed } from "./unindexed_headers.ts";
 import type { HttpHandler } from "./wire.ts";
 
 /** TLS settings of a server. All are PEM. */
@@ -161,6 +162,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
   }
 
   function trackSessions<S extends http2.Http2Server | http2.Http2SecureServer>(server: S): S {
+    if (options.runtime === "bun") sendUnindexed(server, http2.sensitiveHeaders);
     server.on("session", (session: http2.ServerHttp2Session) => {
       sessions.add(session);
       // On Bun this stalls uploads.
