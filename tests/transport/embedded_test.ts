@@ -66,7 +66,8 @@ testTransport({
   name: "embedded machine over TLS, gRPC-Web",
   paths: ["grpc-web"],
   keepsLists: false,
-  skip: RUNTIME === "node" ? "its fetch has no HTTP/2 for bidirectional calls" : undefined,
+  // Bun's fetch holds 256 calls at a time, and Node's has no HTTP/2 for bidirectional ones.
+  skip: RUNTIME === "deno" ? undefined : "its fetch cannot hold what the suite asks for",
   open: () => openSecure({ disableWebrtc: true, protocol: "grpc-web" }),
 });
 
