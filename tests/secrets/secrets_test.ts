@@ -120,13 +120,14 @@ keepsSecrets("a ready token that calls find refused", async ({ keeper, machine, 
 
 keepsSecrets("servers that fail in every phase", async ({ keeper, machine, options }) => {
   const faults: Machine["faults"][] = [
+    // First, since later dials use the answer of an earlier one.
+    { silent: true, only: (path) => path.endsWith("/OptionalWebRTCConfig") },
     { signaling: { offline: true } },
     { signaling: { rejectOffers: "no" } },
     { refuse: Code.Internal },
     { refuse: { code: Code.PermissionDenied, message: "not you" } },
     { silent: true },
     { silent: true, only: (path) => path.endsWith("/Authenticate") },
-    { silent: true, only: (path) => path.endsWith("/OptionalWebRTCConfig") },
     { signaling: { neverAnswer: true } },
   ];
   for (const fault of faults) {
