@@ -124,7 +124,7 @@ function scenarioOf(one: PathCase): Scenario {
     table: PATHS.id,
     name: one.name,
     quick: one.quick,
-    pion: one.prepare === undefined ? "also quickly" : "also",
+    pion: "also",
     async run(setting: Setting): Promise<Cells> {
       const world = await setting.world({ turn: one.turn ?? false, translated: one.translated ?? false });
       if (one.check !== undefined) await watchDirect(world);

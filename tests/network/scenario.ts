@@ -34,8 +34,8 @@ export interface Scenario {
   readonly byHand?: boolean;
   /** The bound of a run, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Also runs against a machine on pion, or against that alone; in the gate only where "quickly". */
-  readonly pion?: "also" | "also quickly" | "alone";
+  /** Runs against a machine on pion also, which the gate leaves out, or against that alone. */
+  readonly pion?: "also" | "alone";
   /** Runs it; rejects when a condition does not hold. */
   run(setting: Setting): Promise<Cells>;
 }
@@ -122,5 +122,5 @@ export function must(holds: boolean, what: string): void {
 /** The machines that a scenario runs against; in the gate, or for the page. */
 export function makesOf({ quick, pion }: Scenario, gate: boolean): readonly Make[] {
   const inGate = gate && !quick ? [] : pion === "alone" ? ["pion" as const] : ["embedded" as const];
-  return pion === "also" && !gate || pion === "also quickly" ? [...inGate, "pion"] : inGate;
+  return pion === "also" && !gate ? [...inGate, "pion"] : inGate;
 }
