@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { isPermitted } from "./permission.ts";
 
@@ -12,9 +13,22 @@ export function localAddresses(): { readonly address: string; readonly prefix: n
   );
 }
 
+/** Linux' table of IPv4 routes, after a line of titles (proc_net(5)). */
+const ROUTES = new URL("file:///proc/net/route");
+
 /** Tells whether this computer has its loopback interface alone; false where Deno does not permit to ask. */
 export function hasOnlyLoopback(): boolean {
   const addresses = localAddresses();
-  return addresses.length > 0 &&
-    addresses.every(({ address }) => /^(?:127\.|::1$)/.test(address));
+  return addresses.length > 0 && addresses.every(({ address }) => /^(?:127\.|::1$)/.test(address)) &&
+    !hasRoutes();
+}
+
+/** Bun lists no interface whose state is unknown, as that of a VPN is. Such a one has routes. */
+function hasRoutes(): boolean {
+  if (!isPermitted({ name: "read", path: ROUTES })) return false;
+  try {
+    return readFileSync(ROUTES, "utf8").trimEnd().includes("\n");
+  } catch {
+    return false; // not on Linux
+  }
 }
