@@ -9,7 +9,7 @@ export interface Counts {
 
 /**
  * Recorded counts for one call, by runtime and by the way it goes. The size of frames follows the send window, so the
- * frames of a large message are those of the smallest size.
+ * frames of a large message are those of an idle computer, and not compared.
  */
 export const recorded: Readonly<Record<string, Counts>> = {
   "deno, webrtc, plain": {
@@ -37,8 +37,8 @@ export const recorded: Readonly<Record<string, Counts>> = {
     "timers": 0,
     "listeners": 0,
     "abortControllers": 0,
-    "framesWritten": 14,
-    "framesRead": 15,
+    "framesWritten": 8,
+    "framesRead": 9,
   },
   "deno, direct, plain": {
     "timers": 0,
@@ -86,8 +86,8 @@ export const recorded: Readonly<Record<string, Counts>> = {
     "timers": 0,
     "listeners": 0,
     "abortControllers": 0,
-    "framesWritten": 14,
-    "framesRead": 15,
+    "framesWritten": 8,
+    "framesRead": 9,
   },
   "bun, direct, plain": {
     "timers": 0,
