@@ -66,6 +66,8 @@ const STAGES: readonly (readonly Step[])[] = [
       // A developer's machine is not changed, and need not be able to.
       args: tool("network", "--ci", Deno.env.has("CI") ? "--install" : "--where-possible"),
       cure: "mend what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
+      // It measures time.
+      after: "conformance",
     },
     {
       name: "conformance",
