@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import {
   COMPUTER_LOOK_MS,
@@ -6,10 +5,9 @@ import {
   describeAddresses,
   describeDefaultRoutes,
 } from "../core/net/computer_changes.ts";
+import { routeTable } from "../runtime/interfaces.ts";
 import { isPermitted } from "../runtime/permission.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
-
-const ROUTES = new URL("file:///proc/net/route");
 
 const listeners = new Set<() => void>();
 let looking: ReturnType<typeof setInterval> | undefined;
@@ -44,18 +42,5 @@ function start(): ReturnType<typeof setInterval> {
 
 function network(): string {
   const permitted = isPermitted({ name: "sys", kind: "networkInterfaces" });
-  return `${permitted ? describeAddresses(networkInterfaces()) : ""}; ${routes()}`;
-}
-
-/** Whether this system has such a table, and lets us read it. */
-let hasRoutes = true;
-
-function routes(): string {
-  if (!hasRoutes || !isPermitted({ name: "read", path: ROUTES })) return "";
-  try {
-    return describeDefaultRoutes(readFileSync(ROUTES, "utf8"));
-  } catch {
-    hasRoutes = false;
-    return "";
-  }
+  return `${permitted ? describeAddresses(networkInterfaces()) : ""}; ${describeDefaultRoutes(routeTable())}`;
 }

@@ -13,22 +13,28 @@ export function localAddresses(): { readonly address: string; readonly prefix: n
   );
 }
 
-/** Linux' table of IPv4 routes, after a line of titles (proc_net(5)). */
 const ROUTES = new URL("file:///proc/net/route");
 
-/** Tells whether this computer has its loopback interface alone; false where Deno does not permit to ask. */
+/** Whether this system has such a table, and lets us read it. */
+let hasRouteTable = true;
+
+/** Linux' table of IPv4 routes, after a line of titles (proc_net(5)); empty elsewhere, or without Deno's permission. */
+export function routeTable(): string {
+  if (!hasRouteTable || !isPermitted({ name: "read", path: ROUTES })) return "";
+  try {
+    return readFileSync(ROUTES, "utf8");
+  } catch {
+    hasRouteTable = false;
+    return "";
+  }
+}
+
+/**
+ * Tells whether this computer has its loopback interface alone; false where Deno does not permit to ask. Bun lists no
+ * interface whose state is unknown, as that of a VPN is; such a one has routes.
+ */
 export function hasOnlyLoopback(): boolean {
   const addresses = localAddresses();
   return addresses.length > 0 && addresses.every(({ address }) => /^(?:127\.|::1$)/.test(address)) &&
-    !hasRoutes();
-}
-
-/** Bun lists no interface whose state is unknown, as that of a VPN is. Such a one has routes. */
-function hasRoutes(): boolean {
-  if (!isPermitted({ name: "read", path: ROUTES })) return false;
-  try {
-    return readFileSync(ROUTES, "utf8").trimEnd().includes("\n");
-  } catch {
-    return false; // not on Linux
-  }
+    !routeTable().trimEnd().includes("\n");
 }
