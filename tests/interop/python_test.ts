@@ -1,11 +1,7 @@
 import { Code, createClient } from "@connectrpc/connect";
 import assert from "node:assert/strict";
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { dirname, join } from "node:path";
-import process from "node:process";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { SensorService } from "../../examples/proto/gen/viam/component/sensor/v1/sensor_pb.ts";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dialDirect, DialOptions } from "../../mod.ts";
@@ -13,9 +9,9 @@ import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
 import { rejection } from "../transport/suite.ts";
-import { missing, pythonEnvironment, pythonStubs } from "./requirements.ts";
+import { PROGRAMS, pythonAndStubs, startPythonServer } from "./python_server.ts";
+import { missing } from "./requirements.ts";
 
-const PROGRAMS = join(dirname(fileURLToPath(import.meta.url)), "python");
 const NO_CALLS = { webrtc: 0, grpc: 0, "grpc-web": 0, connect: 0 };
 const skip = missing("python3");
 
@@ -26,14 +22,9 @@ interface DialReport {
   readonly calls?: readonly string[];
 }
 
-async function environment(): Promise<{ python: string; env: NodeJS.ProcessEnv }> {
-  const python = await pythonEnvironment();
-  return { python, env: { ...process.env, PYTHONPATH: await pythonStubs(python) } };
-}
-
 /** Runs dial.py and returns what it printed. The SDK's engine may write lines of its own before. */
 async function runDial(args: readonly string[]): Promise<DialReport> {
-  const { python, env } = await environment();
+  const { python, env } = await pythonAndStubs();
   const { promise, resolve } = Promise.withResolvers<{ stdout: string; stderr: string }>();
   const options = { env, timeout: 60_000 };
   execFile(python, [join(PROGRAMS, "dial.py"), ...args], options, (_error, stdout, stderr) => {
@@ -43,29 +34,6 @@ async function runDial(args: readonly string[]): Promise<DialReport> {
   const line = stdout.trimEnd().split("\n").at(-1) ?? "";
   assert.match(line, /^\{.*\}$/, `dial.py printed no report:\n${stdout}\n${stderr}`);
   return JSON.parse(line);
-}
-
-/** Starts server.py; `await using` ends it. */
-async function startServer(): Promise<{ port: number } & AsyncDisposable> {
-  const { python, env } = await environment();
-  const server = spawn(python, [join(PROGRAMS, "server.py")], { env, stdio: ["pipe", "pipe", "inherit"] });
-  const exited = once(server, "exit");
-  const line = await Promise.race([firstLine(server), exited.then(([code]) => `exit code ${code}`)]);
-  assert.match(line, /^\{"port": \d+\}$/, `server.py did not start: ${line}`);
-  return {
-    port: JSON.parse(line).port,
-    [Symbol.asyncDispose]: async () => {
-      server.stdin?.end();
-      await exited;
-    },
-  };
-}
-
-async function firstLine(child: ChildProcess): Promise<string> {
-  const lines = createInterface({ input: child.stdout! });
-  const [line] = await once(lines, "line");
-  lines.close();
-  return line;
 }
 
 for (const path of ["webrtc", "direct"] as const) {
@@ -108,7 +76,7 @@ test("the Python SDK is refused with a wrong key", async () => {
 }, { skip, timeoutMs: 90_000 });
 
 test("dialDirect() calls a sensor on the Python SDK's server", async () => {
-  await using server = await startServer();
+  await using server = await startPythonServer("server.py");
   await using channel = await dialDirect(`127.0.0.1:${server.port}`, { insecure: true });
   const sensors = createClient(SensorService, channel);
   const { readings } = await sensors.getReadings({ name: "thermometer", extra: { unit: "K" } });
@@ -124,7 +92,7 @@ test("dialDirect() calls a sensor on the Python SDK's server", async () => {
 test(
   "an unknown method on the Python SDK's server, whose answer has no content type, is Unimplemented",
   async () => {
-    await using server = await startServer();
+    await using server = await startPythonServer("server.py");
     await using channel = await dialDirect(`127.0.0.1:${server.port}`, { insecure: true });
     const method = { ...SensorService.method.getReadings, name: "Nothing" };
     const error = await rejection(() => channel.unary(method, undefined, undefined, undefined, {}));

@@ -23,7 +23,7 @@ const COMPONENTS: Readonly<Record<string, readonly string[]>> = {
  * The methods that the Viam API marks as monitored, as `/package.Service/Method`: for descriptors that carry no
  * options, such as those of raw methods and of files that were cut down.
  *
- * Source: `viam/component/*` of the Viam API's .proto files; `tests/interop/session_test.ts` holds it against them.
+ * Source: `viam/component/*` of the Viam API; `tests/interop/session_test.ts` holds it against what reflection answers.
  */
 export const MONITORED_METHODS: ReadonlySet<string> = new Set(
   Object.entries(COMPONENTS).flatMap(([service, methods]) =>
