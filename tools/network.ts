@@ -1,7 +1,7 @@
 /**
- * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun]
- * [--machine embedded|pion] [--seed NUMBER] [--write]`. Runs every scenario on
- * both runtimes, in network namespaces of its own, and prints what came of it. With `--write`, the tables that were
+ * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun|node]
+ * [--machine embedded|pion] [--seed NUMBER] [--write]`. Runs every scenario on Deno and on Bun, and some on Node, in
+ * network namespaces of its own, and prints what came of it. With `--write`, the tables that were
  * run whole replace those of `docs/networks.md`. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
  * are missing. Needs root, and says so; with `--where-possible`, that is no failure.
  */
@@ -22,7 +22,7 @@ import { makesOf, type Outcome, runScenario, type Scenario, type Table } from ".
 import { CHURN, FLEET, HERD, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
 import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
-import { BUN_VERSION, bunPath, installPackages, ROOT } from "./commands.ts";
+import { BUN_VERSION, bunPath, installPackages, NODE_VERSION, nodePath, ROOT } from "./commands.ts";
 import { runPool } from "./pool.ts";
 
 const SCENARIO_TIMEOUT_MS = 300_000;
@@ -88,13 +88,20 @@ if (absent.length > 0) {
 const bun = await bunPath();
 await installPackages(bun);
 const deno: Runtime = { name: "deno", path: Deno.execPath() };
-const runtimes = [deno, { name: "bun", path: bun } satisfies Runtime]
-  .filter(({ name }) => flags.runtime === "" || name === flags.runtime);
+const RUNTIMES: readonly Runtime[] = [
+  deno,
+  { name: "bun", path: bun },
+  { name: "node", path: await nodePath() },
+];
+const RUNTIME_TITLES = { deno: "Deno", bun: "Bun", node: "Node" } as const;
+/** The runtimes of a scenario's client: one that is asked for runs each. */
+const runtimesOf = ({ onNode = false }: Scenario) =>
+  RUNTIMES.filter(({ name }) => flags.runtime === "" ? name !== "node" || onNode : name === flags.runtime);
 const chosen = SCENARIOS.filter((scenario) =>
   makesOf(scenario, flags.ci).length > 0 && (scenario.byHand !== true || flags.only !== "") &&
   `${scenario.table}: ${scenario.name}`.includes(flags.only)
 );
-if (chosen.length === 0 || runtimes.length === 0) {
+if (chosen.flatMap(runtimesOf).length === 0) {
   console.error("No scenario is chosen.");
   Deno.exit(1);
 }
@@ -120,7 +127,7 @@ try {
   const runs = chosen.flatMap((scenario) =>
     makesOf(scenario, flags.ci).filter((make) => flags.machine === "" || make === flags.machine).flatMap((
       make,
-    ) => runtimes.map((client) => ({ scenario, client, make })))
+    ) => runtimesOf(scenario).map((client) => ({ scenario, client, make })))
   );
   await runPool(
     runs.map(({ scenario, client, make }, index) => ({
@@ -168,10 +175,13 @@ if (flags.write && failed.length === 0) {
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
 
-/** Whether every scenario of a table was run, against every machine and on both runtimes. */
+/** Whether every scenario of a table was run, against each of its machines and on each of its runtimes. */
 function isWhole(table: Table): boolean {
   const all = SCENARIOS.filter((scenario) => scenario.table === table.id);
-  const rows = all.reduce((sum, scenario) => sum + 2 * makesOf(scenario, false).length, 0);
+  const rows = all.reduce(
+    (sum, scenario) => sum + (scenario.onNode ? 3 : 2) * makesOf(scenario, false).length,
+    0,
+  );
   return outcomes.filter(({ scenario }) => scenario.table === table.id).length === rows;
 }
 
@@ -193,7 +203,7 @@ function describe(all: readonly Outcome[]): string {
   const parts = [
     "# On real networks\n",
     `Written by \`deno task network --write\`; do not edit. The client runs on Deno ${Deno.version.deno} and on Bun ` +
-    `${BUN_VERSION}. Client, machine, signaling server and TURN server (coturn) each have a host of their own, made ` +
+    `${BUN_VERSION}, in some rows on Node ${NODE_VERSION}. Client, machine, signaling server and TURN server (coturn) each have a host of their own, made ` +
     "of network namespaces.\n",
   ];
   for (const { id, title, text, columns } of TABLES) {
@@ -207,7 +217,7 @@ function describe(all: readonly Outcome[]): string {
     parts.push(line(headings), line(headings.map(() => "---")));
     for (const { scenario, runtime, make, cells } of rows) {
       parts.push(
-        line([scenario.name, ...makes.map(() => make), runtime === "deno" ? "Deno" : "Bun", ...cells]),
+        line([scenario.name, ...makes.map(() => make), RUNTIME_TITLES[runtime], ...cells]),
       );
     }
     parts.push("");

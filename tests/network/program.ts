@@ -10,7 +10,7 @@ import { lines } from "./lines.ts";
 
 /** A runtime that runs a program. */
 export interface Runtime {
-  readonly name: "deno" | "bun";
+  readonly name: "deno" | "bun" | "node";
   readonly path: string;
 }
 

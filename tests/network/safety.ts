@@ -39,6 +39,7 @@ function stopping(
     table: SAFETY.id,
     name,
     quick: true,
+    onNode: true,
     async run(setting) {
       const world = await setting.world();
       const client = await world.startClient();

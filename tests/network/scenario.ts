@@ -32,6 +32,8 @@ export interface Scenario {
   readonly quick: boolean;
   /** Runs only where `--only` names it. */
   readonly byHand?: boolean;
+  /** Runs on Node also; by default on Deno and Bun. */
+  readonly onNode?: boolean;
   /** The bound of a run, in milliseconds. */
   readonly timeoutMs?: number;
   /** Runs against a machine on pion also, which the gate leaves out, or against that alone. */
@@ -52,7 +54,7 @@ export interface Table {
 /** The result of one run of a scenario. */
 export interface Outcome {
   readonly scenario: Scenario;
-  readonly runtime: string;
+  readonly runtime: Runtime["name"];
   readonly make: Make;
   readonly cells: Cells;
   readonly error: Error | undefined;
