@@ -1,6 +1,5 @@
 /** Shows a lost connection: the channel stays, and its connection is replaced. `reconnect.ts [SECONDS]` */
 import process from "node:process";
-import { setTimeout as wait } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { dial } from "@viam-dial/dial";
 import { SensorService } from "./proto/gen/viam/component/sensor/v1/sensor_pb.ts";
@@ -15,7 +14,10 @@ machine.addEventListener("reconnecting", ({ detail }) => console.log(`attempt ${
 machine.addEventListener("connected", ({ detail }) => console.log(`back, by ${detail.kind}`));
 
 console.log("before", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);
-const back = new Promise((resolve) => machine.addEventListener("connected", resolve, { once: true }));
+const back = Promise.withResolvers<void>();
+const patience = setTimeout(back.resolve, 1_000 * Number(process.argv[2] ?? 30));
+machine.addEventListener("connected", () => back.resolve(), { once: true });
 robot.cut(); // of a machine of your own, pull the network cable now: this waits for 30 seconds
-await Promise.race([back, wait(1_000 * Number(process.argv[2] ?? 30), undefined, { ref: false })]);
+await back.promise;
+clearTimeout(patience);
 console.log("after", (await sensors.getReadings({ name: "thermometer" })).readings["celsius"]?.kind.value);

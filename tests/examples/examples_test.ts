@@ -148,12 +148,14 @@ test("reconnect shows the loss and goes on with the same client", async () => {
   assert.deepEqual(lines.slice(-2), ["back, by webrtc", "after 21.5"]);
 }, { timeoutMs: 120_000 });
 
-test("reconnect ends on a machine whose connection nobody cuts", async () => {
-  await using machine = await startMachine({ routes: robotRoutes });
-  assert.deepEqual(linesOf(await runExample("reconnect", machine, { args: ["0.1"] })), [
-    "before 21.5",
-    "after 21.5",
-  ]);
+test("reconnect ends on a machine whose connection nobody cuts, over WebRTC and directly", async () => {
+  await Promise.all([true, false].map(async (webrtc) => {
+    await using machine = await startMachine({ routes: robotRoutes, webrtc });
+    assert.deepEqual(linesOf(await runExample("reconnect", machine, { args: ["0.1"] })), [
+      "before 21.5",
+      "after 21.5",
+    ]);
+  }));
 }, { timeoutMs: 120_000 });
 
 test("the test runner of each runtime runs the rover's tests", async () => {
