@@ -22,6 +22,8 @@ export interface Relay extends AsyncDisposable {
   cut(how: "close" | "reset"): void;
   /** Passes nothing more on the connections of now, and leaves them open. Later ones work. */
   silence(): void;
+  /** Passes nothing more at all, and takes connections all the same. */
+  lose(): void;
 }
 
 /** Starts a relay to a port of this computer. With a certificate it speaks TLS itself, and HTTP/1.1 alone. */
@@ -31,7 +33,7 @@ export async function startRelay(
 ): Promise<Relay> {
   const pairs = new Set<{ readonly sockets: readonly net.Socket[]; silent: boolean }>();
   let cutting: Cut | undefined;
-  let connections = 0;
+  let connections = 0, isLost = false;
   const server = certificate === undefined
     ? net.createServer({ noDelay: true }, accept)
     : tls.createServer({ ...certificate, ALPNProtocols: ["http/1.1"] }, accept);
@@ -39,7 +41,7 @@ export async function startRelay(
   function accept(outer: net.Socket): void {
     connections++;
     const inner = net.connect({ port, host: "127.0.0.1", noDelay: true });
-    const pair = { sockets: [outer, inner], silent: false };
+    const pair = { sockets: [outer, inner], silent: isLost };
     pairs.add(pair);
     const drop = () => {
       pairs.delete(pair);
@@ -90,6 +92,10 @@ export async function startRelay(
       }
     },
     silence() {
+      for (const pair of pairs) pair.silent = true;
+    },
+    lose() {
+      isLost = true;
       for (const pair of pairs) pair.silent = true;
     },
     async [Symbol.asyncDispose]() {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";
 import { startMachine } from "../../lib/testing/mod.ts";
 import { dial, dialDirect } from "../../mod.ts";
+import { startRelay } from "../calls/relay.ts";
 import { watchDelays } from "../delays.ts";
 import { test } from "../harness.ts";
 import { startGoMachine } from "../interop/go_machine.ts";
@@ -45,21 +46,26 @@ async function openReports(address: string): Promise<{ ask(): Promise<ReportResp
 
 for (const { machine, start, skip } of MACHINES) {
   test(
-    `a wheel of ${machine} stops within the window after SIGKILL or SIGSTOP of its program, and ` +
-      "goes on while that computes for 1.2 s at a time",
+    `a wheel of ${machine} stops within the window after SIGKILL or SIGSTOP of its program or the loss of its ` +
+      "network, and goes on while that computes for 1.2 s at a time",
     async () => {
       for (;;) {
         await using running = await start();
         await using reports = await openReports(running.address);
+        await using network = await startRelay(Number(running.address.split(":").at(-1)));
         await using children = new AsyncDisposableStack();
-        const turn = (wheel: string, path: string, afterwards: string) =>
-          children.use(startProgram(PROGRAM, { args: [running.address, path, wheel, afterwards] }));
+        const turn = (wheel: string, path: string, afterwards: string, address = running.address) =>
+          children.use(startProgram(PROGRAM, { args: [address, path, wheel, afterwards] }));
         const ending = (["SIGKILL", "SIGSTOP"] as const).flatMap((signal) =>
           PATHS.map((path) => {
             const wheel = `${signal} ${path}`;
-            return { signal, wheel, program: turn(wheel, path, "waits") };
+            const program = turn(wheel, path, "waits");
+            return { wheel, program, end: () => program.kill(signal) };
           })
         );
+        // Over WebRTC the network lab does it.
+        const program = turn("no network", "direct", "waits", network.address);
+        ending.push({ wheel: "no network", program, end: () => network.lose() });
         const computing = PATHS.map((path) => turn(path, path, "computes"));
         for (const program of [...ending.map(({ program }) => program), ...computing]) {
           assert.equal(await program.line(), "turning");
@@ -70,7 +76,7 @@ for (const { machine, start, skip } of MACHINES) {
         assert.deepEqual(ending.filter(({ wheel }) => !turning.includes(wheel)), []);
 
         using delays = watchDelays();
-        for (const { signal, program } of ending) program.kill(signal);
+        for (const { end } of ending) end();
         const gone = performance.now();
         const isEnding = (wheel: string) => ending.some((one) => one.wheel === wheel);
         while ((await reports.ask()).turning.some(isEnding)) await pause(20);
