@@ -33,10 +33,26 @@ const nodeTest: NodeTest | undefined = runtime === "node"
   ? (await import(["node", "test"].join(":"))).test as NodeTest
   : undefined;
 
+/** The file whose tests are being registered, if it shares its process. */
+let sharing: string | undefined;
+
+/** Loads a file that shares its process with others: its name stands before the titles of its tests. */
+export async function loadTests(file: string, load: () => Promise<unknown>): Promise<void> {
+  sharing = file;
+  try {
+    await load();
+  } catch (error) {
+    test("loads", () => {
+      throw error;
+    });
+  }
+}
+
 /** Registers a test. */
 export function test(name: string, fn: () => void | Promise<void>, options: TestOptions = {}): void {
   const { pure = false, timeoutMs = 30_000, skip } = options;
-  const title = skip === undefined ? name : `${name} [skipped: ${skip}]`;
+  const own = skip === undefined ? name : `${name} [skipped: ${skip}]`;
+  const title = sharing === undefined ? own : `${sharing}: ${own}`;
   const bounded = () => within(timeoutMs, fn);
   if (bunTest !== undefined) {
     if (skip !== undefined) bunTest.skip(title, () => {});

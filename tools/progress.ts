@@ -1,4 +1,4 @@
-/** How far a run of many jobs has come: one line that changes on a terminal, a line for each job elsewhere. */
+/** How far a run of many files has come: one line that changes on a terminal, a line for each job elsewhere. */
 
 const CLEAR_LINE = "\r\x1b[2K";
 
@@ -20,10 +20,10 @@ export class Progress {
     this.#draw();
   }
 
-  /** A job has ended; `outcome` is a few words, `failure` what to show of a job that failed. */
-  end(name: string, outcome: string, failure?: string): void {
+  /** A job of `files` files has ended; `outcome` is a few words, `failure` what to show of a job that failed. */
+  end(name: string, files: number, outcome: string, failure?: string): void {
     this.#running.delete(name);
-    this.#done++;
+    this.#done += files;
     if (failure !== undefined) this.#failed++;
     if (failure !== undefined) this.#print(`\n${failure.trimEnd()}\n`);
     if (failure !== undefined || !this.#terminal) {

@@ -3,8 +3,8 @@
  * a file under `tests`; with `--node`, also those on Node that it is spared. Runs as many files at a time as there
  * are cores, or N; `tools/test_files.ts` names those that run one by one. With `--prepare`, only builds and installs
  * the programs that tests call.
- * Each file runs in a process of its own: a native add-on does not survive its second isolate in one process
- * ("attempt to access Handle hosted by disposed Isolate"), and a crash must not hide the files after it.
+ * Files share a process, through `tests/group.ts`, but for those that `tools/test_files.ts` names. When such a process
+ * ends and no test says why, its files run again, one by one: a crash must not hide the files after it.
  * The last line is the sum over all runtimes.
  */
 
@@ -21,13 +21,22 @@ import { readJunit, type Tally } from "./junit.ts";
 import { parityProblems, readParityTable } from "./parity.ts";
 import { type Job, runPool } from "./pool.ts";
 import { Progress } from "./progress.ts";
-import { isNamed, needsPrograms, NOT_ON_NODE, ONE_AT_A_TIME, testFiles, WAITING } from "./test_files.ts";
+import {
+  inBatches,
+  isNamed,
+  needsPrograms,
+  NOT_ON_NODE,
+  ONE_AT_A_TIME,
+  secondsOf,
+  testFiles,
+  WAITING,
+} from "./test_files.ts";
 
-const FILE_TIMEOUT_MS = 600_000;
+const TIMEOUT_MS = 600_000;
 
 const PARITY_TABLE = "docs/python-parity.md", PARITY_TESTS = "tests/parity";
 
-/** How long each file took on each runtime, here; not committed. */
+/** How long each batch took, here; not committed. */
 const TIMES = `${ROOT}.cache/test_times.json`;
 
 interface Runtime {
@@ -35,15 +44,20 @@ interface Runtime {
   readonly version: string;
   readonly command: string;
   readonly env?: Record<string, string>;
-  /** Arguments to run `file` and write a JUnit report to `report`. */
+  /** Arguments to run `file` in one process and write a JUnit report to `report`. */
   args(file: string, report: string): string[];
+}
+
+/** Test files that share a process. */
+interface Batch {
+  readonly runtime: Runtime;
+  readonly files: readonly string[];
 }
 
 interface FileResult extends Tally {
   readonly runtime: Runtime;
   readonly file: string;
-  readonly seconds: number;
-  /** What the tests wrote. */
+  /** What the process wrote. */
   readonly output: string;
 }
 
@@ -55,48 +69,84 @@ async function preparePrograms(): Promise<void> {
   ]);
 }
 
-async function runFile(runtime: Runtime, file: string): Promise<FileResult> {
+/** The file that runs those that `TEST_FILES` names. */
+const GROUP = "tests/group.ts";
+
+async function runBatch({ runtime, files }: Batch): Promise<FileResult[]> {
   const report = await Deno.makeTempFile({ suffix: ".xml" });
-  const started = performance.now();
+  const isShared = files.length > 1;
   try {
-    const { ok, reason, output } = await run(runtime.command, runtime.args(file, report), {
-      timeoutMs: FILE_TIMEOUT_MS,
-      output: "keep",
-      ...(runtime.env === undefined ? {} : { env: runtime.env }),
-    });
+    const { ok, reason, output } = await run(
+      runtime.command,
+      runtime.args(isShared ? GROUP : files[0]!, report),
+      {
+        timeoutMs: TIMEOUT_MS,
+        output: "keep",
+        env: { ...runtime.env, ...(isShared ? { TEST_FILES: files.join("\n") } : {}) },
+      },
+    );
     const tally = readJunit(await Deno.readTextFile(report));
-    const seconds = (performance.now() - started) / 1000;
-    const count = tally.passed.length + tally.failed.length + tally.skipped.length;
-    const failed = ok && count === 0
-      ? ["ran no test"]
-      : !ok && tally.failed.length === 0
-      ? [`the process failed: ${reason}`]
-      : tally.failed;
-    return { ...tally, failed, runtime, file, seconds, output };
+    const isUnexplained = !ok && tally.failed.length === 0;
+    if (isShared && isUnexplained) return await runAlone({ runtime, files }, reason);
+    return files.map((file) => {
+      const own = isShared ? ofFile(tally, file) : tally;
+      const count = own.passed.length + own.failed.length + own.skipped.length;
+      const failed = isUnexplained
+        ? [`the process failed: ${reason}`]
+        : count === 0
+        ? ["ran no test"]
+        : own.failed;
+      return { ...own, failed, runtime, file, output };
+    });
   } finally {
     await Deno.remove(report);
   }
 }
 
-/** Runs each file on each of its runtimes. */
-async function runFiles(
-  planned: readonly { readonly runtime: Runtime; readonly file: string }[],
+/** Runs the files of a batch that failed for `reason` one by one: that tells which of them it was. */
+async function runAlone({ runtime, files }: Batch, reason: string): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  for (const file of files) results.push(...await runBatch({ runtime, files: [file] }));
+  if (results.some(({ failed }) => failed.length > 0)) return results;
+  const failure = `the process failed: ${reason}; alone, each of its files passes: ${files.join(", ")}`;
+  return results.map((result, index) => index === 0 ? { ...result, failed: [failure] } : result);
+}
+
+/** What is one file's in the report of a batch: `tests/group.ts` puts its name before the titles of its tests. */
+function ofFile(tally: Tally, file: string): Tally {
+  const prefix = `${file}: `;
+  const own = (titles: readonly string[]) =>
+    titles.filter((title) => title.startsWith(prefix)).map((title) => title.slice(prefix.length));
+  return { passed: own(tally.passed), failed: own(tally.failed), skipped: own(tally.skipped) };
+}
+
+function nameOf({ runtime, files: [first, ...others] }: Batch): string {
+  return `${runtime.name} ${first}${others.length === 0 ? "" : ` and ${others.length} more`}`;
+}
+
+/** Runs each batch, and returns what became of each file; keeps how long it took in `times`. */
+async function runBatches(
+  batches: readonly Batch[],
   slots: number,
   programs: Promise<void>,
+  times: Record<string, number>,
 ): Promise<FileResult[]> {
   const results: FileResult[] = [];
-  const progress = new Progress(planned.length);
-  const jobs = planned.map(({ runtime, file }): Job => ({
-    waits: isNamed(file, WAITING),
-    lane: isNamed(file, ONE_AT_A_TIME) ? "one at a time" : undefined,
-    after: needsPrograms(file) ? programs : undefined,
+  const progress = new Progress(batches.reduce((sum, { files }) => sum + files.length, 0));
+  const jobs = batches.map((batch): Job => ({
+    waits: batch.files.some((file) => isNamed(file, WAITING)),
+    lane: batch.files.some((file) => isNamed(file, ONE_AT_A_TIME)) ? "one at a time" : undefined,
+    after: batch.files.some(needsPrograms) ? programs : undefined,
     async run() {
-      const name = `${runtime.name} ${file}`;
+      const name = nameOf(batch), started = performance.now();
       progress.start(name);
-      const result = await runFile(runtime, file);
-      results.push(result);
-      const failure = result.failed.length === 0 ? undefined : result.output;
-      progress.end(name, `${describe([result])} in ${result.seconds.toFixed(1)} s`, failure);
+      const own = await runBatch(batch);
+      const seconds = (performance.now() - started) / 1000;
+      times[name] = seconds;
+      results.push(...own);
+      const outputs = own.filter(({ failed }) => failed.length > 0).map(({ output }) => output);
+      const failure = outputs.length === 0 ? undefined : [...new Set(outputs)].join("\n");
+      progress.end(name, own.length, `${describe(own)} in ${seconds.toFixed(1)} s`, failure);
     },
   }));
   await runPool(jobs, slots);
@@ -122,7 +172,7 @@ async function checkParity(results: readonly FileResult[]): Promise<string[]> {
   return parityProblems(readParityTable(await Deno.readTextFile(ROOT + PARITY_TABLE)), titles);
 }
 
-/** Seconds by runtime and file, as earlier runs took them. */
+/** Seconds by the name of a batch, as earlier runs took them. */
 async function readTimes(): Promise<Record<string, number>> {
   return JSON.parse(await Deno.readTextFile(TIMES).catch(() => "{}"));
 }
@@ -170,7 +220,6 @@ const runtimes: readonly Runtime[] = [
     // Else every program that a test starts strips the types of all that it loads anew.
     env: { NODE_COMPILE_CACHE: `${ROOT}.cache/node` },
     args: (file, report) => [
-      "--test",
       "--test-reporter=spec",
       "--test-reporter-destination=stdout",
       "--test-reporter=junit",
@@ -180,17 +229,16 @@ const runtimes: readonly Runtime[] = [
   },
 ];
 
-// The longest first, so that none of them is left over at the end. A file that never ran here counts as one of its
-// size: a test takes about as long as what it says.
+const batches = runtimes.flatMap((runtime) => {
+  const own = files.filter((file) => runtime.name !== "Node" || flags.node || !isNamed(file, NOT_ON_NODE));
+  return inBatches(own).map((files): Batch => ({ runtime, files }));
+});
+// The longest first, so that none of them is left over at the end.
 const times = await readTimes();
-const expected = ({ runtime, file }: { runtime: Runtime; file: string }) =>
-  times[`${runtime.name} ${file}`] ?? Deno.statSync(ROOT + file).size / 2_000;
-const planned = runtimes.flatMap((runtime) => files.map((file) => ({ runtime, file })))
-  .filter(({ runtime, file }) => runtime.name !== "Node" || flags.node || !isNamed(file, NOT_ON_NODE))
-  .toSorted((a, b) => expected(b) - expected(a));
+const expected = (batch: Batch) => times[nameOf(batch)] ?? secondsOf(batch.files);
+batches.sort((one, other) => expected(other) - expected(one));
 
-const results = await runFiles(planned, Number(flags.jobs), programs);
-for (const { runtime, file, seconds } of results) times[`${runtime.name} ${file}`] = seconds;
+const results = await runBatches(batches, Number(flags.jobs), programs, times);
 await Deno.mkdir(`${ROOT}.cache`, { recursive: true });
 await Deno.writeTextFile(TIMES, JSON.stringify(times));
 
@@ -207,7 +255,7 @@ for (const runtime of runtimes) {
 const unkept = await checkParity(results);
 for (const problem of unkept) console.log(`${PARITY_TABLE}: ${problem}`);
 const seconds = ((performance.now() - started) / 1000).toFixed(1);
-console.log(`${planned.length} files in ${seconds} s\n`);
+console.log(`${results.length} files in ${seconds} s\n`);
 console.log(describe(results));
 const ran = (name: Runtime["name"]) =>
   results.some(({ runtime, passed }) => runtime.name === name && passed.length > 0);

@@ -1,6 +1,6 @@
 /** The test files: which there are, and how each runs. */
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { importsOf, resolveImport } from "../tests/project/source.ts";
 import { ROOT } from "./commands.ts";
 
@@ -39,6 +39,58 @@ export const ONE_AT_A_TIME: Reasons = {
   "tests/cli/doctor_test.ts": "it makes network namespaces",
 };
 
+/** Take a process of their own. */
+export const ALONE: Reasons = {
+  "tests/bench/counts_test.ts": "it replaces what it counts",
+  "tests/calls/load_test.ts": "it replaces Map and Set",
+  "tests/calls/stalled_reader_test.ts": "it measures the memory of its process",
+  "tests/channel/collected_test.ts": "it waits for the garbage collector",
+};
+
+/**
+ * How long files take that take long, in seconds of two idle cores. They run alone, the longest first, so that none
+ * is left over at the end.
+ */
+const SECONDS: Readonly<Record<string, number>> = {
+  "tests/calls/checklist_test.ts": 7,
+  "tests/calls/grpc_web_fuzz_test.ts": 15,
+  "tests/calls/hostile_machine_test.ts": 4,
+  "tests/calls/load_test.ts": 40,
+  "tests/calls/never_hang_test.ts": 20,
+  "tests/calls/runs_once_test.ts": 8,
+  "tests/calls/sdk_faults_test.ts": 25,
+  "tests/calls/sizes_test.ts": 20,
+  "tests/calls/stalled_reader_test.ts": 25,
+  "tests/calls/vanished_caller_test.ts": 20,
+  "tests/channel/collected_test.ts": 8,
+  "tests/cli/command_test.ts": 15,
+  "tests/cli/doctor_test.ts": 30,
+  "tests/cli/proxy_test.ts": 30,
+  "tests/core/fuzz_test.ts": 10,
+  "tests/dial/authentication_test.ts": 18,
+  "tests/dial/bad_input_test.ts": 15,
+  "tests/dial/downgrade_test.ts": 8,
+  "tests/dial/goaway_test.ts": 30,
+  "tests/dial/proxy_test.ts": 10,
+  "tests/dial/reconnect_test.ts": 35,
+  "tests/dial/time_test.ts": 20,
+  "tests/dial/tls_test.ts": 5,
+  "tests/direct/http2_carrier_test.ts": 21,
+  "tests/examples/examples_test.ts": 8,
+  "tests/interop/command_line_test.ts": 5,
+  "tests/interop/go_test.ts": 18,
+  "tests/interop/proxy_test.ts": 15,
+  "tests/package/package_test.ts": 10,
+  "tests/parity/options_test.ts": 21,
+  "tests/process/exit_test.ts": 17,
+  "tests/secrets/secrets_test.ts": 9,
+  "tests/session/client_test.ts": 15,
+  "tests/session/vanish_test.ts": 27,
+};
+
+/** Most files that share a process. */
+const BATCH = 16;
+
 /** Programs that tests need are built by this module. */
 const REQUIREMENTS = "tests/interop/requirements.ts";
 
@@ -46,15 +98,31 @@ const REQUIREMENTS = "tests/interop/requirements.ts";
 export function testFiles(paths: readonly string[]): string[] {
   const found: string[] = [];
   const walk = (folder: string) => {
-    for (const entry of Deno.readDirSync(ROOT + folder)) {
+    for (const entry of readdirSync(ROOT + folder, { withFileTypes: true })) {
       const path = `${folder}/${entry.name}`;
-      if (entry.isDirectory) walk(path);
+      if (entry.isDirectory()) walk(path);
       else if (path.endsWith("_test.ts")) found.push(path);
     }
   };
   walk("tests");
   const wanted = paths.map((path) => path.replace(/^\.\//, "").replace(/\/$/, ""));
   return (wanted.length === 0 ? found : found.filter((file) => isWithin(file, wanted))).toSorted();
+}
+
+/** Divides the files among processes: some alone, the others in batches, those apart that need programs. */
+export function inBatches(files: readonly string[]): string[][] {
+  const isAlone = (file: string) => [ALONE, WAITING, ONE_AT_A_TIME, SECONDS].some((table) => file in table);
+  const batches = files.filter(isAlone).map((file) => [file]);
+  const shared = Map.groupBy(files.filter((file) => !isAlone(file)), needsPrograms);
+  for (const own of shared.values()) {
+    for (let start = 0; start < own.length; start += BATCH) batches.push(own.slice(start, start + BATCH));
+  }
+  return batches;
+}
+
+/** How long files may take where they never ran: about a second each. */
+export function secondsOf(files: readonly string[]): number {
+  return files.reduce((sum, file) => sum + (SECONDS[file] ?? 1), 0);
 }
 
 /** Whether a table names the file, or a folder that it is in. */
@@ -74,7 +142,7 @@ export function needsPrograms(file: string): boolean {
     // A test of imports has some in its text that lead nowhere.
     if (!path.startsWith("tests/") || seen.has(path) || !existsSync(ROOT + path)) return false;
     seen.add(path);
-    const imports = importsOf(Deno.readTextFileSync(ROOT + path));
+    const imports = importsOf(readFileSync(ROOT + path, "utf8"));
     return imports.some((specifier) => reaches(resolveImport(path, specifier)));
   };
   return reaches(file);
