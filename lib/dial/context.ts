@@ -1,6 +1,7 @@
 import type { DialPlan } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
+import type { KeptServers } from "./kept_servers.ts";
 import type { Proxies } from "./proxies.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
@@ -19,6 +20,8 @@ export interface DialContext {
   readonly closed: AbortSignal;
   /** The tokens that servers have issued to this channel, with which a reconnect begins. */
   readonly tokens: Map<string, string>;
+  /** The signaling servers that stay connected for a reconnect. */
+  readonly servers: KeptServers;
   /**
    * True when this dial replaces a lost WebRTC connection, with which pooled connections may be lost as well. Such a
    * channel stays WebRTC: a direct connection is trusted in another way.

@@ -18,6 +18,7 @@ import { createCarrierTransport } from "../rpc/transport.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
 import type { DialContext } from "./context.ts";
+import { KeptServers } from "./kept_servers.ts";
 import { findProxies } from "./proxies.ts";
 import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
@@ -109,6 +110,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     entity: options.authEntity ?? address.authority,
     closed: closed.signal,
     tokens: new Map<string, string>(),
+    servers: new KeptServers(),
   };
   async function connect(
     reconnecting: boolean,
@@ -152,6 +154,8 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
       });
     },
   });
+  // Closed once its links are done with it.
+  void kept.closed.then(() => kept.close()).finally(() => shared.servers.close());
   emit({ type: "connected", kind: first.kind });
 
   const counts = new TrafficCounts();
@@ -205,7 +209,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     },
     async close() {
       closed.abort(new ConnectError("the channel is closed", Code.Unavailable));
-      await kept.close();
+      await kept.close().finally(() => shared.servers.close());
     },
     onAbandoned(closing) {
       logger.warn("closing a channel that nothing uses any more, and that nobody closed", { address: given });

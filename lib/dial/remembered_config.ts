@@ -1,4 +1,4 @@
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { sameServers, usableUntil } from "../core/ice/config_life.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { SignalingConfig } from "../webrtc/signaling_client.ts";
@@ -32,7 +32,9 @@ export async function withConfig<T>(
     remember(key, config);
     return config;
   }, (error) => {
-    remembered.delete(key);
+    // It still holds where the server could not be asked.
+    const isAnswer = !signal.aborted && ConnectError.from(error).code !== Code.Unavailable;
+    if (isAnswer) remembered.delete(key);
     throw error;
   });
   if (known === undefined || known.until <= Date.now()) return await attempt(await asked, signal);

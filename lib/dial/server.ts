@@ -39,6 +39,8 @@ export interface ReachedServer {
 export interface ReachOptions {
   /** Of the messages to and from it; nothing that only helps to dial is compressed. */
   readonly compression?: "none" | "gzip";
+  /** Interval of HTTP/2 pings, in milliseconds; 0 for none. By default as the options have it. */
+  readonly keepAliveMs?: number;
   /** Says that `authorize` follows: within TLS its call shows what the server speaks, which saves a round trip. */
   readonly authorizes?: boolean;
 }
@@ -55,7 +57,7 @@ export async function reachServer(
   tls: TlsOptions,
   dial: DialContext,
   signal: AbortSignal,
-  { compression = "none", authorizes = false }: ReachOptions = {},
+  { compression = "none", authorizes = false, keepAliveMs = dial.options.keepAliveMs }: ReachOptions = {},
 ): Promise<ReachedServer> {
   const { options, timeline } = dial;
   const endpoint = { ...endpointOf(target, tls, dial), fresh: dial.reconnecting };
@@ -74,7 +76,7 @@ export async function reachServer(
           question,
           compression,
           maxMessageBytes: MAX_MESSAGE_BYTES,
-          keepAliveMs: options.keepAliveMs === Infinity ? 0 : options.keepAliveMs,
+          keepAliveMs: keepAliveMs === Infinity ? 0 : keepAliveMs,
           signal,
           runtime: RUNTIME,
         }),

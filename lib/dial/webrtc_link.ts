@@ -8,6 +8,7 @@ import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../webrtc/signaling_client.ts";
@@ -15,6 +16,7 @@ import { connectThroughTurn, type TurnSettings } from "../webrtc/turn_servers.ts
 import { connectWebrtc, type WebrtcConnection } from "../webrtc/webrtc_connection.ts";
 import { watchComputer } from "./computer.ts";
 import type { DialContext } from "./context.ts";
+import type { KeptServer } from "./kept_servers.ts";
 import { hedge } from "./hedge.ts";
 import { type TimedConfig, withConfig } from "./remembered_config.ts";
 import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "./server.ts";
@@ -34,12 +36,84 @@ export async function connectByWebrtc(
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<Link | undefined> {
-  const { options, timeline } = dial;
+  const before = dial.servers.take(plan.signaling);
+  if (before !== undefined) {
+    try {
+      return await connectAgain(before, plan, dial, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof StaleConnectionError)) throw error;
+    }
+  }
   // Loading takes as long as a round trip or two, and needs nothing from the server.
+  loadEngine().catch(() => {});
+  const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, dial.options) : dial.options.tls;
+  const server = await reachServer(plan.signaling, tls, dial, signal, { authorizes: true, keepAliveMs: 0 });
+  return await connectThrough(server, undefined, plan, dial, signal);
+}
+
+/** The connection from before is silent, or has ended: what it leads through may be gone, or the server is another. */
+class StaleConnectionError extends Error {}
+
+/** Time that a server may take to answer a ping, besides two round trips, in milliseconds. */
+const PONG_MS = 200;
+
+/**
+ * Dials through a server that is connected, or was, and begins with the offer at once. A ping shows meanwhile whether
+ * the server is still there.
+ *
+ * @throws {StaleConnectionError} if the ping is not answered on the connection from before
+ */
+async function connectAgain(
+  { server, roundTripMs, isNetworkSeen }: KeptServer,
+  plan: WebrtcPlan,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<Link | undefined> {
+  const connection = server.carrier.connection!;
+  const isOpen = connection.isOpen;
+  const name = describeTarget(server.target);
+  const asking = linkAbort([signal], {
+    timeoutMs: isOpen && !isNetworkSeen ? 2 * roundTripMs + PONG_MS : undefined,
+    onTimeout: () => new StaleConnectionError(`${name} is silent on the connection from before`),
+  });
+  const attempt = linkAbort([signal]);
+  const answers = dial.timeline.step(
+    "connect",
+    () => isOpen ? `${name} answers on the connection from before` : `${name} answers`,
+    () => connection.ping(asking.signal),
+  ).then(() => true, (error) => {
+    attempt.abort(error);
+    return false;
+  });
+  try {
+    return await connectThrough(server, isOpen ? undefined : roundTripMs, plan, dial, attempt.signal);
+  } catch (error) {
+    if (!isOpen || signal.aborted || await answers) throw error;
+    // What the attempt still waits for does not come.
+    connection.drop();
+    throw new StaleConnectionError(`${name} has ended the connection from before`, { cause: error });
+  } finally {
+    asking.release();
+    attempt.release();
+  }
+}
+
+/**
+ * Connects to the machine through a server that was reached, and keeps that for the next time.
+ *
+ * @param roundTripMs A round trip to the server, if it cannot be measured now.
+ */
+async function connectThrough(
+  server: ReachedServer,
+  roundTripMs: number | undefined,
+  plan: WebrtcPlan,
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<Link | undefined> {
+  const { options, timeline } = dial;
   const loading = loadEngine();
   loading.catch(() => {});
-  const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, options) : options.tls;
-  const server = await reachServer(plan.signaling, tls, dial, signal, { authorizes: true });
   /** Attempts that still need the server; one that is given up may need it for a moment longer than the dial. */
   const unreleased = new Set<Promise<void>>();
   const closeWhenReleased = () => Promise.all(unreleased).then(() => server.carrier.close());
@@ -60,9 +134,11 @@ export async function connectByWebrtc(
             return fetchSignalingConfig(signaling, plan.host, signal);
           }),
       );
-      return { ...config, roundTripMs: performance.now() - askedAt };
+      return { ...config, roundTripMs: roundTripMs ?? performance.now() - askedAt };
     };
+    let used: TimedConfig;
     const connect = async (config: TimedConfig, by: AbortSignal) => {
+      used = config;
       const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, by));
       return await openConnection({ plan, server, signaling, config, engine, unreleased }, dial, by);
     };
@@ -75,7 +151,10 @@ export async function connectByWebrtc(
       throw error;
     }
     kept = true;
-    const released = closeWhenReleased();
+    const mayReconnect = options.maxReconnectAttempts > 0 && server.carrier.connection !== undefined;
+    const forNext: KeptServer = { server, roundTripMs: used!.roundTripMs, isNetworkSeen: false };
+    if (mayReconnect) dial.servers.keep(forNext);
+    const released = mayReconnect ? Promise.all(unreleased) : closeWhenReleased();
     const { carrier, peer, life } = connection;
     const unwatch = watchComputer(() => life.doubt());
     void connection.lost.then(unwatch);
@@ -84,7 +163,12 @@ export async function connectByWebrtc(
       carrier,
       authorization: undefined, // a token for signaling is enough (protocol §2.5)
       baseUrl: `https://${plan.host}`,
-      lost: connection.lost,
+      lost: connection.lost.then(({ error, byMachine }) => {
+        forNext.isNetworkSeen = byMachine;
+        // A machine that ends closes its signaling server, too.
+        const isUp = plan.ownSignaling && server.carrier.connection?.isOpen === true;
+        return { error, byMachine: byMachine && !isUp };
+      }),
       life,
       path: () => pathOf(peer),
       wire: () => ({

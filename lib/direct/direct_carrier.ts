@@ -6,6 +6,7 @@ import { endedCall, heldCall } from "../rpc/held_call.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import type { Connection } from "./session_pool.ts";
 import { loadGzip } from "./compressor.ts";
 import { describeTarget } from "../core/net/target.ts";
 import { type Endpoint, needsSockets } from "./endpoint.ts";
@@ -33,6 +34,8 @@ export interface DirectCarrierOptions {
 export interface DirectCarrier extends Carrier {
   /** The way of unary calls. */
   readonly description: { readonly protocol: "grpc" | "grpc-web"; readonly httpVersion: string };
+  /** The connection of its calls; undefined with gRPC-Web, where it is the runtime's. */
+  readonly connection: Connection | undefined;
   /** The refusal of the greeting, which has no token; undefined where callers need none. */
   readonly refusal: ConnectError | undefined;
   /** Sets who is told when a connection is found lost. */
@@ -67,18 +70,22 @@ export async function openDirectCarrier(
     (fetchRuntime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
     (fetchRuntime === "deno" && tls.rejectUnauthorized === false);
   const carriers = new Map<CarrierChoice & string, Carrier>();
+  let connection: Connection | undefined;
 
   async function carrierOf(choice: CarrierChoice & string, signal: AbortSignal): Promise<Carrier> {
     // Each is loaded when it is needed.
-    const made = choice === "http2"
+    const http2 = choice === "http2"
       ? (await abortable(import("./http2_carrier.ts"), signal)).createHttp2Carrier(endpoint, shared)
-      : (await abortable(import("./fetch_carrier.ts"), signal)).createFetchCarrier(endpoint, {
+      : undefined;
+    const made = http2 ??
+      (await abortable(import("./fetch_carrier.ts"), signal)).createFetchCarrier(endpoint, {
         ...shared,
         runtime: fetchRuntime,
         version: choice === "fetch" ? "http1" : "http2",
       });
     if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
     carriers.set(choice, made);
+    connection ??= http2?.connection;
     return made;
   }
 
@@ -160,6 +167,7 @@ export async function openDirectCarrier(
 
   return {
     open,
+    connection: spoken === "grpc" ? connection : undefined,
     refusal,
     onConnectionLost(listener) {
       onConnectionLost = listener;

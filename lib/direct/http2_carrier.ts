@@ -6,13 +6,18 @@ import type { MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http2Call, type Http2CallContext } from "./http2_call.ts";
 import { watchIdleConnections } from "./idle_connections.ts";
-import { createSessionPool, type SessionOptions } from "./session_pool.ts";
+import { type Connection, createSessionPool, type SessionOptions } from "./session_pool.ts";
 
 /** Options of an HTTP/2 carrier. */
 export interface Http2CarrierOptions extends MessageOptions, SessionOptions {}
 
+/** A carrier over HTTP/2. */
+export interface Http2Carrier extends Carrier {
+  readonly connection: Connection;
+}
+
 /** Opens calls as native gRPC over `node:http2` (grpc/doc/PROTOCOL-HTTP2.md). */
-export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOptions): Carrier {
+export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOptions): Http2Carrier {
   const pool = createSessionPool(endpoint, options);
   const idle = watchIdleConnections();
   let closed: ConnectError | undefined;
@@ -33,6 +38,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
   };
 
   return {
+    connection: pool.connection,
     open(request, listener) {
       if (closed !== undefined) return endedCall(closed, listener);
       const call = new Http2Call(request, ending(listener), { ...context, onOver: () => open.delete(call) });

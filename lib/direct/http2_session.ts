@@ -151,6 +151,15 @@ export async function startSession(start: SessionStart): Promise<Session> {
   });
 }
 
+/** Resolves when the server answers a ping; rejects when the session ends before. */
+export function pong(http2: ClientHttp2Session): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const lost = () => reject(connectionFailure("ECONNRESET", "connection closed"));
+  http2.once("close", lost);
+  if (http2.destroyed || !http2.ping((error) => error === null ? resolve() : reject(error))) lost();
+  return promise.finally(() => http2.off("close", lost));
+}
+
 const REFUSED_STREAM = 7;
 
 /**

@@ -3,8 +3,9 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget } from "../core/net/target.ts";
 import { openConnection } from "../net/connection.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
-import { type Session, startSession } from "./http2_session.ts";
+import { pong, type Session, startSession } from "./http2_session.ts";
 
 /** Keeps as many sessions as the calls need. */
 export interface SessionPool {
@@ -16,7 +17,18 @@ export interface SessionPool {
   acquire(short: boolean): Session | Promise<Session>;
   /** Gives a session back after a call. */
   release(session: Session): void;
+  readonly connection: Connection;
   close(): void;
+}
+
+/** The connection below the calls, for those who keep it while they make none. */
+export interface Connection {
+  /** True if it is there, and takes calls. */
+  readonly isOpen: boolean;
+  /** Asks the server for a sign of life; connects to it before, if needed. */
+  ping(signal: AbortSignal): Promise<void>;
+  /** Drops it, and the calls on it: what it leads through may be gone. */
+  drop(): void;
 }
 
 /** Options of sessions. */
@@ -138,26 +150,48 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     }
   }
 
+  function acquire(short: boolean): Session | Promise<Session> {
+    const raw = isRaw(short);
+    const session = waiting.size === 0 ? take(raw) : undefined;
+    if (session !== undefined) return session;
+    if (closing.signal.aborted) {
+      return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
+    }
+    return new Promise((resolve, reject) => {
+      waiting.add({ raw, resolve, reject });
+      serve();
+    });
+  }
+
+  function release(session: Session): void {
+    session.open--;
+    if (waiting.size > 0) serve();
+    if (session.open > 0) return;
+    if (session.draining || closing.signal.aborted) session.http2.close();
+    // An idle session does not keep the process alive.
+    else session.http2.unref();
+  }
+
+  async function ping(): Promise<void> {
+    const session = await acquire(true);
+    // A ping takes no place of a call.
+    release(session);
+    await pong(session.http2).catch((error) => {
+      throw connectionError(describeTarget(endpoint), session.failure ?? error);
+    });
+  }
+
   return {
-    acquire(short) {
-      const raw = isRaw(short);
-      const session = waiting.size === 0 ? take(raw) : undefined;
-      if (session !== undefined) return session;
-      if (closing.signal.aborted) {
-        return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
-      }
-      return new Promise((resolve, reject) => {
-        waiting.add({ raw, resolve, reject });
-        serve();
-      });
-    },
-    release(session) {
-      session.open--;
-      if (waiting.size > 0) serve();
-      if (session.open > 0) return;
-      if (session.draining || closing.signal.aborted) session.http2.close();
-      // An idle session does not keep the process alive.
-      else session.http2.unref();
+    acquire,
+    release,
+    connection: {
+      get isOpen() {
+        return [...sessions].some(({ http2, draining }) => !draining && !http2.destroyed && !http2.closed);
+      },
+      ping: (signal) => abortable(ping(), signal),
+      drop() {
+        for (const session of sessions) session.http2.destroy();
+      },
     },
     close() {
       closing.abort(connectionFailure("ECONNRESET", "connection closed"));

@@ -268,6 +268,8 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       void finish();
       throw signal.reason;
     }
+    // It has failed, and an abort meanwhile has nothing to let go on.
+    signal.removeEventListener("abort", abort);
     clearTimeout(gathering);
     remote.stop();
     liveness.stop();

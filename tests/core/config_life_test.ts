@@ -12,9 +12,9 @@ const turn = (username: string): NamedIceServer => ({
 });
 
 const rows: readonly (readonly [title: string, servers: readonly NamedIceServer[], leftMs: number])[] = [
-  ["no server", [], 300_000],
-  ["a STUN server", [STUN], 300_000],
-  ["credentials that last longer", [STUN, turn(`${NOW_S + 86_400}:user`)], 300_000],
+  ["no server", [], 86_400_000],
+  ["a STUN server", [STUN], 86_400_000],
+  ["credentials that last longer", [STUN, turn(`${NOW_S + 172_800}:user`)], 86_400_000],
   ["credentials that expire sooner", [turn(`${NOW_S + 200}:user`), turn(`${NOW_S + 9_000}`)], 140_000],
   ["credentials that are about to expire", [turn(`${NOW_S + 59}:user`)], 0],
   ["credentials that have expired", [turn(`${NOW_S - 1}:user`)], 0],

@@ -30,6 +30,8 @@ export interface Recorder extends AsyncDisposable {
   readonly open: number;
   /** Ends every connection, and listens on. */
   drop(): void;
+  /** Forwards nothing more on the connections that are open, in either direction. */
+  mute(): void;
 }
 
 /** How a recording server is made. */
@@ -44,6 +46,7 @@ export interface RecorderOptions {
 export async function startRecorder(behaviour: Behaviour, options: RecorderOptions = {}): Promise<Recorder> {
   const received: Buffer[] = [];
   const sockets = new Set<net.Socket>();
+  const muted = new Set<net.Socket>();
 
   function track(socket: net.Socket): void {
     sockets.add(socket);
@@ -59,14 +62,14 @@ export async function startRecorder(behaviour: Behaviour, options: RecorderOptio
     if (behaviour.kind === "forward") {
       inner = net.connect({ host: "127.0.0.1", port: behaviour.port });
       track(inner);
-      inner.on("data", (chunk) => socket.write(chunk));
+      inner.on("data", (chunk) => muted.has(socket) || socket.write(chunk));
       inner.on("close", () => socket.destroy());
       socket.on("close", () => inner!.destroy());
     }
     if (behaviour.kind === "greet") socket.write(behaviour.bytes);
     socket.on("data", (chunk: Buffer) => {
       received[index] = Buffer.concat([received[index]!, chunk]);
-      if (inner !== undefined) inner.write(chunk);
+      if (inner !== undefined && !muted.has(socket)) inner.write(chunk);
       if (!first) return;
       first = false;
       if (behaviour.kind === "answer") socket.write(behaviour.bytes);
@@ -97,6 +100,9 @@ export async function startRecorder(behaviour: Behaviour, options: RecorderOptio
       return sockets.size;
     },
     drop,
+    mute() {
+      for (const socket of sockets) muted.add(socket);
+    },
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       drop();

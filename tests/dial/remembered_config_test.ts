@@ -57,6 +57,17 @@ test("withConfig() fails the attempt with the error of the question, and forgets
   await assert.rejects(withConfig(key, ask, () => Promise.resolve(), signal), refusal);
 });
 
+test("withConfig() keeps the configuration while the server cannot be asked", async () => {
+  const key = await keyWith(configOf());
+  const lost = new ConnectError("connection lost", Code.Unavailable);
+  await assert.rejects(
+    withConfig(key, () => Promise.reject(lost), (_config, by) => aborted(by), signal),
+    lost,
+  );
+  const never = new Promise<TimedConfig>(() => {});
+  assert.equal(await withConfig(key, () => never, () => Promise.resolve("connected"), signal), "connected");
+});
+
 test("withConfig() makes an attempt again that was refused for a token from before, and no other", async () => {
   const config = configOf();
   const failing = async (code: Code) => {

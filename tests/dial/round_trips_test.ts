@@ -6,6 +6,7 @@ import { EchoService, type Machine, startMachine } from "../../lib/testing/mod.t
 import { AuthenticationError, dial, DialOptions, type ViamChannel } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { runtime, test } from "../harness.ts";
+import { eventually } from "./leaks.ts";
 import { startRecorder } from "./recorder.ts";
 
 const HELLO = "/viam_dial.v1.Hello/Ask";
@@ -116,14 +117,77 @@ test("dial() through signaling goes by gRPC-Web to a server of HTTP/1.1 alone, i
   await assertEchoes(channel);
 });
 
-test("a reconnect over TLS begins with the token from before", async () => {
-  const { ca, cert, key, remove } = await makeCertificates();
-  await using _removed = { [Symbol.asyncDispose]: remove };
-  await using machine = await startMachine({ tls: { cert, key } });
-  await using channel = await dial(machine.address, { ...keyOf(machine), tls: { ca } });
-  const back = new Promise((resolve) => channel.addEventListener("connected", resolve));
-  machine.dropConnections();
-  await back;
-  assert.deepEqual(calls(machine, AUTHENTICATE, CONFIG), [1, 2]);
-  await assertEchoes(channel);
+/** A machine and its signaling server, whose connections are recorded. */
+async function openSignaled() {
+  const cloud = await startMachine({ webrtc: "signaling-only" });
+  const robot = await startMachine({
+    signaling: {
+      address: cloud.url,
+      hosts: ["robot-main.example"],
+      credentials: { type: "api-key", entity: cloud.apiKeyId, payload: cloud.apiKey },
+    },
+  });
+  const recorder = await startRecorder({ kind: "forward", port: cloud.port });
+  const channel = await dial("robot-main.example", {
+    ...keyOf(cloud),
+    webrtc: { signalingAddress: recorder.address, signalingInsecure: true },
+  });
+  return {
+    cloud,
+    recorder,
+    channel,
+    /** Lets the machine end the channel's connection, and waits for the next. */
+    async reconnected() {
+      const back = new Promise((resolve) => channel.addEventListener("connected", resolve, { once: true }));
+      robot.dropConnections();
+      await back;
+      await assertEchoes(channel);
+    },
+    async [Symbol.asyncDispose]() {
+      await channel.close();
+      await recorder[Symbol.asyncDispose]();
+      await robot.close();
+      await cloud.close();
+    },
+  };
+}
+
+test("a reconnect goes by the signaling connection from before, and asks for neither protocol nor token", async () => {
+  await using opened = await openSignaled();
+  const { cloud, recorder, channel, reconnected } = opened;
+  const [hello, authenticate, config] = calls(cloud, HELLO, AUTHENTICATE, CONFIG);
+  await reconnected();
+  assert.deepEqual(calls(cloud, HELLO, AUTHENTICATE, CONFIG), [hello, authenticate, config! + 1]);
+  assert.equal(recorder.received.length, 1, "connections");
+  recorder.drop();
+  await reconnected();
+  assert.deepEqual(calls(cloud, AUTHENTICATE, CONFIG), [authenticate, config! + 2]);
+  assert.equal(recorder.received.length, 2, "connections");
+  await channel.close();
+  await eventually(() => recorder.open === 0, () => `${recorder.open} connections are open`);
+});
+
+test("a reconnect makes another signaling connection where the one from before is silent, and then ends", async () => {
+  await using opened = await openSignaled();
+  const { cloud, recorder, channel, reconnected } = opened;
+  const [authenticate] = calls(cloud, AUTHENTICATE);
+  recorder.mute();
+  channel.addEventListener("reconnecting", ({ detail: { delayMs } }) => {
+    // The offer has been sent on it.
+    setTimeout(() => recorder.drop(), delayMs + 100);
+  }, { once: true });
+  await reconnected();
+  assert.deepEqual(calls(cloud, AUTHENTICATE), [authenticate]);
+  assert.ok(recorder.received.length >= 2, "connections");
+});
+
+test("a channel that does not reconnect keeps no signaling connection", async () => {
+  await using machine = await startMachine();
+  await using recorder = await startRecorder({ kind: "forward", port: machine.port });
+  await using _channel = await dial(recorder.address, {
+    ...keyOf(machine),
+    insecure: true,
+    maxReconnectAttempts: 0,
+  });
+  await eventually(() => recorder.open === 0, () => `${recorder.open} connections are open`);
 });

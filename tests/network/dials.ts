@@ -13,10 +13,8 @@ export const DIALS: Table = {
     "The median of ten dials in a process that has dialed before; in brackets, of ten processes' first. " +
     "Where the network has a delay, the time is given in round trips between client and machine. Over TLS a " +
     "process's first dial on Deno takes one more (a HelloRetryRequest: its first hello is of 231 bytes, without " +
-    "a share of the group that the machine prefers), and time to load node:http2 and TLS. A redial has 9.4 round " +
-    "trips, of TCP, TLS, the question what the server speaks, Call, and 5.2 of ICE, DTLS and SCTP, after a pause " +
-    "of up to 300 ms, by which the clients of a machine that closes its connections spread out; a connection to " +
-    "the signaling server that is kept would save three.",
+    "a share of the group that the machine prefers), and time to load node:http2 and TLS. A redial goes by the " +
+    "signaling connection from before: Call takes 1.1 round trips, and ICE, DTLS and SCTP take 5.2.",
   columns: ["target", "measured", "misses the target by", "left behind"],
 };
 

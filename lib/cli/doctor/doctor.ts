@@ -6,6 +6,7 @@ import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import type { DialContext } from "../../dial/context.ts";
 import { dial } from "../../dial/dial.ts";
+import { KeptServers } from "../../dial/kept_servers.ts";
 import { findProxies } from "../../dial/proxies.ts";
 import { type ReachedServer, tlsOfMachine } from "../../dial/server.ts";
 import { createTimeline } from "../../dial/timeline.ts";
@@ -64,6 +65,7 @@ export const doctor: Run = async (args, terminal) => {
       timeline: createTimeline(resolved.logger, undefined),
       closed: closed.signal,
       tokens: new Map(),
+      servers: new KeptServers(),
       reconnecting: false,
     },
     ladder: start(),

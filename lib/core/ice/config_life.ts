@@ -6,7 +6,7 @@ export interface NamedIceServer {
 }
 
 /** How long a signaling server's ICE servers are remembered, in milliseconds. */
-const REMEMBERED_MS = 300_000;
+const REMEMBERED_MS = 86_400_000;
 
 /** The life that is left to credentials that are used, in milliseconds. */
 const LEAST_LEFT_MS = 60_000;
