@@ -186,6 +186,60 @@ test("DeliveryWindow never lets more than its largest window on the way", () => 
   assert.ok(most <= 3_670_016 + MAX_FRAME_BYTES, `${most} bytes`);
 }, { pure: true });
 
+test("DeliveryWindow stays ahead of an engine whose own window grows by half in each round trip", () => {
+  const window = new DeliveryWindow(MAX_FRAME_BYTES);
+  const marks: number[] = [];
+  const sent: number[] = [0];
+  let answered = 0;
+  // The engine sends as much of its window in each step as it gets acknowledged, a round trip of 20 steps later.
+  for (let step = 0, congestion = 12_000; congestion < 700_000; step++) {
+    const now = 5 * step;
+    const delivered = sent[step - 20] ?? 0;
+    while (answered < marks.length && marks[answered]! <= delivered) window.answered(++answered, now);
+    while (window.hasRoom(now)) {
+      if (window.wantsQuestion) window.asked(marks.push(window.handed), now);
+      window.wrote(window.frameBytes, now);
+    }
+    if (step % 20 === 0 && step > 0) congestion *= 1.5;
+    const next = sent.at(-1)! + congestion / 20;
+    assert.ok(window.handed >= next, `only ${window.handed - sent.at(-1)!} bytes to send at ${congestion}`);
+    sent.push(next);
+  }
+}, { pure: true });
+
+test(
+  "DeliveryWindow hands over half as much while a question waits for too long, and forgets the rate before",
+  () => {
+    const window = new DeliveryWindow(MAX_FRAME_BYTES);
+    let question = 0;
+    const fill = (now: number) => {
+      let bytes = 0;
+      while (window.hasRoom(now)) {
+        if (window.wantsQuestion) window.asked(++question, now);
+        bytes += window.frameBytes;
+        window.wrote(window.frameBytes, now);
+      }
+      return bytes;
+    };
+    let now = 0, answered = 0;
+    // 100 kB in each round trip of 50 ms, until the window holds what it has.
+    for (let round = 0; round < 40; round++) {
+      fill(now);
+      now += 50;
+      while (answered < question) window.answered(++answered, now);
+    }
+    const before = window.estimate;
+    fill(now);
+    now += 300;
+    assert.equal(fill(now), 0);
+    window.answered(++answered, now);
+    const after = window.estimate;
+    assert.ok(after.windowBytes <= before.windowBytes / 2 + 1, JSON.stringify({ before, after }));
+    assert.ok(after.bytesPerSecond! < before.bytesPerSecond! / 2, JSON.stringify({ before, after }));
+  },
+  { pure: true },
+);
+
 test(
   "DeliveryWindow.wantsQuestion: at most four a window, and none while answers to calls show delivery",
   () => {

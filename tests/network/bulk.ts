@@ -139,9 +139,10 @@ function watch(link: Link, { shape, other }: Kind, direction: "up" | "down") {
 async function measure(setting: Setting, kind: Kind, direction: "up" | "down"): Promise<Cells> {
   const world = await setting.world({ alone: "plaintext" });
   const client = await world.startClient();
-  await client.ask("dial", { address: world.address, options: world.options() });
   const link = await world.lab.link(world.client);
+  // Before the dial: the engine would take a path that becomes long later for one that loses packets.
   await link.shape(kind.shape);
+  await client.ask("dial", { address: world.address, options: world.options() });
   const watched = watch(link, kind, direction);
   const forMs = setting.gate ? Math.min(kind.forMs, 5_000) : kind.forMs;
   const { bytes, tookMs, calls }: Transferred = await client.ask(

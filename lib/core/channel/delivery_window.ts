@@ -38,13 +38,26 @@ const MAX_OPEN_QUESTIONS = 32;
 const QUESTIONS_PER_WINDOW = 4;
 
 /** Growth of the rate that lets a window start on, and rounds without it after which it holds what it has. */
-const MIN_GROWTH = 1.25, START_ROUNDS = 3;
+const MIN_GROWTH = 1.25, START_ROUNDS = 2;
+
+/**
+ * The window of a start, in what the path holds at the rate of the last answers. The engine's own window grows by half,
+ * or doubles, in a round trip while it is full; when it has nothing to send, it falls to what is on its way.
+ */
+const START_FACTOR = 4;
+
+/** A path stalls when an answer is late by three times the delay that bulk data may add, and by this at least. */
+const STALLED_MS = 120;
 
 /** Answers whose rates count: those of two windows. */
 const RATES = 2 * QUESTIONS_PER_WINDOW;
 
 /** Smallest frame of bulk data, in bytes: it fills one packet of the engine. */
 const MIN_FRAME_BYTES = 1_100;
+
+function firstStart() {
+  return { rate: 0, rounds: 0, window: FIRST_WINDOW_BYTES };
+}
 
 interface Question {
   readonly askedAt: number;
@@ -83,8 +96,8 @@ export class DeliveryWindow {
   #deliveredHandedAt = 0;
   #lastAsked = 0;
   #wroteAt = 0;
-  /** Set while the window follows the rate to twice what the path holds: the best so far, and rounds without better. */
-  #start: { rate: number; rounds: number } | undefined = { rate: 0, rounds: 0 };
+  /** Set while the window follows the rate: the best so far, rounds without a better one, and the window of the round. */
+  #start: { rate: number; rounds: number; window: number } | undefined = firstStart();
   #isAnswered = false;
   /** Pacing towards a peer that answers nothing: when it was last given room. */
   #pacedAt: number | undefined;
@@ -138,7 +151,10 @@ export class DeliveryWindow {
    * @param now Milliseconds on any clock that does not go back.
    */
   hasRoom(now: number): boolean {
-    if (this.#handed - this.#delivered < this.#limit()) return true;
+    const first = this.#questions.values().next().value;
+    // Half of the window keeps the engine busy: its own starts again at ten packets once it has nothing to send.
+    const share = first !== undefined && this.#isStalled(now - first.askedAt) ? 0.5 : 1;
+    if (this.#handed - this.#delivered < share * this.#limit()) return true;
     this.#wasFull = true;
     return this.#isAnswered ? false : this.#pace(now);
   }
@@ -184,14 +200,21 @@ export class DeliveryWindow {
     this.#questions.delete(id);
     this.#isAnswered = true;
     this.#pacedAt = undefined;
+    const before = { delivered: this.#delivered, at: this.#deliveredAt };
     this.delivered(question.handed, now, question.askedAt);
     // Answers that come in a heap have waited somewhere: nothing is delivered faster than it was handed over.
     const elapsed = Math.max(now - question.deliveredAt, question.askedAt - question.deliveredHandedAt);
+    const roundTrip = now - question.askedAt;
     if (elapsed > 0) {
-      this.#rates.push((question.handed - question.delivered) / elapsed);
+      let rate = (question.handed - question.delivered) / elapsed;
+      if (this.#isStalled(roundTrip)) {
+        // What was seen before the path became slow says nothing any more.
+        this.#rates = [];
+        if (now > before.at) rate = Math.min(rate, (question.handed - before.delivered) / (now - before.at));
+      }
+      this.#rates.push(rate);
       if (this.#rates.length > RATES) this.#rates.shift();
     }
-    const roundTrip = now - question.askedAt;
     this.#recent.push(roundTrip);
     if (this.#recent.length > QUESTIONS_PER_WINDOW) this.#recent.shift();
     this.#measureLeast(roundTrip, question.askedAt, now);
@@ -219,6 +242,12 @@ export class DeliveryWindow {
   #limit(): number {
     if (this.#draining === undefined || this.#least === undefined) return this.#window;
     return Math.min(this.#window, Math.max(MIN_WINDOW_BYTES, this.#rate * this.#least / 2));
+  }
+
+  /** Whether a question that waits so long shows that the path has become much slower. */
+  #isStalled(waitedMs: number): boolean {
+    if (this.#least === undefined || this.#start !== undefined) return false;
+    return waitedMs > this.#least + Math.max(STALLED_MS, 3 * this.#queueTarget(this.#least));
   }
 
   #queueTarget(least: number): number {
@@ -253,15 +282,24 @@ export class DeliveryWindow {
     const lowest = Math.min(...this.#recent);
     const isRound = askedAt >= this.#changedAt;
     if (this.#start !== undefined) {
-      // The engine's own window at most doubles in a round trip: the rate shows it, where a queue would be its own.
-      if (this.#rate > this.#start.rate * MIN_GROWTH) this.#start = { rate: this.#rate, rounds: 0 };
-      else if (isRound && this.#wasFull && ++this.#start.rounds === START_ROUNDS) this.#start = undefined;
-      if (this.#start !== undefined) {
-        const bytes = Math.max(this.#window, 2 * this.#rate * Math.max(least, LEAST_QUEUE_MS));
-        return this.#change(bytes, isRound ? now : this.#changedAt);
+      // The rate shows that the engine's own window grows; the queue in front of that shows nothing.
+      const start = this.#start;
+      if (this.#rate > start.rate * MIN_GROWTH) {
+        start.rate = this.#rate;
+        start.rounds = 0;
+      } else if (isRound && this.#wasFull) start.rounds++;
+      if (start.rounds === START_ROUNDS || lowest > (START_FACTOR - 1) * least + target) {
+        this.#start = undefined;
+        return this.#change(Math.min(this.#rate, this.#window / lowest) * target, now);
       }
+      if (isRound) start.window = this.#window;
+      const bytes = START_FACTOR * this.#rate * Math.max(least, LEAST_QUEUE_MS);
+      return this.#change(
+        Math.max(this.#window, Math.min(2 * start.window, bytes)),
+        isRound ? now : this.#changedAt,
+      );
     }
-    if (lowest > target) {
+    if (lowest > target || this.#isStalled(now - askedAt)) {
       const isFar = lowest > target + this.#queueTarget(least);
       if (isRound && isFar) this.#lateRounds++;
       const isUrgent = isFar && this.#recent.length === QUESTIONS_PER_WINDOW;
@@ -292,7 +330,7 @@ export class DeliveryWindow {
 
   #forget(): void {
     this.#window = FIRST_WINDOW_BYTES;
-    this.#start = { rate: 0, rounds: 0 };
+    this.#start = firstStart();
     this.#least = this.#draining = undefined;
     this.#rates = [];
     this.#recent = [];
