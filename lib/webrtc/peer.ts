@@ -26,6 +26,9 @@ const SACK_DELAY_MS = 1;
 /** Time that a close waits for the engine's confirmation, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
+/** Time that it then waits for the closing of ping channels, in milliseconds: the engine closes them beside the others. */
+const PINGS_CLOSE_MS = 100;
+
 /** Most open ping channels. The other side may be too busy to close them, for up to a minute. */
 const MAX_OPEN_PINGS = 64;
 
@@ -112,8 +115,8 @@ export interface Engine {
 let loading: Promise<Engine> | undefined;
 let live = 0;
 /**
- * True if a channel was closed before it was taken, or its closing was not reported: only garbage collection frees it,
- * or cleaning up once nothing is in use.
+ * True if a channel was closed before it was taken, or its closing was not reported: it keeps the process alive, and
+ * only garbage collection frees it, or cleaning up once nothing is in use.
  */
 let stuck = false;
 
@@ -176,18 +179,28 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   const dataClosed = Promise.withResolvers<void>();
   const negotiationClosed = Promise.withResolvers<void>();
   /**
-   * Ping channels, held until they are closed: one that is collected earlier takes the process down when the engine
-   * closes it, and one that is open when its connection closes keeps the process alive for ever.
+   * Ping channels and their closings. They are held until then: one that is collected earlier takes the process down
+   * when the engine closes it, and one that is open when its connection closes keeps the process alive for ever.
    */
-  const pings = new Set<DataChannel>();
+  const pings = new Map<DataChannel, Promise<void>>();
 
   function hold(channel: DataChannel, onClosed = () => {}): void {
-    pings.add(channel);
+    const closed = Promise.withResolvers<void>();
+    pings.set(channel, closed.promise);
     channel.onClosed(() => {
-      pings.delete(channel);
+      // The engine still uses the channel once this has returned.
+      queueMicrotask(() => {
+        pings.delete(channel);
+        closed.resolve();
+      });
       onClosed();
     });
     channel.onError(() => {});
+  }
+
+  /** Closes ping channels. */
+  function closePings(): void {
+    for (const channel of pings.keys()) closeQuietly(channel);
   }
 
   /** Keeps exceptions from escaping into the engine. */
@@ -257,8 +270,13 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     return new Promise((resolve) => {
       if (closing !== undefined) return;
       // Another program's engine also answers, and that program may never close the channels.
-      if (pings.size >= MAX_OPEN_PINGS) pings.forEach(closeQuietly);
-      const channel = connection.createDataChannel("ping");
+      if (pings.size >= MAX_OPEN_PINGS) closePings();
+      let channel: DataChannel;
+      try {
+        channel = connection.createDataChannel("ping");
+      } catch {
+        return; // the connection ends, or takes no more channels
+      }
       // Closing it is also an answer: on Node it may be reported first, and the opening then never.
       hold(channel, () => {
         if (closing === undefined) resolve();
@@ -275,14 +293,16 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
       ended = true;
       // The other one closes with the connection: closing it here sometimes crosses the other side's close (see below).
       closeQuietly(data);
-      pings.forEach(closeQuietly);
+      closePings();
       try {
         connection.close();
       } catch {
         connectionClosed.resolve();
       }
       const closed = [connectionClosed.promise, dataClosed.promise, negotiationClosed.promise];
-      if (!await settlesWithin(CLOSE_TIMEOUT_MS, Promise.all(closed))) stuck = true;
+      const isClosed = await settlesWithin(CLOSE_TIMEOUT_MS, Promise.all(closed));
+      // The other side, or the connection, may have closed a channel before this side listened.
+      if (!isClosed || !await settlesWithin(PINGS_CLOSE_MS, Promise.all(pings.values()))) stuck = true;
       live--;
       if (live === 0 && stuck) {
         stuck = false;

@@ -1,5 +1,11 @@
-/** Two peers, of which one pings the other while garbage is collected. Run by pinged_test.ts. */
+/**
+ * Two peers, of which one pings the other: while garbage is collected, or when the other has just closed and this
+ * program has not heard of it, so that the engine never reports the end of the ping. Run by pinged_test.ts.
+ *
+ * pinged_program.ts "collecting garbage"|"closed"
+ */
 
+import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadEngine, type Peer, type PeerListener } from "../../lib/webrtc/peer.ts";
 import { listener } from "./listener.ts";
@@ -52,10 +58,17 @@ const pinging: Peer = peerOf({
 });
 pinged.offer();
 await Promise.all([opened.promise, ready.promise]);
-for (let count = 0; count < 60; count++) {
-  await pinging.ping();
-  collect();
-  await sleep(10); // a machine does not ask again at once
+if (process.argv[2] === "closed") {
+  void pinged.close();
+  const until = performance.now() + 500;
+  while (performance.now() < until);
+  void pinging.ping();
+} else {
+  for (let count = 0; count < 60; count++) {
+    await pinging.ping();
+    collect();
+    await sleep(10); // a machine does not ask again at once
+  }
 }
 await Promise.all([pinged.close(), pinging.close()]);
 console.log("closed");
