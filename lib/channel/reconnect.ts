@@ -3,6 +3,7 @@ import { attemptPauseMs } from "../core/dial/backoff.ts";
 import { type Happening, type Standing, type Step, succeed } from "../core/dial/succession.ts";
 import type { DialEvent } from "../events.ts";
 import type { Carrier } from "../rpc/carrier.ts";
+import { createBackground } from "../runtime/background.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelState, Link, Loss } from "./link.ts";
@@ -58,6 +59,8 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
   let reconnecting: Promise<void> | undefined;
   /** Links that only end their calls. */
   const replaced = new Set<Link>();
+  /** Ends of links and attempts that nothing uses any more. */
+  const background = createBackground();
   let closing: Promise<void> | undefined;
   let failure: Error | undefined;
   const stop = new AbortController();
@@ -94,9 +97,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
       case "connect":
         return connectBeside();
       case "drop":
-        void other?.drop();
-        other = undefined;
-        return;
+        return dropOther();
       case "replace":
         return replace(cause as Link);
       case "reconnect":
@@ -118,6 +119,11 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
         return result.then((late) => late.close()).catch(() => {});
       },
     };
+  }
+
+  function dropOther(): void {
+    if (other !== undefined) background.add(other.drop());
+    other = undefined;
   }
 
   function connectBeside(): void {
@@ -148,7 +154,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
 
   function endCalls(before: Link): void {
     const over = () => {
-      if (replaced.delete(before)) before.close().catch(() => {}); // `close()` reports others
+      if (replaced.delete(before)) background.add(before.close());
     };
     replaced.add(before);
     if (before.life === undefined || before.life.calls <= 0) return over();
@@ -165,7 +171,7 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     begun?.result.catch(() => {});
     // A listener may call at once, and waits like the others, or may close.
     options.onEvent({ type: "disconnected", error });
-    before.close().catch(() => {}); // it is lost anyway
+    background.add(before.close());
     const pauseMs = options.pauseMs ??
       ((attempt: number) => attemptPauseMs(attempt, byMachine, Math.random()));
     const given = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
@@ -223,12 +229,18 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     closed: closed.promise,
     close() {
       closing ??= (async () => {
+        // Before the abort, whose listeners may be about to take what has been made.
+        dropOther();
         stop.abort(new ConnectError("the channel is closed", Code.Unavailable));
         const last = link;
         end(undefined);
-        await Promise.all([last.close(), ...Array.from(replaced, (one) => one.close())]);
-        // An attempt under way releases what it has begun.
-        await Promise.all([other?.drop(), reconnecting]);
+        try {
+          await Promise.all([last.close(), ...Array.from(replaced, (one) => one.close())]);
+        } finally {
+          // Attempts under way release what they have begun.
+          await reconnecting;
+          await background.over();
+        }
       })();
       return closing;
     },

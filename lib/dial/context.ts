@@ -2,6 +2,7 @@ import type { DialPlan } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
 import type { KeptServers } from "./kept_servers.ts";
+import type { Background } from "../runtime/background.ts";
 import type { Proxies } from "./proxies.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
@@ -18,6 +19,8 @@ export interface DialContext {
   readonly timeline: TimelineRecorder;
   /** Aborted when the channel is closed. */
   readonly closed: AbortSignal;
+  /** Tries that were given up and are not over; `close()` of the channel waits for them. */
+  readonly background: Background;
   /** The tokens that servers have issued to this channel, with which a reconnect begins. */
   readonly tokens: Map<string, string>;
   /** The signaling servers that stay connected for a reconnect. */

@@ -15,6 +15,7 @@ import type { DialOptions } from "../options/dial_options.ts";
 import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
 import type { CallSessions } from "../rpc/call_sessions.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
+import { createBackground } from "../runtime/background.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
 import type { DialContext } from "./context.ts";
@@ -109,6 +110,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     proxies: findProxies(options),
     entity: options.authEntity ?? address.authority,
     closed: closed.signal,
+    background: createBackground(),
     tokens: new Map<string, string>(),
     servers: new KeptServers(),
   };
@@ -148,6 +150,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
         pauseMs: (failures) => tryPauseMs(failures, Math.random()),
         joinAfterMs: MAX_PAUSE_MS,
         discard: (late) => late.close(),
+        background: shared.background,
         signal,
       }).catch((error) => {
         throw last === undefined ? error : dialError(last, error);
@@ -209,7 +212,12 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     },
     async close() {
       closed.abort(new ConnectError("the channel is closed", Code.Unavailable));
-      await kept.close().finally(() => shared.servers.close());
+      try {
+        await kept.close();
+      } finally {
+        await shared.servers.close();
+        await shared.background.over();
+      }
     },
     onAbandoned(closing) {
       logger.warn("closing a channel that nothing uses any more, and that nobody closed", { address: given });

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Background } from "../runtime/background.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
 /** Two ways to the same end, of which one is better where it exists at all. */
@@ -13,12 +14,14 @@ export interface HeadStartOptions<T> {
   readonly isFinal?: (error: unknown) => boolean;
   /** Releases a result that came too late. */
   readonly discard: (late: T) => Promise<void>;
+  /** Takes the way that is given up. */
+  readonly background: Background;
   readonly signal: AbortSignal;
 }
 
 /**
  * Tries both at once. The better way wins if it is ready first, or soon after the other while it is promising. The
- * loser is aborted, and not waited for.
+ * loser is aborted, and ends in the background.
  *
  * @throws the error of the other way, when neither succeeds; that of the better way, when it was promising and the
  * other could not be reached
@@ -33,7 +36,7 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
   );
   const other = options.other(AbortSignal.any([signal, stopOther.signal]));
   const drop = (late: Promise<T | undefined>) => {
-    late.then((value) => value === undefined ? undefined : discard(value)).catch(() => {});
+    options.background.add(late.then((value) => value === undefined ? undefined : discard(value)));
   };
   const lost = () => new DOMException("another way was there first", "AbortError");
   const takeBetter = (value: T): T => {

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { Background } from "../runtime/background.ts";
 import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
 
 /** One try among several. */
@@ -20,6 +21,8 @@ export interface RetryOptions<T> {
   readonly joinAfterMs: number;
   /** Frees a result that came too late. */
   readonly discard: (late: T) => Promise<void>;
+  /** Takes the tries that are given up when another has succeeded. */
+  readonly background: Background;
   readonly signal: AbortSignal;
 }
 
@@ -102,7 +105,10 @@ export async function retry<T>(options: RetryOptions<T>): Promise<T> {
   } finally {
     clearTimeout(next);
     signal.removeEventListener("abort", abort);
-    for (const { stop } of running) stop.abort(new DOMException("another try was faster", "AbortError"));
+    for (const { stop, done } of running) {
+      stop.abort(new DOMException("another try was faster", "AbortError"));
+      options.background.add(done);
+    }
   }
 }
 

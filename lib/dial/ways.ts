@@ -27,6 +27,7 @@ export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Pro
     // A key that is wrong for the cloud is wrong for its machine.
     isFinal: (error) => ConnectError.from(error).code === Code.Unauthenticated,
     discard: (late) => late.close(),
+    background: dial.background,
     signal,
   });
 }

@@ -8,6 +8,7 @@ import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
+import { type Background, createBackground } from "../runtime/background.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Engine, loadEngine, type Peer } from "../webrtc/peer.ts";
@@ -115,8 +116,8 @@ async function connectThrough(
   const loading = loadEngine();
   loading.catch(() => {});
   /** Attempts that still need the server; one that is given up may need it for a moment longer than the dial. */
-  const unreleased = new Set<Promise<void>>();
-  const closeWhenReleased = () => Promise.all(unreleased).then(() => server.carrier.close());
+  const attempts = createBackground();
+  const closeWhenReleased = () => attempts.over().then(() => server.carrier.close());
   let kept = false;
   try {
     const isWarm = dial.tokens.size > 0;
@@ -140,7 +141,7 @@ async function connectThrough(
     const connect = async (config: TimedConfig, by: AbortSignal) => {
       used = config;
       const engine = await timeline.step("engine", () => "loaded", () => abortable(loading, by));
-      return await openConnection({ plan, server, signaling, config, engine, unreleased }, dial, by);
+      return await openConnection({ plan, server, signaling, config, engine, attempts }, dial, by);
     };
     let connection;
     try {
@@ -154,7 +155,7 @@ async function connectThrough(
     const mayReconnect = options.maxReconnectAttempts > 0 && server.carrier.connection !== undefined;
     const forNext: KeptServer = { server, roundTripMs: used!.roundTripMs, isNetworkSeen: false };
     if (mayReconnect) dial.servers.keep(forNext);
-    const released = mayReconnect ? Promise.all(unreleased) : closeWhenReleased();
+    const released = mayReconnect ? attempts.over() : closeWhenReleased();
     const { carrier, peer, life } = connection;
     const unwatch = watchComputer(() => life.doubt());
     void connection.lost.then(unwatch);
@@ -184,8 +185,8 @@ async function connectThrough(
       },
     };
   } finally {
-    if (!kept && unreleased.size === 0) await server.carrier.close();
-    else if (!kept) void closeWhenReleased();
+    if (!kept && attempts.isIdle) await server.carrier.close();
+    else if (!kept) dial.background.add(closeWhenReleased());
   }
 }
 
@@ -198,8 +199,8 @@ interface Signaling {
   readonly signaling: Transport;
   readonly config: TimedConfig;
   readonly engine: Engine;
-  /** Takes the attempts that need the server, each until it is released. */
-  readonly unreleased: Set<Promise<void>>;
+  /** Takes the attempts, each until it is released, and closed unless it is the one that counts. */
+  readonly attempts: Background;
 }
 
 /**
@@ -208,7 +209,7 @@ interface Signaling {
  * two answerers.
  */
 async function openConnection(
-  { plan, server, signaling, config, engine, unreleased }: Signaling,
+  { plan, server, signaling, config, engine, attempts }: Signaling,
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<WebrtcConnection> {
@@ -268,15 +269,14 @@ async function openConnection(
             },
           }),
       );
-      unreleased.add(released);
-      void released.then(() => unreleased.delete(released));
+      attempts.add(Promise.allSettled([connection, released]));
       return { result: connection, promising: promising.promise };
     },
     attempts: HEDGE_ATTEMPTS,
     // On a slow network everything takes longer: an answer that took its time says so.
     delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
     retryable: isBadLuck,
-    discard: ({ carrier }) => void carrier.close(),
+    discard: ({ carrier }) => attempts.add(carrier.close()),
     signal,
   });
   connecting.catch(() => {});

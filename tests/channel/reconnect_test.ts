@@ -178,6 +178,23 @@ test("keepLink() asks a doubted link before it makes another", async () => {
   await kept.close();
 });
 
+test("close() waits for a link that was dropped, and closes one that opens at the same moment", async () => {
+  const first = scriptedLink(1), second = scriptedLink(), third = scriptedLink();
+  const { kept, attempts } = keep(first.link);
+  const freed = Promise.withResolvers<void>();
+  first.say("suspected");
+  attempts[0]!.resolve({ ...second.link, close: () => freed.promise });
+  first.say("alive");
+  first.say("suspected");
+  attempts[1]!.resolve(third.link);
+  let isClosed = false;
+  const closing = kept.close().then(() => isClosed = true);
+  await turn();
+  assert.deepEqual([third.done, isClosed], [["closed"], false]);
+  freed.resolve();
+  await closing;
+});
+
 for (const during of ["suspicion", "the report of a replacement", "the report of a loss"] as const) {
   test(`close() during ${during} closes every link, and fails the calls that wait`, async () => {
     const first = scriptedLink(1), second = scriptedLink();

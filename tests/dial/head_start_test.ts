@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { withHeadStart } from "../../lib/dial/head_start.ts";
+import { createBackground } from "../../lib/runtime/background.ts";
 import { test } from "../harness.ts";
 
 /** Both ways, in the hands of the test. */
@@ -10,6 +11,7 @@ function ways(headStartMs = 60_000, isFinal = (_error: unknown) => false) {
   const discarded: string[] = [];
   let promise = () => {};
   const signals: AbortSignal[] = [];
+  const background = createBackground();
   const result = withHeadStart<string>({
     better(signal, promising) {
       signals[0] = signal;
@@ -26,10 +28,11 @@ function ways(headStartMs = 60_000, isFinal = (_error: unknown) => false) {
       discarded.push(late);
       return Promise.resolve();
     },
+    background,
     signal: caller.signal,
   });
   result.catch(() => {});
-  return { better, other, result, discarded, signals, caller, promise: () => promise() };
+  return { better, other, result, discarded, background, signals, caller, promise: () => promise() };
 }
 
 /** What a promise is now, after everything that was resolved has been heard. */

@@ -311,6 +311,26 @@ test("close() stops an attempt to reconnect at once, and leaves nothing of it", 
   }
 }, { timeoutMs: 60_000 });
 
+test("close() while another connection is made leaves nothing of it, at any step", async () => {
+  for (const step of ["connect", "config", "offer", "signaling", "channel"] as const) {
+    let isLost = false;
+    const reached = Promise.withResolvers<void>();
+    await using opened = await open({
+      onEvent(event) {
+        if (isLost && event.type === "progress" && event.entry.phase === step) reached.resolve();
+      },
+    });
+    const { channel, machine, events } = opened;
+    isLost = true;
+    machine.dropConnections();
+    await reached.promise;
+    await channel.close();
+    // The machine counts a connection before it has made it.
+    assert.ok(ownPeers(machine) <= 0, `${ownPeers(machine)} peer connections after the step ${step}`);
+    assert.equal(events.types.at(-1), "closed");
+  }
+});
+
 function ownPeers(machine: Machine): number {
   return livePeers() - machine.connections;
 }

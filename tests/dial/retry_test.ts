@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { retry } from "../../lib/dial/retry.ts";
+import { createBackground } from "../../lib/runtime/background.ts";
 import { test } from "../harness.ts";
 
 interface Started {
@@ -21,6 +22,7 @@ function tries({ joinAfterMs = 60_000, pauseMs = 0 } = {}) {
   const pauses: number[] = [];
   const discarded: number[] = [];
   const stop = new AbortController();
+  const background = createBackground();
   let wake = Promise.withResolvers<void>();
   const result = retry<number>({
     start(signal) {
@@ -40,6 +42,7 @@ function tries({ joinAfterMs = 60_000, pauseMs = 0 } = {}) {
     },
     joinAfterMs,
     discard: (late) => Promise.resolve(void discarded.push(late)),
+    background,
     signal: stop.signal,
   });
   result.catch(() => {});
@@ -47,6 +50,7 @@ function tries({ joinAfterMs = 60_000, pauseMs = 0 } = {}) {
     started,
     pauses,
     discarded,
+    background,
     stop,
     result,
     /** The try of a number, once it is started. */

@@ -14,6 +14,7 @@ import { missingMdnsPermission } from "../../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../../mdns/mdns_lookup.ts";
 import type { DialOptions, TlsOptions } from "../../options/dial_options.ts";
 import { resolveDial } from "../../options/resolve.ts";
+import { createBackground } from "../../runtime/background.ts";
 import { oneAddress } from "../arguments.ts";
 import type { Run } from "../command.ts";
 import { addressOf, describeEvent, dialOptionsOf } from "../dial_command.ts";
@@ -66,6 +67,7 @@ export const doctor: Run = async (args, terminal) => {
       closed: closed.signal,
       tokens: new Map(),
       servers: new KeptServers(),
+      background: createBackground(),
       reconnecting: false,
     },
     ladder: start(),
