@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
 import { endOf, parseTrailers, refuseResponse, withoutStatus } from "../core/grpc/grpc_status.ts";
-import { Metadata } from "../core/grpc/metadata.ts";
+import type { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd } from "../rpc/carrier.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
@@ -23,7 +23,7 @@ export class AnswerReader {
   readonly #options: AnswerReaderOptions;
   readonly #envelopes: EnvelopeReader;
   #compressor: Compressor | undefined;
-  #headers = new Metadata();
+  #headers: Metadata | undefined;
   /** The status among the headers. */
   #immediate: CallEnd | undefined;
   /** Headers with an error among them, not told to the listener yet. */

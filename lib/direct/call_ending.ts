@@ -13,26 +13,37 @@ export interface EndingListener extends CallListener {
 
 /** Keeps the contract of a listener for a carrier: headers once, and nothing after the end. */
 export function ending(listener: CallListener): EndingListener {
-  let over = false;
-  const end = (how: CallEnd) => {
-    if (over) return;
-    over = true;
-    listener.end(how);
-  };
-  return {
-    get over() {
-      return over;
-    },
-    headers(metadata) {
-      if (!over) listener.headers(metadata);
-    },
-    message(bytes) {
-      if (!over) listener.message(bytes);
-    },
-    end,
-    fail: (error, trailers = new Metadata()) => end({ error, trailers }),
-    mute() {
-      over = true;
-    },
-  };
+  return new Ending(listener);
+}
+
+/** A class: five closures for every call cost more. */
+class Ending implements EndingListener {
+  readonly #listener: CallListener;
+  over = false;
+
+  constructor(listener: CallListener) {
+    this.#listener = listener;
+  }
+
+  headers(metadata: Metadata): void {
+    if (!this.over) this.#listener.headers(metadata);
+  }
+
+  message(bytes: Uint8Array): void {
+    if (!this.over) this.#listener.message(bytes);
+  }
+
+  end(how: CallEnd): void {
+    if (this.over) return;
+    this.over = true;
+    this.#listener.end(how);
+  }
+
+  fail(error: ConnectError, trailers: Metadata = new Metadata()): void {
+    this.end({ error, trailers });
+  }
+
+  mute(): void {
+    this.over = true;
+  }
 }

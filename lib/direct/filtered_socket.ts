@@ -35,6 +35,7 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
   filtered.on("error", () => {});
   return Object.assign(filtered, {
     insert: (frame: Uint8Array) => void filtered.push(frame),
+    write: socket.write.bind(socket),
     // An HTTP/2 session passes these on to its socket.
     ref: () => void socket.ref(),
     unref: () => void socket.unref(),

@@ -1,18 +1,17 @@
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { fieldValue, formatTimeout } from "../core/grpc/grpc_status.ts";
-import { headerValues } from "../core/grpc/header_values.ts";
-import { Metadata } from "../core/grpc/metadata.ts";
+import type { Metadata } from "../core/grpc/metadata.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
-import { authorityOf, describeTarget } from "../core/net/target.ts";
+import { describeTarget } from "../core/net/target.ts";
 import type { Call, CallRequest } from "../rpc/carrier.ts";
 import { Outbox } from "../rpc/outbox.ts";
-import { AnswerReader } from "./answer_reader.ts";
+import { AnswerReader, type AnswerReaderOptions } from "./answer_reader.ts";
 import type { EndingListener } from "./call_ending.ts";
-import { compressionHeaders, type Compressor, frameOf, type MessageOptions } from "./compressor.ts";
+import { framesOf } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { isSendable } from "./sendable.ts";
+import { metadataOf } from "./http2_headers.ts";
 import type { Session } from "./http2_session.ts";
+import { Http2Upload } from "./http2_upload.ts";
 
 const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
 
@@ -28,16 +27,17 @@ const MOST_TRIES = 3;
 const SHORT_REQUEST_BYTES = 32 * 1024;
 
 /** Parts that a call over HTTP/2 works with. */
-export interface Http2CallContext extends MessageOptions {
+export interface Http2CallContext extends AnswerReaderOptions {
   readonly endpoint: Endpoint;
+  headersOf(request: CallRequest): OutgoingHttpHeaders;
   /** Finds a session with room for the call. */
   acquire(short: boolean): Session | Promise<Session>;
   /** Gives a session back. */
   release(session: Session): void;
   /** Told when a call finds its connection lost. */
   readonly onConnectionLost?: () => void;
-  /** Told once the call is over. */
-  readonly onOver: () => void;
+  /** Told when a call is over. */
+  onOver(call: Http2Call): void;
 }
 
 /** A call of native gRPC on a stream of HTTP/2; on another one where a session refuses it unread. */
@@ -59,9 +59,10 @@ export class Http2Call implements Call {
     this.#request = request;
     this.#listener = listener;
     this.#context = context;
-    this.#answer = new AnswerReader(listener, { ...context, protocol: "grpc" });
-    // With one message to send, its size says which session will do.
-    if (!this.#hasOneMessage) this.#begin();
+    this.#answer = new AnswerReader(listener, context);
+    // With one message to send, its size says which session will do. In a turn of its own: no event comes before
+    // `Carrier.open` has returned.
+    if (!this.#hasOneMessage) queueMicrotask(() => this.#begin());
   }
 
   get #hasOneMessage(): boolean {
@@ -69,36 +70,37 @@ export class Http2Call implements Call {
     return kind === "unary" || kind === "server_streaming";
   }
 
-  /** In a turn of its own: no event comes before `Carrier.open` has returned. */
   #begin(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
-    queueMicrotask(() => void this.#start());
+    this.#start();
   }
 
-  async #start(): Promise<void> {
+  #start(): void {
     if (this.#listener.over) return;
-    const { endpoint, acquire, release } = this.#context;
-    try {
-      const short = this.#hasOneMessage && this.#outbox.size <= SHORT_REQUEST_BYTES;
-      const session = await acquire(short);
-      if (this.#listener.over) return release(session);
-      this.#open(session);
-    } catch (error) {
-      this.fail(error instanceof ConnectError ? error : connectionError(describeTarget(endpoint), error));
-    }
+    const short = this.#hasOneMessage && this.#outbox.size <= SHORT_REQUEST_BYTES;
+    const session = this.#context.acquire(short);
+    if (session instanceof Promise) {
+      session.then((ready) => this.#open(ready), (error) => this.#failed(error));
+    } else this.#open(session);
+  }
+
+  #failed(error: unknown): void {
+    this.fail(
+      error instanceof ConnectError ? error : connectionError(describeTarget(this.#context.endpoint), error),
+    );
   }
 
   #open(session: Session): void {
-    const { compressor, endpoint, release } = this.#context;
+    const { compressor, headersOf, release } = this.#context;
+    if (this.#listener.over) return release(session);
     let refused = false;
     let stream: ClientHttp2Stream;
     try {
-      stream = session.http2.request(requestHeaders(this.#request, endpoint, compressor));
+      stream = session.http2.request(headersOf(this.#request));
     } catch (error) {
       release(session);
-      if (!this.#isRefused(session, error)) throw error;
-      return void this.#start();
+      return this.#isRefused(session, error) ? this.#start() : this.#failed(error);
     }
     this.#stream = stream;
     session.opened(stream);
@@ -108,7 +110,7 @@ export class Http2Call implements Call {
     });
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
       session.heard = true;
-      this.#trailers = fromNodeHeaders(trailers);
+      this.#trailers = metadataOf(trailers);
     });
     stream.on("error", (error) => {
       refused ||= this.#isRefused(session, error);
@@ -123,25 +125,14 @@ export class Http2Call implements Call {
       if (refused) {
         this.#stream = undefined;
         this.#outbox.detach();
-        void this.#start();
+        this.#start();
       } else {
         this.#closed(stream, session, isGone);
       }
     });
-    this.#outbox.attach({
-      // Bun does not always report `drain`; every write reports its own end on all runtimes.
-      write(message, last, sent) {
-        if (last) stream.end(frameOf(message, compressor));
-        else {
-          stream.write(frameOf(message, compressor), () => {
-            // A ping may wait behind a long upload.
-            session.heard = true;
-            sent();
-          });
-        }
-      },
-      halfClose: () => void stream.end(),
-    });
+    const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor);
+    // A ping may wait behind a long upload.
+    this.#outbox.attach(new Http2Upload(stream, encode, () => session.heard = true));
   }
 
   /**
@@ -200,7 +191,7 @@ export class Http2Call implements Call {
     const stream = this.#stream!;
     this.#hasAnswered = true;
     this.#outbox.settle();
-    if (!this.#answer.headers(Number(headers[":status"]), fromNodeHeaders(headers))) return this.#over();
+    if (!this.#answer.headers(Number(headers[":status"]), metadataOf(headers))) return this.#over();
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => {
       session.heard = true;
@@ -252,7 +243,7 @@ export class Http2Call implements Call {
 
   /** The call is over. Tells the server, unless it knows: what is still to be sent, it does not want. */
   #over(): void {
-    this.#context.onOver();
+    this.#context.onOver(this);
     this.#outbox.close();
     const stream = this.#stream;
     if (stream === undefined) return;
@@ -280,34 +271,4 @@ function codeFromReset(rstCode: number): Code {
     default:
       return Code.Internal;
   }
-}
-
-function requestHeaders(
-  request: CallRequest,
-  endpoint: Endpoint,
-  compressor: Compressor | undefined,
-): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {};
-  for (const [name, values] of request.metadata.lists()) {
-    if (!isSendable(name)) continue;
-    headers[name] = values.length === 1 ? values[0]! : headerValues(name, values);
-  }
-  headers[":method"] = "POST";
-  headers[":path"] = request.path;
-  // Node's own leaves an IPv6 address without brackets (RFC 3986, section 3.2.2).
-  if (endpoint.hostname.includes(":")) headers[":authority"] = authorityOf(endpoint);
-  headers["content-type"] = "application/grpc+proto";
-  headers["te"] = "trailers";
-  if (compressor !== undefined) Object.assign(headers, Object.fromEntries(compressionHeaders(compressor)));
-  if (request.timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(request.timeoutMs);
-  return headers;
-}
-
-function fromNodeHeaders(headers: IncomingHttpHeaders): Metadata {
-  const metadata = new Metadata();
-  for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith(":") || value === undefined) continue;
-    for (const item of Array.isArray(value) ? value : [value]) metadata.append(name, fieldValue(name, item));
-  }
-  return metadata;
 }

@@ -5,6 +5,7 @@ import { ending } from "./call_ending.ts";
 import type { MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http2Call, type Http2CallContext } from "./http2_call.ts";
+import { requestHeadersFor } from "./http2_headers.ts";
 import { watchIdleConnections } from "./idle_connections.ts";
 import { type Connection, createSessionPool, type SessionOptions } from "./session_pool.ts";
 
@@ -22,9 +23,12 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
   const idle = watchIdleConnections();
   let closed: ConnectError | undefined;
   const open = new Set<Http2Call>();
-  const context: Omit<Http2CallContext, "onOver"> = {
+  const context: Http2CallContext = {
     ...options,
     endpoint,
+    protocol: "grpc",
+    headersOf: requestHeadersFor(endpoint, options.compressor),
+    onOver: (call) => open.delete(call),
     acquire(short) {
       const seen = idle.seen();
       if (seen !== undefined) return seen.then(() => pool.acquire(short));
@@ -41,7 +45,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
     connection: pool.connection,
     open(request, listener) {
       if (closed !== undefined) return endedCall(closed, listener);
-      const call = new Http2Call(request, ending(listener), { ...context, onOver: () => open.delete(call) });
+      const call = new Http2Call(request, ending(listener), context);
       open.add(call);
       return call;
     },

@@ -1,0 +1,60 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { fieldValue, formatTimeout } from "../core/grpc/grpc_status.ts";
+import { headerValues } from "../core/grpc/header_values.ts";
+import { Metadata } from "../core/grpc/metadata.ts";
+import { authorityOf } from "../core/net/target.ts";
+import type { CallRequest } from "../rpc/carrier.ts";
+import { compressionHeaders, type Compressor } from "./compressor.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { isSendable } from "./sendable.ts";
+
+/** Makes the headers of requests to one server (grpc/doc/PROTOCOL-HTTP2.md, *Requests*). */
+export function requestHeadersFor(
+  endpoint: Endpoint,
+  compressor: Compressor | undefined,
+): (request: CallRequest) => OutgoingHttpHeaders {
+  // Node's own authority leaves an IPv6 address without brackets (RFC 3986, section 3.2.2).
+  const authority = endpoint.hostname.includes(":") ? { ":authority": authorityOf(endpoint) } : {};
+  const compression = compressor === undefined ? {} : Object.fromEntries(compressionHeaders(compressor));
+  /** Those of metadata that comes again. */
+  let last: { readonly metadata: Metadata; readonly headers: OutgoingHttpHeaders } | undefined;
+
+  function commonHeaders(metadata: Metadata, constant: boolean | undefined): OutgoingHttpHeaders {
+    if (last?.metadata === metadata) return last.headers;
+    const headers: OutgoingHttpHeaders = {};
+    for (const [name, values] of metadata.lists()) {
+      if (!isSendable(name)) continue;
+      headers[name] = values.length === 1 ? values[0]! : headerValues(name, values);
+    }
+    headers[":method"] = "POST";
+    Object.assign(headers, authority);
+    headers["content-type"] = "application/grpc+proto";
+    headers["te"] = "trailers";
+    Object.assign(headers, compression);
+    if (constant === true) last = { metadata, headers };
+    return headers;
+  }
+
+  return ({ metadata, constant, path, timeoutMs }) => {
+    const headers: OutgoingHttpHeaders = { ...commonHeaders(metadata, constant), ":path": path };
+    if (timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(timeoutMs);
+    return headers;
+  };
+}
+
+/** Reads the headers or the trailers of a response. */
+export function metadataOf(headers: IncomingHttpHeaders): Metadata {
+  const single: Record<string, string> = {};
+  let lists: [name: string, values: readonly string[]][] | undefined;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (name.startsWith(":") || value === undefined) continue;
+    if (Array.isArray(value)) (lists ??= []).push([name, value]);
+    else single[name] = fieldValue(name, value);
+  }
+  const metadata = new Metadata(single);
+  for (const [name, values] of lists ?? []) {
+    for (const value of values) metadata.append(name, fieldValue(name, value));
+  }
+  return metadata;
+}

@@ -1,0 +1,75 @@
+import type { Outlet } from "../rpc/outbox.ts";
+
+/** Bytes of messages that are sent at once, even while others are on their way. */
+const BATCH_BYTES = 16 * 1024;
+
+/** The stream that an {@link Http2Upload} writes to. */
+export interface UploadStream {
+  write(chunk: Uint8Array, sent: (error?: Error | null) => void): void;
+  end(chunk?: Uint8Array): void;
+}
+
+/**
+ * Writes messages to a stream of HTTP/2. Small messages that come while others are on their way go out together: a write
+ * costs the runtime as much as many a message.
+ */
+export class Http2Upload implements Outlet {
+  readonly #stream: UploadStream;
+  readonly #encode: (messages: readonly Uint8Array[]) => Uint8Array;
+  readonly #onSent: () => void;
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  /** Told once the batch is on its way. */
+  #waiting: (() => void)[] = [];
+  #writing = 0;
+
+  /**
+   * @param encode Puts messages into their frames, one after the other.
+   * @param onSent Called when a write has ended.
+   */
+  constructor(
+    stream: UploadStream,
+    encode: (messages: readonly Uint8Array[]) => Uint8Array,
+    onSent: () => void,
+  ) {
+    this.#stream = stream;
+    this.#encode = encode;
+    this.#onSent = onSent;
+  }
+
+  write(message: Uint8Array, last: boolean, sent: () => void): void {
+    this.#batch.push(message);
+    this.#batchBytes += message.length;
+    if (last) return this.halfClose();
+    this.#waiting.push(sent);
+    if (this.#writing === 0 || this.#batchBytes >= BATCH_BYTES) this.#send();
+  }
+
+  halfClose(): void {
+    if (this.#batch.length === 0) this.#stream.end();
+    else this.#stream.end(this.#encode(this.#batch));
+    this.#batch = [];
+  }
+
+  /** Sends nothing more: the stream is gone, or the call is over. */
+  close(): void {
+    this.#batch = [];
+    this.#waiting = [];
+  }
+
+  #send(): void {
+    const frames = this.#encode(this.#batch), waiting = this.#waiting;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    this.#waiting = [];
+    this.#writing++;
+    // Bun does not always report `drain`; every write reports its own end on all runtimes.
+    this.#stream.write(frames, (error) => {
+      if (error) return this.close();
+      this.#writing--;
+      this.#onSent();
+      for (const sent of waiting) sent();
+      if (this.#writing === 0 && this.#batch.length > 0) this.#send();
+    });
+  }
+}
