@@ -131,8 +131,7 @@ export class Http2Call implements Call {
       }
     });
     const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor);
-    // A ping may wait behind a long upload.
-    this.#outbox.attach(new Http2Upload(stream, encode, () => session.heard = true));
+    this.#outbox.attach(new Http2Upload(stream, encode, () => waitingFor(session)));
   }
 
   /**
@@ -271,4 +270,15 @@ function codeFromReset(rstCode: number): Code {
     default:
       return Code.Internal;
   }
+}
+
+/**
+ * Takes note of a write, and returns what is called at its end. A ping may wait behind a long upload. The system's buffer
+ * takes writes to a dead connection, too, but only a live one makes room for a write that had to wait.
+ */
+function waitingFor(session: Session): () => void {
+  const { looks } = session;
+  return () => {
+    if (session.looks > looks) session.heard = true;
+  };
 }

@@ -24,8 +24,10 @@ export interface Session {
   draining: boolean;
   /** The error that broke its connection, if known. */
   failure: Error | undefined;
-  /** Set when anything comes, or goes out: it is alive. */
+  /** Set when anything comes, or what had to wait goes out: it is alive. */
   heard: boolean;
+  /** Looks at whether it is alive so far. */
+  looks: number;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
   /** Takes note of a stream that has been opened. */
@@ -80,6 +82,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
       draining: false,
       failure: undefined,
       heard: false,
+      looks: 0,
       streams: new Set(),
       opened(stream) {
         session.streams.add(stream);
@@ -183,6 +186,7 @@ function watch(session: Session, keepAlive: { readonly intervalMs: number }): Re
     if (http2.destroyed || http2.closed) return clearInterval(interval);
     const todo = state.look(session.heard, keepAlive.intervalMs);
     session.heard = false;
+    session.looks++;
     if (todo === "ping") http2.ping(() => session.heard = true);
     else if (todo === "lost") http2.destroy(connectionFailure("ECONNRESET", "a ping was not answered"));
   }, TICK_MS);

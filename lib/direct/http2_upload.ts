@@ -16,7 +16,7 @@ export interface UploadStream {
 export class Http2Upload implements Outlet {
   readonly #stream: UploadStream;
   readonly #encode: (messages: readonly Uint8Array[]) => Uint8Array;
-  readonly #onSent: () => void;
+  readonly #onWrite: () => () => void;
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
   /** Told once the batch is on its way. */
@@ -25,16 +25,16 @@ export class Http2Upload implements Outlet {
 
   /**
    * @param encode Puts messages into their frames, one after the other.
-   * @param onSent Called when a write has ended.
+   * @param onWrite Called when a write begins; what it returns, when the write has ended.
    */
   constructor(
     stream: UploadStream,
     encode: (messages: readonly Uint8Array[]) => Uint8Array,
-    onSent: () => void,
+    onWrite: () => () => void,
   ) {
     this.#stream = stream;
     this.#encode = encode;
-    this.#onSent = onSent;
+    this.#onWrite = onWrite;
   }
 
   write(message: Uint8Array, last: boolean, sent: () => void): void {
@@ -63,11 +63,12 @@ export class Http2Upload implements Outlet {
     this.#batchBytes = 0;
     this.#waiting = [];
     this.#writing++;
+    const ended = this.#onWrite();
     // Bun does not always report `drain`; every write reports its own end on all runtimes.
     this.#stream.write(frames, (error) => {
       if (error) return this.close();
       this.#writing--;
-      this.#onSent();
+      ended();
       for (const sent of waiting) sent();
       if (this.#writing === 0 && this.#batch.length > 0) this.#send();
     });

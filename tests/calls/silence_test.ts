@@ -1,6 +1,7 @@
 /** Connections that go silent: nothing more comes over them, and nobody says so. */
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { dialDirect, type DialOptions } from "../../mod.ts";
@@ -22,10 +23,17 @@ async function assertNoticed(options: DialOptions, tls?: { readonly cert: string
   await using relay = await startRelay(machine.port);
   await using channel = await dialDirect(relay.address, { ...options, keepAliveMs: 1_000 });
   const probe = createClient(ProbeService, channel);
-  const left = Promise.withResolvers<void>();
+  const left = new AbortController();
   async function* sendUntilLeft() {
     yield { data: new Uint8Array(3) };
-    await left.promise;
+    await delay(60_000, undefined, left).catch(() => {});
+  }
+  // The system takes each message, and they keep nobody from noticing.
+  async function* sendNowAndThen() {
+    for (let isOver = false; !isOver;) {
+      yield { data: new Uint8Array(3) };
+      await delay(200, undefined, left).catch(() => isOver = true);
+    }
   }
   const download = probe.hang({})[Symbol.asyncIterator]();
   const exchange = probe.exchange(sendUntilLeft())[Symbol.asyncIterator]();
@@ -34,6 +42,7 @@ async function assertNoticed(options: DialOptions, tls?: { readonly cert: string
     unary: probe.hangUnary({}),
     "server streaming": download.next(),
     "client streaming": probe.upload(sendUntilLeft()),
+    "client streaming, with a message now and then": probe.upload(sendNowAndThen()),
     "bidirectional": exchange.next(),
   };
   // They have left: a call that came after them is answered.
@@ -49,5 +58,5 @@ async function assertNoticed(options: DialOptions, tls?: { readonly cert: string
   );
   assert.ok(performance.now() - started < 20_000, `noticed after ${performance.now() - started} ms`);
   await probe.echo({});
-  left.resolve();
+  left.abort();
 }

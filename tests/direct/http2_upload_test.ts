@@ -14,7 +14,7 @@ function recorded() {
       end: (chunk) => void log.push(chunk === undefined ? "end" : `end ${chunk.length}`),
     },
     (messages) => new Uint8Array(messages.reduce((size, message) => size + message.length, 0)),
-    () => log.push("written"),
+    () => () => log.push("written"),
   );
   let count = 0;
   const send = (length: number, last = false) => {

@@ -18,7 +18,7 @@ export class KeepAlive {
   /**
    * Takes a look, once a tick.
    *
-   * @param heard Whether anything has come, or gone out, since the last look.
+   * @param heard Whether anything has come since the last look, or gone out that had to wait for room.
    */
   look(heard: boolean, intervalMs: number): "ping" | "lost" | "nothing" {
     if (heard) {
