@@ -12,8 +12,8 @@ export interface ProxyServerOptions {
   readonly credentials?: { readonly username: string; readonly password: string };
   /** Where names lead: `host:port` to a port of 127.0.0.1. Others are not reached. */
   readonly routes: Readonly<Record<string, number>>;
-  /** Takes the client's first bytes, and answers in its own way. */
-  readonly answer?: (socket: Socket, first: Buffer) => void;
+  /** Takes the client's first bytes, and answers in its own way; with false it leaves that to the proxy. */
+  readonly answer?: (socket: Socket, first: Buffer) => void | false;
   /** For "https". */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -95,7 +95,7 @@ function readerOf(socket: Socket): Reader {
 
 async function talkHttp(socket: Socket, reader: Reader, options: ProxyServerOptions, asked: string[]) {
   const request = await reader.until("\r\n\r\n");
-  if (options.answer !== undefined) return options.answer(socket, request);
+  if (options.answer !== undefined && options.answer(socket, request) !== false) return undefined;
   const [line, ...headers] = request.toString("latin1").split("\r\n");
   const [method, place] = line!.split(" ");
   asked.push(method === "CONNECT" ? place! : line!);
@@ -111,12 +111,12 @@ async function talkHttp(socket: Socket, reader: Reader, options: ProxyServerOpti
   if (method !== "CONNECT") return socket.end("HTTP/1.1 405 Method Not Allowed\r\n\r\n");
   const port = options.routes[place!];
   if (port === undefined) return socket.end("HTTP/1.1 503 Service Unavailable\r\n\r\n");
-  lead(socket, port, () => socket.write("HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n"));
+  return lead(socket, port, () => socket.write("HTTP/1.1 200 Connection established\r\nVia: test\r\n\r\n"));
 }
 
 async function talkSocks(socket: Socket, reader: Reader, options: ProxyServerOptions, asked: string[]) {
   const first = await reader.until(2);
-  if (options.answer !== undefined) return options.answer(socket, first);
+  if (options.answer !== undefined && options.answer(socket, first) !== false) return undefined;
   const methods = await reader.until(first[1]!);
   const method = options.credentials === undefined ? 0 : 2;
   if (!methods.includes(method)) return socket.end(Uint8Array.of(5, 0xff));
@@ -137,7 +137,7 @@ async function talkSocks(socket: Socket, reader: Reader, options: ProxyServerOpt
   asked.push(place);
   const port = options.routes[place];
   if (port === undefined) return socket.end(Uint8Array.of(5, 4, 0, 1, 0, 0, 0, 0, 0, 0));
-  lead(socket, port, () => socket.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0)));
+  return lead(socket, port, () => socket.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0)));
 }
 
 function lead(socket: Socket, port: number, opened: () => void) {

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { dialAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
 import { failureReason } from "../core/dial/failure_reason.ts";
+import { connectionReason, isProxyFailure } from "../core/net/connection_error.ts";
 import { permissionAdvice, permissionOf } from "../core/dial/permission.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import {
@@ -48,18 +49,22 @@ export function toDialError(failure: DialFailure): DialError {
     });
   }
   const reason = timeoutMs === undefined ? failureReason(error) : "unknown";
-  const advice = dialAdvice(reason, phase);
+  const byProxy = isProxyFailure(error);
+  const advice = dialAdvice(reason === "ice" && byProxy ? connectionReason(error)! : reason, phase);
+  const isReaching = failure.proxy !== undefined && (phase === "connect" || phase === "tls");
+  const through = isReaching && !byProxy ? ` through the proxy ${failure.proxy}` : "";
   if (timeoutMs !== undefined) {
-    const isReaching = failure.proxy !== undefined && (phase === "connect" || phase === "tls");
-    const through = isReaching ? ` through the proxy ${failure.proxy}` : "";
     const what = isReaching ? "Check that the proxy runs, and that it leads to the machine" : advice;
     return new DialTimeoutError(
       `Cannot dial ${address} within ${timeoutMs} ms: the time ran out in phase "${phase}", ` +
-        `${PHASE_WAITS[phase]}${through}. ${what}; if the network is slow, raise timeoutMs`,
+        `${PHASE_WAITS[phase]}${through}${
+          failedRemarks(timeline, phase)
+        }. ${what}; if the network is slow, raise timeoutMs`,
       init,
     );
   }
-  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "") +
+    (through && `,${through}`);
   const failed = (why: string, what = advice) => `Cannot dial ${address}: ${why}: ${text}. ${what}`;
   switch (reason) {
     case "permission": {
@@ -101,6 +106,15 @@ export function toDialError(failure: DialFailure): DialError {
     }
   }
   return new DialError(failed(`it failed in phase "${phase}"`), init);
+}
+
+/** What failed meanwhile beside the step that the time ran out in: a TURN server, or the proxy in front of it. */
+function failedRemarks(timeline: readonly TimelineEntry[], during: DialPhase): string {
+  const remarks = timeline.filter(({ phase, ok, durationMs, candidates }) =>
+    phase === during && !ok && durationMs === undefined && candidates === undefined
+  );
+  const details = new Set(remarks.map(({ detail }) => detail));
+  return details.size === 0 ? "" : ` (${[...details].join("; ")})`;
 }
 
 /** Makes the refusal to continue without TLS (Python's `InsecureConnectionError`; protocol §2.7). */

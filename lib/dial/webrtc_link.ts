@@ -244,7 +244,7 @@ async function openConnection(
       const promising = Promise.withResolvers<void>();
       const { connection, released } = connectThroughTurn(
         { ...turn, signal: by },
-        (iceServers) =>
+        (iceServers, signal) =>
           connectWebrtc({
             engine,
             signaling,
@@ -256,7 +256,7 @@ async function openConnection(
             roundTripMs: config.roundTripMs,
             isLibdatachannel: knownAsLibdatachannel,
             maxMessageBytes: MAX_MESSAGE_BYTES,
-            signal: by,
+            signal,
             onOffered: () => first.offered.resolve(),
             onAnswered(isLibdatachannel) {
               first.answered.resolve();
@@ -339,7 +339,8 @@ async function findAddress(
 
 /** Tells whether an engine, ours or the machine's, failed a handshake: an answer may outrun its own bookkeeping. */
 function isBadLuck(error: unknown): boolean {
-  return error instanceof ExchangeError && error.reason !== "signaling" && error.code === Code.Unavailable;
+  return error instanceof ExchangeError && !["signaling", "relay"].includes(error.reason) &&
+    error.code === Code.Unavailable;
 }
 
 /** From the nearest way to the farthest. */

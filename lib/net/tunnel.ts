@@ -7,17 +7,16 @@ import { ProxyError } from "../core/net/proxy_error.ts";
 import { type Destination, proxyHandshake } from "../core/net/proxy_handshake.ts";
 import { abortable } from "../runtime/abortable.ts";
 
-/** Time for a proxy to open a tunnel, in milliseconds: half of a dial's, so that the dial can say what it waited for. */
-export const TUNNEL_TIMEOUT_MS = 10_000;
-
 /**
  * Opens a connection to a server through a proxy. What the server has sent meanwhile is the first that the socket reads.
  *
+ * @param timeoutMs Time for the proxy to open it, in milliseconds.
  * @throws {ProxyError} if the proxy does not make it; or the reason of the signal
  */
 export async function openTunnel(
   proxy: Proxy,
   destination: Destination,
+  timeoutMs: number,
   given: AbortSignal,
 ): Promise<Socket> {
   given.throwIfAborted();
@@ -25,9 +24,9 @@ export async function openTunnel(
   const timer = setTimeout(
     () =>
       late.abort(
-        new ProxyError("ERR_PROXY_UNREACHABLE", proxy, `opened no connection within ${TUNNEL_TIMEOUT_MS} ms`),
+        new ProxyError("ERR_PROXY_UNREACHABLE", proxy, `opened no connection within ${timeoutMs} ms`),
       ),
-    TUNNEL_TIMEOUT_MS,
+    timeoutMs,
   );
   const signal = AbortSignal.any([given, late.signal]);
   let socket: Socket | undefined;

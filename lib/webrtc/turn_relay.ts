@@ -3,6 +3,7 @@ import { lookup } from "node:dns/promises";
 import type { Socket } from "node:net";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
+import { type ProxyFailure, proxyFailureOf } from "../core/net/proxy_error.ts";
 import { openConnection } from "../net/connection.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
@@ -27,7 +28,7 @@ export type TurnRelayEvent =
   /** The engine got a relay address from the server. */
   | { readonly type: "allocated"; readonly relayAddress: string | undefined }
   /** The server cannot be reached, or sends the engine elsewhere: there will be no relay address. */
-  | { readonly type: "failed"; readonly reason: string }
+  | { readonly type: "failed"; readonly reason: string; readonly proxyFailure?: ProxyFailure }
   /** The connection is lost, and the relay address with it. */
   | { readonly type: "lost"; readonly reason: string };
 
@@ -86,10 +87,11 @@ export async function openTurnRelay(
     if (answer !== undefined) toEngine(answer);
   }
 
-  function end(reason: string): void {
+  function end(reason: string, proxyFailure?: ProxyFailure): void {
     if (dead || closing !== undefined) return;
     dead = true;
-    report({ type: allocated ? "lost" : "failed", reason });
+    const blame = proxyFailure === undefined ? {} : { proxyFailure };
+    report(allocated ? { type: "lost", reason } : { type: "failed", reason, ...blame });
     for (const request of waiting ?? []) refuse(request);
     waiting = undefined;
     void upstream?.close();
@@ -130,7 +132,7 @@ export async function openTurnRelay(
     report({ type: "connected" });
     for (const datagram of waiting ?? []) opened.send(datagram);
     waiting = undefined;
-  }, (error) => end(error instanceof Error ? error.message : String(error)));
+  }, (error) => end(error instanceof Error ? error.message : String(error), proxyFailureOf(error)));
 
   return {
     port: local.address().port,

@@ -1,10 +1,12 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
-import type { ChosenProxy } from "../core/net/proxy.ts";
+import { type ChosenProxy, describeChosen } from "../core/net/proxy.ts";
+import type { ProxyFailure } from "../core/net/proxy_error.ts";
 import type { Target } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import type { EngineIceServer } from "./peer.ts";
 import { openTurnBridge } from "./turn_bridge.ts";
 import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
@@ -28,6 +30,9 @@ export interface TurnSettings {
 /** Time after its start in which a connection may still change its path, in milliseconds. */
 const SETTLED_MS = 3_000;
 
+/** Starts an attempt, which the signal gives up. */
+type Connect = (iceServers: readonly EngineIceServer[], signal: AbortSignal) => WebrtcAttempt;
+
 /** One server behind a bridge. */
 interface Bridged {
   /** Address that the engine got there, `host:port`. */
@@ -40,14 +45,14 @@ interface Bridged {
  */
 export function connectThroughTurn(
   settings: TurnSettings,
-  connect: (iceServers: readonly EngineIceServer[]) => WebrtcAttempt,
+  connect: Connect,
 ): WebrtcAttempt {
   const { endpoints, relayOnly } = settings;
   const needed = endpoints.filter((endpoint) => needsBridge(endpoint, relayOnly));
   const direct = relayOnly
     ? []
     : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngineServer);
-  if (needed.length === 0) return connect(direct);
+  if (needed.length === 0) return connect(direct, settings.signal);
   const released = Promise.withResolvers<void>();
   return {
     connection: connectBridged(settings, needed, direct, connect, released.resolve),
@@ -59,24 +64,35 @@ async function connectBridged(
   settings: TurnSettings,
   needed: readonly IceEndpoint[],
   direct: readonly EngineIceServer[],
-  connect: (iceServers: readonly EngineIceServer[]) => WebrtcAttempt,
+  connect: Connect,
   release: () => void,
 ): Promise<WebrtcConnection> {
   const bridges = new Map<Bridged, TurnRelay>();
   const failures: string[] = [];
+  /** A failure that is a proxy's, with its code. */
+  let byProxy: Error | undefined;
+  const given = linkAbort([settings.signal]);
   let connection: WebrtcConnection | undefined;
   const closeBridges = () => Promise.all(Array.from(bridges.values(), (relay) => relay.close()));
 
   async function open(endpoint: IceEndpoint): Promise<EngineIceServer[]> {
     const name = describe(endpoint);
     const bridge: Bridged = { relayAddress: undefined };
-    const fail = (reason: string) => {
-      failures.push(`${name}: ${reason}`);
-      settings.onRemark(`${name}: ${reason}`, false);
+    const upstream = upstreamOf(endpoint, settings);
+    const proxy = describeChosen(upstream.proxy);
+    const fail = (reason: string, proxyFailure?: ProxyFailure) => {
+      // A proxy's own failure names it.
+      const through = proxy === undefined || proxyFailure !== undefined ? "" : ` through the proxy ${proxy}`;
+      const text = `${name}${through}: ${reason}`;
+      failures.push(text);
+      settings.onRemark(text, false);
+      if (proxyFailure !== undefined) byProxy ??= Object.assign(new Error(text), { code: proxyFailure });
+      // There is no other way: nothing is left to wait for.
+      if (settings.relayOnly && failures.length === needed.length) given.abort(noRelay());
     };
     try {
-      const relay = await openTurnBridge(upstreamOf(endpoint, settings), (event) => {
-        if (event.type === "failed") fail(event.reason);
+      const relay = await openTurnBridge(upstream, (event) => {
+        if (event.type === "failed") fail(event.reason, event.proxyFailure);
         else if (event.type === "allocated") bridge.relayAddress = event.relayAddress;
         else if (event.type === "lost" && isUsed(bridge)) connection?.lose(`${name}: ${event.reason}`);
       });
@@ -99,8 +115,8 @@ async function connectBridged(
   const opening = Promise.all(needed.map(open));
   let attempt: WebrtcAttempt | undefined;
   try {
-    const bridged = await abortable(opening, settings.signal);
-    attempt = connect([...direct, ...bridged.flat()]);
+    const bridged = await abortable(opening, given.signal);
+    attempt = connect([...direct, ...bridged.flat()], given.signal);
     connection = await attempt.connection;
   } catch (error) {
     // An attempt that is given up may still go on for a moment.
@@ -110,8 +126,16 @@ async function connectBridged(
     // ICE itself says only that it found no way.
     if (!(error instanceof ExchangeError) || failures.length === 0) throw error;
     const message = [error.rawMessage, ...new Set(failures)].join("; ");
-    const explained = new ConnectError(message, error.code, error.metadata, undefined, error.cause);
+    const explained = new ConnectError(
+      message,
+      error.code,
+      error.metadata,
+      undefined,
+      byProxy ?? error.cause,
+    );
     throw new ExchangeError(error.reason, explained);
+  } finally {
+    given.release();
   }
   void attempt.released.then(release);
   const settled = setTimeout(() => {
@@ -131,6 +155,10 @@ async function connectBridged(
       },
     },
   };
+}
+
+function noRelay(): ExchangeError {
+  return new ExchangeError("relay", new ConnectError("no TURN server can be reached", Code.Unavailable));
 }
 
 function needsBridge({ scheme, transport }: IceEndpoint, relayOnly: boolean): boolean {

@@ -6,7 +6,14 @@ import { once } from "node:events";
 import { inspect } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
-import { type AuthenticatedChannel, dial, DialError, type DialOptions, DialTimeoutError } from "../../mod.ts";
+import {
+  type AuthenticatedChannel,
+  dial,
+  DialError,
+  type DialOptions,
+  DialTimeoutError,
+  IceError,
+} from "../../mod.ts";
 import { openConnection } from "../../lib/net/connection.ts";
 import { parseProxy } from "../../lib/core/net/proxy.ts";
 import { makeCertificates } from "../certificates.ts";
@@ -149,6 +156,7 @@ interface Failure {
 }
 
 const says = (text: string | Uint8Array) => ({ answer: (socket: Socket) => void socket.end(text) });
+const OPENED = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 const failures: readonly Failure[] = [
   {
@@ -230,6 +238,12 @@ const failures: readonly Failure[] = [
     options: says(Uint8Array.of(5, 0)),
     message: /the proxy cannot be reached: .* closed the connection before it answered\)/,
   },
+  {
+    title: "closes the connection that it has opened",
+    kind: "http",
+    options: says(OPENED),
+    message: /connection lost: robot\.test:443 .*, through the proxy http:\/\/127\.0\.0\.1:\d+\. Check/,
+  },
 ];
 
 for (const { title, kind, user = "u:s3cret@", options = {}, message } of failures) {
@@ -259,6 +273,71 @@ for (const { title, kind, user = "u:s3cret@", options = {}, message } of failure
     }
   });
 }
+
+/** Answers of a proxy that is asked for a TURN server, and what the dial says then. */
+const relayFailures: readonly (readonly [answer: string, message: RegExp])[] = [
+  [
+    "HTTP/1.1 403 Forbidden\r\n\r\n",
+    /: the proxy http:\/\/[\d.:]+ answered 403 Forbidden\. Ask its administrator/,
+  ],
+  [
+    'HTTP/1.1 407 x\r\nProxy-Authenticate: Basic realm="x"\r\n\r\n',
+    /: the proxy http:\/\/[\d.:]+ answered 407: it refuses the user name or the password\. Put them into/,
+  ],
+  [
+    "220 mail.example ESMTP\r\n",
+    /: the proxy http:\/\/[\d.:]+ does not answer as an HTTP proxy does\. Check the scheme/,
+  ],
+  [
+    "HTTP/1.1 200",
+    /: the proxy http:\/\/[\d.:]+ closed the connection before it answered\. Check the proxy's URL/,
+  ],
+  [OPENED, /TURN over \w+ at turn\.test:\d+ through the proxy http:\/\/[\d.:]+: /],
+];
+
+test("a proxy that leads to no TURN server fails a dial that needs one, by name, and without its password", async () => {
+  await using machine = await startMachine({
+    auth: "none",
+    faults: { signaling: { noCandidates: true } },
+  });
+  const port = portOf(machine);
+  const failsBy = async (answer: string, message: RegExp, turn: string, kind: "relay" | "time") => {
+    await using proxy = await startProxy({
+      kind: "http",
+      routes: { "robot.test:80": port },
+      answer: (socket, first) =>
+        String(first).startsWith("CONNECT turn.test") ? void socket.end(answer) : false,
+    });
+    const iceServers = [{ urls: turn, username: "me", credential: "turn" }];
+    const dialing = dial("robot.test", {
+      insecure: true,
+      mdns: false,
+      proxy: `http://u:s3cret@127.0.0.1:${proxy.port}`,
+      // Without forceRelay other ways might do, for as long as there is time.
+      ...kind === "time" ? { timeoutMs: 1_000 } : {},
+      webrtc: { iceServers, forceRelay: kind === "relay" },
+    });
+    await assert.rejects(dialing, (error) => {
+      assert.ok(error instanceof (kind === "relay" ? IceError : DialTimeoutError), String(error));
+      assert.match(error.message, message);
+      assert.ok(!inspect(error, { depth: 20 }).includes("s3cret"));
+      return true;
+    });
+  };
+  await Promise.all([
+    ...relayFailures.flatMap(([answer, message]) =>
+      ["turn:turn.test:3478?transport=tcp", "turns:turn.test:443"].map((turn) =>
+        failsBy(answer, message, turn, "relay")
+      )
+    ),
+    failsBy(
+      relayFailures[0]![0],
+      /\(TURN over TLS at turn\.test:443: the proxy .* answered 403 Forbidden\)/,
+      "turns:turn.test:443",
+      "time",
+    ),
+  ]);
+});
 
 test("a proxy that does not answer is named when the time of the dial runs out, and nothing is left open", async () => {
   for (const kind of ["http", "socks5"] as const) {

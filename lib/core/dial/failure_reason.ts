@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EngineThreadError } from "../ice/engine_thread_error.ts";
-import { ExchangeError } from "../ice/exchange_error.ts";
+import { ExchangeError, PATH_FAILURES } from "../ice/exchange_error.ts";
 import { type ConnectionReason, connectionReason } from "../net/connection_error.ts";
 import { permissionOf } from "./permission.ts";
 import { saysOffline } from "./signaling_status.ts";
@@ -27,9 +27,7 @@ export type FailureReason =
  * connection.
  */
 export function failureReason(error: unknown): FailureReason {
-  if (error instanceof ExchangeError && (error.reason === "answerer" || error.reason === "connection")) {
-    return "ice";
-  }
+  if (error instanceof ExchangeError && PATH_FAILURES.has(error.reason)) return "ice";
   const below = runtimeErrorOf(error);
   if (below instanceof EngineThreadError) return "worker";
   if (permissionOf(below) !== undefined) return "permission";

@@ -17,6 +17,11 @@ export type ProxyFailure =
   /** What it answers is not the protocol of such a proxy. */
   | "ERR_PROXY_PROTOCOL";
 
+/** Tells whether a proxy is to blame for an error, and for what. */
+export function proxyFailureOf(error: unknown): ProxyFailure | undefined {
+  return error instanceof ProxyError ? error.code : undefined;
+}
+
 /** A connection that a proxy does not make. Its message names the proxy and its answer, and never its password. */
 export class ProxyError extends Error {
   readonly code: ProxyFailure;
