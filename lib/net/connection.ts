@@ -4,6 +4,7 @@ import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
+import { connectByDeno } from "./deno_socket.ts";
 import { openTunnel } from "./tunnel.ts";
 
 /** A server, and how to connect to it. */
@@ -43,11 +44,8 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
   try {
     const signal = AbortSignal.any([options.signal, late.signal]);
     signal.throwIfAborted();
-    if (RUNTIME === "deno" && hostname.includes("%")) {
-      throw new Error("Deno connects to no address with a zone: dial by name, or by another address");
-    }
     const tunnel = proxy === undefined
-      ? undefined
+      ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
       // Half of the time, so that a proxy that does not answer is told from a server that does not.
       : await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
     if (tunnel !== undefined && tls === undefined) return tunnel;
