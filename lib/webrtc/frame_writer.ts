@@ -85,7 +85,9 @@ export function createFrameWriter(
   return {
     flush,
     answered(question) {
-      if (window?.answered(question, performance.now()) === true && source.sending) flush();
+      if (window?.answered(question, performance.now(), peer.roundTripMs()) === true && source.sending) {
+        flush();
+      }
     },
     stop() {
       isStopped = true;

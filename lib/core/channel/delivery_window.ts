@@ -44,7 +44,7 @@ const MIN_GROWTH = 1.25, START_ROUNDS = 2;
  * The window of a start, in what the path holds at the rate of the last answers. The engine's own window grows by half,
  * or doubles, in a round trip while it is full; when it has nothing to send, it falls to what is on its way.
  */
-const START_FACTOR = 4;
+const START_FACTOR = 3.5;
 
 /** A path stalls when an answer is late by three times the delay that bulk data may add, and by this at least. */
 const STALLED_MS = 120;
@@ -55,8 +55,18 @@ const RATES = 2 * QUESTIONS_PER_WINDOW;
 /** Smallest frame of bulk data, in bytes: it fills one packet of the engine. */
 const MIN_FRAME_BYTES = 1_100;
 
-function firstStart() {
-  return { rate: 0, rounds: 0, window: FIRST_WINDOW_BYTES };
+interface Start {
+  /** The best rate so far, and rounds without a better one. */
+  rate: number;
+  rounds: number;
+  /** The window at the begin of the round. */
+  window: number;
+  /** The path's round trip as the engine measures it: the first questions wait in our own queue. */
+  pathMs: number;
+}
+
+function firstStart(): Start {
+  return { rate: 0, rounds: 0, window: FIRST_WINDOW_BYTES, pathMs: Infinity };
 }
 
 interface Question {
@@ -96,13 +106,15 @@ export class DeliveryWindow {
   #deliveredHandedAt = 0;
   #lastAsked = 0;
   #wroteAt = 0;
-  /** Set while the window follows the rate: the best so far, rounds without a better one, and the window of the round. */
-  #start: { rate: number; rounds: number; window: number } | undefined = firstStart();
+  /** Set while the window follows the rate. */
+  #start: Start | undefined = firstStart();
   #isAnswered = false;
   /** Pacing towards a peer that answers nothing: when it was last given room. */
   #pacedAt: number | undefined;
   #least: number | undefined;
   #leastAt = 0;
+  /** Answers in a row that were far too late. */
+  #stalled = 0;
   /** Rounds in a row that found a queue. */
   #lateRounds = 0;
   /** Set while the window is kept small to measure the least round trip anew: since when, and the least so far. */
@@ -193,10 +205,15 @@ export class DeliveryWindow {
     });
   }
 
-  /** Notes an answer. Returns false for one to no question of ours. */
-  answered(id: number, now: number): boolean {
+  /**
+   * Notes an answer. Returns false for one to no question of ours.
+   *
+   * @param pathMs Round trip of the path as the engine measures it, where it does: without our own queue.
+   */
+  answered(id: number, now: number, pathMs: number = Infinity): boolean {
     const question = this.#questions.get(id);
     if (question === undefined) return false;
+    if (this.#start !== undefined) this.#start.pathMs = Math.min(this.#start.pathMs, pathMs);
     this.#questions.delete(id);
     this.#isAnswered = true;
     this.#pacedAt = undefined;
@@ -205,12 +222,13 @@ export class DeliveryWindow {
     // Answers that come in a heap have waited somewhere: nothing is delivered faster than it was handed over.
     const elapsed = Math.max(now - question.deliveredAt, question.askedAt - question.deliveredHandedAt);
     const roundTrip = now - question.askedAt;
+    this.#stalled = this.#isStalled(roundTrip) ? this.#stalled + 1 : 0;
+    // What was seen before the path became slow says nothing any more.
+    if (this.#stalled === 1) this.#rates = [];
     if (elapsed > 0) {
       let rate = (question.handed - question.delivered) / elapsed;
-      if (this.#isStalled(roundTrip)) {
-        // What was seen before the path became slow says nothing any more.
-        this.#rates = [];
-        if (now > before.at) rate = Math.min(rate, (question.handed - before.delivered) / (now - before.at));
+      if (this.#stalled > 0 && now > before.at) {
+        rate = Math.min(rate, (question.handed - before.delivered) / (now - before.at));
       }
       this.#rates.push(rate);
       if (this.#rates.length > RATES) this.#rates.shift();
@@ -288,18 +306,20 @@ export class DeliveryWindow {
         start.rate = this.#rate;
         start.rounds = 0;
       } else if (isRound && this.#wasFull) start.rounds++;
-      if (start.rounds === START_ROUNDS || lowest > (START_FACTOR - 1) * least + target) {
+      if (start.rounds === START_ROUNDS || lowest > START_FACTOR * least + target) {
         this.#start = undefined;
         return this.#change(Math.min(this.#rate, this.#window / lowest) * target, now);
       }
       if (isRound) start.window = this.#window;
-      const bytes = START_FACTOR * this.#rate * Math.max(least, LEAST_QUEUE_MS);
+      const bytes = START_FACTOR * this.#rate * Math.max(Math.min(least, start.pathMs), LEAST_QUEUE_MS);
       return this.#change(
         Math.max(this.#window, Math.min(2 * start.window, bytes)),
         isRound ? now : this.#changedAt,
       );
     }
-    if (lowest > target || this.#isStalled(now - askedAt)) {
+    if (this.#stalled > 1) {
+      this.#change(Math.min(this.#window, Math.max(this.#window / 4, this.#rate * target)), now);
+    } else if (lowest > target || this.#stalled > 0) {
       const isFar = lowest > target + this.#queueTarget(least);
       if (isRound && isFar) this.#lateRounds++;
       const isUrgent = isFar && this.#recent.length === QUESTIONS_PER_WINDOW;
