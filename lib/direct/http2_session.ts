@@ -149,6 +149,8 @@ export async function startSession(start: SessionStart): Promise<Session> {
     });
     session.http2.on("close", () => {
       gone();
+      // Bun ends it only, and then waits for the other side, which keeps the process alive where nobody is there.
+      socket.destroy();
       reject(connectionError(target, connectionFailure("ECONNRESET", "connection closed")));
     });
   });
