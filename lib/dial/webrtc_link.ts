@@ -2,9 +2,11 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { ChannelPath, Link } from "../channel/link.ts";
 import type { DialPlan } from "../core/dial/plan.ts";
 import { describeCandidates, type TimelineCandidates } from "../core/dial/timeline.ts";
-import { type Candidate, describeCandidate } from "../core/ice/candidate.ts";
+import { type Candidate, describeCandidate, parseCandidate } from "../core/ice/candidate.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
+import { ownEnd } from "../core/ice/own_end.ts";
+import { candidatesOf } from "../core/ice/session_description.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
@@ -354,18 +356,16 @@ const KINDS: readonly (readonly [type: Candidate["type"], kind: ChannelPath["kin
 function pathOf(peer: Peer, pair = peer.selectedPair()): ChannelPath {
   const rank = (candidate: Candidate) => KINDS.findIndex(([type]) => type === candidate.type);
   const farther = pair === undefined ? 0 : Math.max(0, rank(pair.local), rank(pair.remote));
+  const local = pair === undefined ? undefined : ownEnd(pair, ownCandidates(peer));
   return {
     kind: KINDS[farther]![1],
     protocol: "webrtc",
-    // The engine has been seen to give an IPv6 address of its own for a path over IPv4: that is not the one in use.
-    local: pair === undefined || isIPv6(pair.local) !== isIPv6(pair.remote)
-      ? undefined
-      : joinHostPort(pair.local.address, pair.local.port),
+    local: local === undefined ? undefined : joinHostPort(local.address, local.port),
     remote: pair === undefined ? undefined : joinHostPort(pair.remote.address, pair.remote.port),
     roundTripMs: peer.roundTripMs(),
   };
 }
 
-function isIPv6({ address }: Candidate): boolean {
-  return address.includes(":");
+function ownCandidates(peer: Peer): Candidate[] {
+  return candidatesOf(peer.localDescription() ?? "").flatMap((line) => parseCandidate(line) ?? []);
 }
