@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { targetOf } from "../core/dial/plan.ts";
+import { ANSWER_ROUND_TRIPS, connectRoundTrips, PROBE_ROUND_TRIPS } from "../core/dial/round_trips.ts";
 import { describeChosen } from "../core/net/proxy.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
@@ -68,8 +69,11 @@ export async function reachServer(
       : undefined;
     const carrier = await timeline.step(
       "connect",
-      ({ description: { protocol, httpVersion } }) =>
-        `${describeTarget(to)} speaks ${protocol} over ${httpVersion}${throughProxy(at)}`,
+      ({ description: { protocol, httpVersion } }) => ({
+        detail: `${describeTarget(to)} speaks ${protocol} over ${httpVersion}${throughProxy(at)}`,
+        // A runtime's fetch may have a connection left from before.
+        ...protocol === "grpc" ? { roundTrips: roundTripsTo(at) } : {},
+      }),
       () =>
         openDirectCarrier(at, {
           protocol: options.protocol,
@@ -86,10 +90,14 @@ export async function reachServer(
   const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
   const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
   const probe = () =>
-    timeline.step("tls", (answer) => TLS_ANSWERS[answer], async () => {
-      const { probeTls } = await abortable(import("../direct/tls_probe.ts"), signal);
-      return await probeTls(endpoint, signal);
-    });
+    timeline.step(
+      "tls",
+      (answer) => ({ detail: TLS_ANSWERS[answer], roundTrips: PROBE_ROUND_TRIPS }),
+      async () => {
+        const { probeTls } = await abortable(import("../direct/tls_probe.ts"), signal);
+        return await probeTls(endpoint, signal);
+      },
+    );
   const cannotAsk = (error: unknown) => signal.aborted || isProxyFailure(error);
   if (!target.secure) {
     try {
@@ -121,6 +129,11 @@ export async function reachServer(
   );
   const plain = { ...target, secure: false };
   return await open(plain, endpointOf(plain, {}, dial));
+}
+
+function roundTripsTo({ secure, unixPath, proxy }: Endpoint): number {
+  const through = proxy === undefined || "problem" in proxy.proxy ? undefined : proxy.proxy;
+  return connectRoundTrips({ secure, unixPath, proxy: through });
 }
 
 function throughProxy({ proxy }: Endpoint): string {
@@ -190,7 +203,11 @@ export async function authorize(
   }
   const first = await timeline.step(
     "authenticate",
-    () => `as ${entity} with ${credentials.type}`,
+    () => ({
+      detail: `as ${entity} with ${credentials.type}`,
+      // As the first call it shows what the server speaks, too, and is a part of that step.
+      ...server.token === undefined ? { roundTrips: ANSWER_ROUND_TRIPS } : {},
+    }),
     () => server.token ?? renew(AbortSignal.any([signal, closed])),
   );
   return renewedAuthorization(renew, closed, first);

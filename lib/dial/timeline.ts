@@ -14,7 +14,7 @@ export interface TimelineRecorder {
 }
 
 /** The result of a step: a description, and typed values. */
-export type Description = Pick<TimelineEntry, "detail" | "candidates" | "pair">;
+export type Description = Pick<TimelineEntry, "detail" | "roundTrips" | "candidates" | "pair">;
 
 /** Completes a description that is only words. */
 export function described(description: string | Description): Description {

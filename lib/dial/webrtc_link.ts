@@ -1,6 +1,7 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import type { ChannelPath, Link } from "../channel/link.ts";
 import type { DialPlan } from "../core/dial/plan.ts";
+import { ANSWER_ROUND_TRIPS, CHANNEL_ROUND_TRIPS } from "../core/dial/round_trips.ts";
 import { describeCandidates, type TimelineCandidates } from "../core/dial/timeline.ts";
 import { type Candidate, describeCandidate, parseCandidate } from "../core/ice/candidate.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
@@ -83,7 +84,10 @@ async function connectAgain(
   const attempt = linkAbort([signal]);
   const answers = dial.timeline.step(
     "connect",
-    () => isOpen ? `${name} answers on the connection from before` : `${name} answers`,
+    () =>
+      isOpen
+        ? { detail: `${name} answers on the connection from before`, roundTrips: ANSWER_ROUND_TRIPS }
+        : `${name} answers`,
     () => connection.ping(asking.signal),
   ).then(() => true, (error) => {
     attempt.abort(error);
@@ -128,7 +132,10 @@ async function connectThrough(
       let askedAt = performance.now();
       const config = await timeline.step(
         "config",
-        ({ iceServers }) => `${iceServers.length} additional ICE servers`,
+        ({ iceServers }) => ({
+          detail: `${iceServers.length} additional ICE servers`,
+          roundTrips: ANSWER_ROUND_TRIPS,
+        }),
         () =>
           fetchSignalingConfig(signaling, plan.host, signal).catch((error) => {
             // The server may not know the token from before any more. Asking for its configuration changes nothing.
@@ -286,7 +293,10 @@ async function openConnection(
   await timeline.step("offer", () => "made", () => reached(first.offered.promise));
   await timeline.step(
     "signaling",
-    () => `${plan.host} answered through ${describeTarget(server.target)}`,
+    () => ({
+      detail: `${plan.host} answered through ${describeTarget(server.target)}`,
+      roundTrips: ANSWER_ROUND_TRIPS,
+    }),
     () => reached(first.answered.promise),
   );
   const tried = (): TimelineCandidates => ({ local: [...local.values()], remote: [...remote.values()] });
@@ -298,6 +308,7 @@ async function openConnection(
         const { kind, local = "?", remote = "?" } = pathOf(peer, pair);
         return {
           detail: `open, ${kind} ${local} to ${remote}`,
+          roundTrips: CHANNEL_ROUND_TRIPS,
           candidates: tried(),
           ...pair === undefined ? {} : { pair },
         };

@@ -53,13 +53,18 @@ export interface SessionStart {
   readonly onGone: (session: Session) => void;
 }
 
+/** Loads `node:http2`, beside the connection that it is for. */
+export function loadHttp2(): Promise<typeof import("node:http2")> {
+  return import("node:http2");
+}
+
 /**
  * Starts a session of `node:http2` on a socket. A bare one: on Deno a GOAWAY on an idle session of connect-node kills
  * the process. Rejects with `Unavailable` when the connection is lost before it is there.
  */
 export async function startSession(start: SessionStart): Promise<Session> {
   const { endpoint, runtime, socket, raw, keepAlive } = start;
-  const http2 = await import("node:http2");
+  const http2 = await loadHttp2();
   const target = describeTarget(endpoint);
   return await new Promise((resolve, reject) => {
     let filtered: FilteredSocket | undefined;

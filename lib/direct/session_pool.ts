@@ -5,7 +5,7 @@ import { describeTarget } from "../core/net/target.ts";
 import { openConnection } from "../net/connection.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
-import { pong, type Session, startSession } from "./http2_session.ts";
+import { loadHttp2, pong, type Session, startSession } from "./http2_session.ts";
 
 /** Keeps as many sessions as the calls need. */
 export interface SessionPool {
@@ -112,6 +112,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     const { signal } = closing;
     let failure: unknown;
     try {
+      loadHttp2().catch(() => {});
       const socket = await openConnection(endpoint, { signal, tls }).catch((error) => {
         throw connectionError(describeTarget(endpoint), error);
       });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, startMachine } from "../../lib/testing/mod.ts";
-import { AuthenticationError, dial, DialOptions, type ViamChannel } from "../../mod.ts";
+import { AuthenticationError, dial, DialOptions, type DialPhase, type ViamChannel } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { runtime, test } from "../harness.ts";
 import { eventually } from "./leaks.ts";
@@ -31,6 +31,11 @@ function calls(machine: Machine, ...paths: string[]): number[] {
   return paths.map((path) => machine.callsTo(path).grpc + machine.callsTo(path)["grpc-web"]);
 }
 
+/** The steps of a dial that say their round trips. */
+function roundTrips({ timeline }: ViamChannel): (readonly [DialPhase, number])[] {
+  return timeline.flatMap(({ phase, roundTrips }) => roundTrips === undefined ? [] : [[phase, roundTrips]]);
+}
+
 async function assertEchoes(channel: ViamChannel): Promise<void> {
   const { message } = await createClient(EchoService, channel).echo({ message: "hello" });
   assert.equal(message, "hello");
@@ -56,6 +61,10 @@ for (const [way, options] of WAYS) {
       const expected = signals ? [0, 1, 1] : [0, 1, 0];
       assert.deepEqual(after.map((count, index) => count - before[index]!), expected);
       assert.equal(recorder.received.length, 1, "connections");
+      assert.deepEqual(
+        roundTrips(channel),
+        signals ? [["connect", 3], ["config", 1], ["signaling", 1], ["channel", 5]] : [["connect", 3]],
+      );
       await assertEchoes(channel);
     }
   });
@@ -67,6 +76,7 @@ for (const [way, options] of WAYS) {
     const expected = signals ? [1, 1, 1] : [1, 1, 0];
     assert.deepEqual(calls(machine, HELLO, AUTHENTICATE, CONFIG), expected);
     // Deno's fetch may not have taken the connection of the answer back when it is asked for the next.
+    assert.deepEqual(roundTrips(channel).slice(0, 2), [["connect", 2], ["authenticate", 1]]);
     const mayOpenTwo = runtime === "deno" && options === WAYS[0][1];
     assert.ok(recorder.received.length <= (mayOpenTwo ? 2 : 1), "connections");
     await assertEchoes(channel);

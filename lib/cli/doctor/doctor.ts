@@ -2,6 +2,7 @@ import type { ViamChannel } from "../../channel/channel.ts";
 import { joinHostPort } from "../../core/net/address.ts";
 import { type DialPlan, localNameOf, looksLocally, planDial } from "../../core/dial/plan.ts";
 import { describeTarget } from "../../core/net/target.ts";
+import { describeRoundTrips } from "../../core/dial/round_trips.ts";
 import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import type { DialContext } from "../../dial/context.ts";
@@ -250,9 +251,13 @@ async function tryDial(
   await judge(
     "dial",
     () =>
-      open === undefined
-        ? judgeFailure(failure)
-        : { verdict: "ok", detail: describePath(open.path), ms: dialMs },
+      open === undefined ? judgeFailure(failure) : {
+        verdict: "ok",
+        detail: [describePath(open.path), describeRoundTrips(entries)].filter((part) => part !== "").join(
+          "; ",
+        ),
+        ms: dialMs,
+      },
   );
   if (open === undefined) return {};
   const answerMs = await ladder.climb("first call", (signal) => checkFirstCall(open, given, signal));

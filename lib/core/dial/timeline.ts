@@ -45,6 +45,11 @@ export interface TimelineEntry {
   readonly atMs: number;
   /** Duration of the step; undefined for a remark, and for a step that did not end. */
   readonly durationMs?: number;
+  /**
+   * The round trips that the step's protocols take at least, where that is known: TCP, TLS, and each request with its
+   * answer. Steps may run beside each other.
+   */
+  readonly roundTrips?: number;
   /** The result, in a few words. */
   readonly detail: string;
   /** True if it succeeded. */
@@ -59,7 +64,9 @@ export interface TimelineEntry {
 export function formatTimeline(entries: readonly TimelineEntry[]): string {
   return entries.map((entry) => {
     const at = `${entry.atMs.toFixed(1).padStart(8)} ms`;
-    const took = entry.durationMs === undefined ? "" : ` (${entry.durationMs.toFixed(1)} ms)`;
+    const count = entry.roundTrips;
+    const trips = count === undefined ? "" : `, ${count} round trip${count === 1 ? "" : "s"}`;
+    const took = entry.durationMs === undefined ? "" : ` (${entry.durationMs.toFixed(1)} ms${trips})`;
     return `${at}  ${entry.ok ? " " : "!"} ${entry.phase}: ${entry.detail}${took}`;
   }).join("\n");
 }
