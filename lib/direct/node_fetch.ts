@@ -38,11 +38,12 @@ export interface NodeFetch {
  * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does. Through a proxy, all runtimes use it.
  */
 export function createNodeFetch(endpoint: Endpoint): NodeFetch {
-  const { secure, tls = {}, proxy } = endpoint;
+  const { secure, tls = {} } = endpoint;
   const closing = new AbortController();
   let agent: Agent | undefined;
 
-  function throughProxy(openConnection: OpenConnection): Agent["createConnection"] {
+  /** The runtimes' agents would follow the environment, which may name a proxy. */
+  function connectBy(openConnection: OpenConnection): Agent["createConnection"] {
     const options = { signal: closing.signal, tls: secure ? nodeTlsOptions(tls) : undefined };
     return (_options, made) => {
       openConnection(endpoint, options).then(
@@ -55,15 +56,15 @@ export function createNodeFetch(endpoint: Endpoint): NodeFetch {
 
   return {
     async fetch(url, init) {
-      const [http, { Readable, pipeline }, zlib, net] = await Promise.all([
+      const [http, { Readable, pipeline }, zlib, { openConnection }] = await Promise.all([
         secure ? import("node:https") : import("node:http"),
         import("node:stream"),
         import("node:zlib"),
-        proxy === undefined ? undefined : import("../net/connection.ts"),
+        import("../net/connection.ts"),
       ]);
       if (agent === undefined) {
-        agent = new http.Agent({ keepAlive: true, ...(secure ? nodeTlsOptions(tls) : {}) });
-        if (net !== undefined) agent.createConnection = throughProxy(net.openConnection);
+        agent = new http.Agent({ keepAlive: true });
+        agent.createConnection = connectBy(openConnection);
       }
       const { method = "GET", headers, signal, body } = init;
       const options: RequestOptions = {

@@ -141,6 +141,7 @@ const choices: readonly (readonly [
     [address, "environment", { ...BOTH, NO_PROXY }, proxied ? "tls" : undefined] as const
   ),
   ["a.example", "environment", { ...BOTH, no_proxy: "b.example", NO_PROXY: "a.example" }, "tls"],
+  ["a.example", "environment", { ...BOTH, no_proxy: "", NO_PROXY: "a.example" }, undefined],
 ];
 
 test("chooseProxy() reads the option and the environment as curl and Go do", () => {

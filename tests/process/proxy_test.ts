@@ -47,7 +47,9 @@ for (const permissions of permitted) {
       const env = { NODE_USE_ENV_PROXY: "1", ...Object.fromEntries(names.map((name) => [name, url])) };
       const direct = { disableWebrtc: true };
       const outcomes = await Promise.all([
-        call(plain.address, { ...direct, insecure: true }, env, permissions),
+        // gRPC-Web goes by fetch, where there is one to use.
+        call(plain.address, { ...direct, insecure: true, protocol: "grpc-web" }, env, permissions),
+        call(secure.address, { ...direct, tls: { ca }, protocol: "grpc-web" }, env, permissions),
         call(secure.address, { ...direct, tls: { ca } }, env, permissions),
         call(secure.address, { tls: { ca }, proxy: "none" }, env, permissions),
       ]);

@@ -119,7 +119,7 @@ export function chooseProxy(
 ): ChosenProxy | undefined {
   if (setting === "none" || isOnlyFromHere(target)) return undefined;
   if (setting !== "environment") return { proxy: parseProxy(setting), namedBy: "the option proxy" };
-  if (isExcepted(target, variables.no_proxy ?? variables.NO_PROXY ?? "")) return undefined;
+  if (isExcepted(target, variables.no_proxy || variables.NO_PROXY || "")) return undefined;
   const names: readonly (keyof ProxyVariables)[] = [
     ...(target.secure
       ? ["https_proxy", "HTTPS_PROXY"] as const
