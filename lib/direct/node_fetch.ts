@@ -4,6 +4,7 @@ import type { RequestOptions } from "node:https";
 import type { Transform } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { connectionFailure } from "../core/net/connection_error.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
 
 /** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
@@ -73,26 +74,30 @@ export function createNodeFetch(endpoint: Endpoint): NodeFetch {
         headers: nodeHeaders(new Headers(headers)),
         maxHeaderSize: MAX_HEADER_BYTES,
       };
-      return await new Promise((resolve, reject) => {
-        const request = http.request(url, { ...options, ...(signal ? { signal } : {}) });
-        request.on("error", reject);
-        request.on("response", (response) => {
-          const decoder = DECODERS[response.headers["content-encoding"] ?? ""];
-          const body = decoder === undefined ? response : pipeline(response, decoder(zlib), () => {});
-          // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
-          body.on("error", () => {});
-          resolve(webResponse(response, Readable.toWeb(body) as unknown as WebStream));
-        });
-        if (body instanceof ReadableStream) {
-          // Node else holds them back until the body's first bytes.
-          request.flushHeaders();
-          pipeline(Readable.fromWeb(body as unknown as NodeReadableStream), request, (error) => {
-            if (error) reject(error);
+      // A request that has no connection yet says nothing when it is aborted.
+      return await abortable(
+        new Promise((resolve, reject) => {
+          const request = http.request(url, { ...options, ...(signal ? { signal } : {}) });
+          request.on("error", reject);
+          request.on("response", (response) => {
+            const decoder = DECODERS[response.headers["content-encoding"] ?? ""];
+            const body = decoder === undefined ? response : pipeline(response, decoder(zlib), () => {});
+            // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
+            body.on("error", () => {});
+            resolve(webResponse(response, Readable.toWeb(body) as unknown as WebStream));
           });
-        } else {
-          request.end(body ?? undefined);
-        }
-      });
+          if (body instanceof ReadableStream) {
+            // Node else holds them back until the body's first bytes.
+            request.flushHeaders();
+            pipeline(Readable.fromWeb(body as unknown as NodeReadableStream), request, (error) => {
+              if (error) reject(error);
+            });
+          } else {
+            request.end(body ?? undefined);
+          }
+        }),
+        signal ?? undefined,
+      );
     },
     close() {
       closing.abort(connectionFailure("ECONNRESET", "connection closed"));

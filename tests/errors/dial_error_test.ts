@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { toDialError } from "../../lib/dial/failure.ts";
 import { joinHostPort } from "../../lib/core/net/address.ts";
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import {
@@ -124,6 +125,27 @@ for (const { title, machine: setUp, options, kind, name, code, phase, message } 
     assert.match(inspect({ deep: { deeper: { error } } }, { depth: 1 }), /Error: |Object|\[/);
   });
 }
+
+test("the error of a dial whose time ran out names what failed beside the step that was waited for", () => {
+  const step = { phase: "channel" as const, atMs: 1, ok: false };
+  const refusal = "TURN over TLS at turn.test:443: the proxy http://proxy.test:3128 answered 403 Forbidden";
+  const { message } = toDialError({
+    error: new DOMException("late", "TimeoutError"),
+    phase: "channel",
+    address: "robot.test",
+    attempts: [],
+    timeline: [
+      { ...step, detail: refusal },
+      { ...step, detail: refusal },
+      { ...step, detail: "not open as soon as it should be", ok: true },
+      { ...step, detail: "the dial took too long", durationMs: 2 },
+      { ...step, detail: "candidates", candidates: { local: [], remote: [] } },
+      { ...step, detail: "elsewhere", phase: "config" },
+    ],
+    timeoutMs: 20_000,
+  });
+  assert.ok(message.includes(`waiting for the data channel (${refusal}). Let UDP pass`), message);
+}, { pure: true });
 
 test("dial() rejects with AuthenticationError when credentials are required and missing", async () => {
   await using machine = await startMachine();
