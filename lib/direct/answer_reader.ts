@@ -1,6 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
-import { endOf, parseTrailers, refuseResponse, withoutStatus } from "../core/grpc/grpc_status.ts";
+import {
+  endOf,
+  parseTrailers,
+  refuseResponse,
+  type StatusEnd,
+  withoutStatus,
+} from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd } from "../rpc/carrier.ts";
 import type { EndingListener } from "./call_ending.ts";
@@ -68,7 +74,7 @@ export class AnswerReader {
       if (content instanceof ConnectError) {
         this.#listener.fail(content);
       } else if (this.#options.protocol === "grpc-web" && (flags & TRAILERS) !== 0) {
-        this.end(parseTrailers(content));
+        this.end(endOf(parseTrailers(content)));
       } else {
         this.#releaseHeaders();
         this.#listener.message(content);
@@ -84,11 +90,10 @@ export class AnswerReader {
     );
   }
 
-  /** The answer is read to its end, with or without trailers. */
-  end(trailers: Metadata | undefined): void {
+  /** The answer is read to its end, and its trailers, if there are any, tell this. */
+  end(told: StatusEnd | undefined): void {
     if (this.#listener.over) return;
     const { atBoundary } = this.#envelopes;
-    const told = trailers === undefined ? undefined : endOf(trailers);
     // Go's gRPC-Web writes an empty frame of trailers after an error that it has put among the headers.
     const end = told?.known === true ? told : atBoundary ? this.#immediate : undefined;
     if (told?.known === true) this.#releaseHeaders();
@@ -96,9 +101,9 @@ export class AnswerReader {
       this.#listener.end(end);
     } else {
       const problem = atBoundary
-        ? withoutStatus(this.#headers, trailers)
+        ? withoutStatus(this.#headers, told?.trailers)
         : new ConnectError("the call ended in the middle of a message", Code.Internal);
-      this.#listener.fail(problem, trailers);
+      this.#listener.fail(problem, told?.trailers);
     }
   }
 

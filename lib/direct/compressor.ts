@@ -1,5 +1,11 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { COMPRESSED, concatenate, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
+import {
+  type Allocate,
+  COMPRESSED,
+  concatenate,
+  encodeEnvelope,
+  encodeEnvelopes,
+} from "../core/grpc/envelope.ts";
 
 /** A compression of messages (grpc/doc/compression.md). */
 export interface Compressor {
@@ -41,17 +47,26 @@ export interface MessageOptions {
 }
 
 /** Encodes a message in its frame, compressed if that is worth it. */
-export function frameOf(message: Uint8Array, compressor: Compressor | undefined): Uint8Array<ArrayBuffer> {
-  if (compressor === undefined || message.length < MIN_BYTES) return encodeEnvelope(message);
+export function frameOf(
+  message: Uint8Array,
+  compressor: Compressor | undefined,
+  allocate?: Allocate,
+): Uint8Array<ArrayBuffer> {
+  if (compressor === undefined || message.length < MIN_BYTES) return encodeEnvelope(message, 0, allocate);
   const compressed = compressor.compress(message);
   return compressed.length < message.length
-    ? encodeEnvelope(compressed, COMPRESSED)
-    : encodeEnvelope(message);
+    ? encodeEnvelope(compressed, COMPRESSED, allocate)
+    : encodeEnvelope(message, 0, allocate);
 }
 
 /** Encodes messages in their frames, one after the other. */
-export function framesOf(messages: readonly Uint8Array[], compressor: Compressor | undefined): Uint8Array {
-  if (compressor === undefined) return encodeEnvelopes(messages);
+export function framesOf(
+  messages: readonly Uint8Array[],
+  compressor: Compressor | undefined,
+  allocate?: Allocate,
+): Uint8Array {
+  if (compressor === undefined) return encodeEnvelopes(messages, allocate);
+  if (messages.length === 1) return frameOf(messages[0]!, compressor, allocate);
   return concatenate(messages.map((message) => frameOf(message, compressor)));
 }
 

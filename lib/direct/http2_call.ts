@@ -1,6 +1,7 @@
+import { Buffer } from "node:buffer";
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Metadata } from "../core/grpc/metadata.ts";
+import type { StatusEnd } from "../core/grpc/grpc_status.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget } from "../core/net/target.ts";
 import type { Call, CallRequest } from "../rpc/carrier.ts";
@@ -9,7 +10,7 @@ import { AnswerReader, type AnswerReaderOptions } from "./answer_reader.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { framesOf } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { metadataOf } from "./http2_headers.ts";
+import { endOfTrailers, metadataOf } from "./http2_headers.ts";
 import type { Session } from "./http2_session.ts";
 import { Http2Upload } from "./http2_upload.ts";
 
@@ -25,6 +26,19 @@ const MOST_TRIES = 3;
 
 /** Bytes of a server's first window, unless it says otherwise; none is known to say less. */
 const SHORT_REQUEST_BYTES = 32 * 1024;
+
+/** Bytes below which a copy costs less than a view, which makes an `ArrayBuffer` of what had none on Bun. */
+const SHORT_CHUNK_BYTES = 1_024;
+
+/** A `Buffer`, which streams of node take as it is. */
+const newBuffer = (bytes: number) => Buffer.allocUnsafe(bytes);
+
+/** Messages are no `Buffer`, whose `slice()` does not copy. */
+function plainBytes(chunk: Uint8Array): Uint8Array {
+  return chunk.length < SHORT_CHUNK_BYTES
+    ? new Uint8Array(chunk)
+    : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+}
 
 /** Parts that a call over HTTP/2 works with. */
 export interface Http2CallContext extends AnswerReaderOptions {
@@ -53,7 +67,7 @@ export class Http2Call implements Call {
   #halfClosed = false;
   #paused = false;
   #hasAnswered = false;
-  #trailers: Metadata | undefined;
+  #trailers: StatusEnd | undefined;
 
   constructor(request: CallRequest, listener: EndingListener, context: Http2CallContext) {
     this.#request = request;
@@ -110,7 +124,7 @@ export class Http2Call implements Call {
     });
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
       session.heard = true;
-      this.#trailers = metadataOf(trailers);
+      this.#trailers = endOfTrailers(trailers);
     });
     stream.on("error", (error) => {
       refused ||= this.#isRefused(session, error);
@@ -130,7 +144,7 @@ export class Http2Call implements Call {
         this.#closed(stream, session, isGone);
       }
     });
-    const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor);
+    const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor, newBuffer);
     this.#outbox.attach(new Http2Upload(stream, encode, () => waitingFor(session)));
   }
 
@@ -194,7 +208,7 @@ export class Http2Call implements Call {
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => {
       session.heard = true;
-      this.#answer.body(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      this.#answer.body(plainBytes(chunk));
       if (this.#listener.over) this.#over();
     });
     // Trailers, if any, have come before. Without a status `close` tells why.

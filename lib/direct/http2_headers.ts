@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
-import { fieldValue, formatTimeout } from "../core/grpc/grpc_status.ts";
+import { endOf, fieldValue, formatTimeout, type StatusEnd } from "../core/grpc/grpc_status.ts";
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { authorityOf } from "../core/net/target.ts";
@@ -57,4 +57,20 @@ export function metadataOf(headers: IncomingHttpHeaders): Metadata {
     for (const value of values) metadata.append(name, fieldValue(name, value));
   }
   return metadata;
+}
+
+/** Reads the end of a call from the trailers of a response. */
+export function endOfTrailers(trailers: IncomingHttpHeaders): StatusEnd {
+  return isBareOk(trailers)
+    ? { known: true, error: undefined, trailers: new Metadata() }
+    : endOf(metadataOf(trailers));
+}
+
+/** True if the trailers mean OK and contain nothing else: the end of nearly every call, which costs no more than this. */
+function isBareOk(trailers: IncomingHttpHeaders): boolean {
+  if (trailers["grpc-status"] !== "0") return false;
+  for (const name of Object.keys(trailers)) {
+    if (name !== "grpc-status" && (name !== "grpc-message" || trailers[name] !== "")) return false;
+  }
+  return true;
 }

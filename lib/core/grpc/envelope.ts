@@ -13,20 +13,33 @@ export interface Envelope {
   readonly data: Uint8Array;
 }
 
+/** Makes the memory of frames; every byte is overwritten. */
+export type Allocate = (bytes: number) => Uint8Array<ArrayBuffer>;
+
+const newBytes: Allocate = (bytes) => new Uint8Array(bytes);
+
 /** Encodes a message in its frame. */
-export function encodeEnvelope(message: Uint8Array, flags = 0): Uint8Array<ArrayBuffer> {
-  const frame = encodeEnvelopes([message]);
+export function encodeEnvelope(
+  message: Uint8Array,
+  flags = 0,
+  allocate: Allocate = newBytes,
+): Uint8Array<ArrayBuffer> {
+  const frame = encodeEnvelopes([message], allocate);
   frame[0] = flags;
   return frame;
 }
 
 /** Encodes several messages, each in its frame. */
-export function encodeEnvelopes(messages: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+export function encodeEnvelopes(
+  messages: readonly Uint8Array[],
+  allocate: Allocate = newBytes,
+): Uint8Array<ArrayBuffer> {
   let size = 0;
   for (const message of messages) size += 5 + message.length;
-  const frames = new Uint8Array(size);
+  const frames = allocate(size);
   let at = 0;
   for (const message of messages) {
+    frames[at] = 0;
     writeLength(frames, message.length, at);
     frames.set(message, at + 5);
     at += 5 + message.length;
