@@ -44,13 +44,17 @@ export function greet(
     signal.addEventListener("abort", abort, { once: true });
     const observed: Carrier = {
       open(request, listener) {
+        let type: string | null = null;
         const call = carrier.open(request, {
-          headers: (metadata) => listener.headers(metadata),
+          headers(metadata) {
+            type = metadata.get("content-type");
+            listener.headers(metadata);
+          },
           message: (bytes) => listener.message(bytes),
           end(end) {
             calls.delete(call);
             signal.removeEventListener("abort", abort);
-            resolve(judge(end, protocol));
+            resolve(judge(end, protocol, type));
             listener.end(end);
           },
         });
@@ -75,7 +79,7 @@ function askNothing(carrier: Carrier): Promise<void> {
   return promise;
 }
 
-function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
+function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web", answered: string | null): Greeting {
   if (error === undefined) {
     const none = new ConnectError("the server speaks the protocol", Code.Unknown);
     return { speaks: true, unreachable: false, away: false, error: none, refusal: undefined };
@@ -88,7 +92,9 @@ function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web"): Greeting {
     // that `tls.ca` names; its sockets do.
     !hasCode(error.cause, "CERT_CA_USED_AS_END_ENTITY");
   return {
-    speaks: error.isWireError && (type === null || isContentType(type, protocol)),
+    // nginx drops the status of an error that comes without a message; the content type says enough.
+    speaks: isContentType(answered, protocol) ||
+      (error.isWireError && (type === null || isContentType(type, protocol))),
     unreachable,
     away: unreachable || (!error.isWireError && error.cause === undefined && error.code === Code.Unavailable),
     error,
