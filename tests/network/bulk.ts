@@ -23,7 +23,7 @@ export const LONG: Table = {
   title: "Bulk data and small calls: long links",
   text: ABOUT +
     "Shares are of the best that bare frames of 60 kB reach there, with 256 KiB, 1 MiB and 4 MiB of the engine's buffer: " +
-    "that depends on chance, since the engine takes long to recover from each lost packet. ",
+    "that depends on chance, since the engine takes late packets for lost ones, and then long to recover. ",
   columns: COLUMNS,
 };
 
