@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { RobotService } from "../../lib/testing/mod.ts";
 import { dial, type DialOptions, type ViamChannel } from "../../mod.ts";
+import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
+import { startGoMachine } from "../interop/go_machine.ts";
+import { missing } from "../interop/requirements.ts";
 import { rejection } from "../transport/suite.ts";
 import { WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
 import { startWheelMachine, type WheelMachine } from "./wheel.ts";
@@ -127,6 +130,37 @@ for (const { path, options } of PATHS) {
     assert.equal(count(wheel, START), 0);
   });
 }
+
+test(
+  "a session with the Go machine begins with the first monitored call, and is one header of each",
+  async () => {
+    await using machine = await startGoMachine();
+    const inspect = `/${ProbeService.typeName}/Inspect`;
+    for (const { options } of PATHS) {
+      const headers: string[][] = [];
+      for (const session of [false, { methods: [inspect] }]) {
+        await using channel = await dial(machine.address, { ...options, insecure: true, session });
+        const robot = createClient(RobotService, channel), wheels = createClient(WheelService, channel);
+        const ids = async () => (await robot.getSessions({})).sessions.map(({ id }) => id);
+        const before = await ids();
+        const begun = async () => (await ids()).filter((id) => !before.includes(id));
+        await wheels.stop({ name: "left" });
+        assert.deepEqual(await begun(), []);
+        const { metadata } = await createClient(ProbeService, channel).inspect({});
+        headers.push(Object.keys(metadata));
+        await Promise.all(Object.values(kinds(channel)).map((call) => call()));
+        const [id, ...others] = await begun();
+        assert.deepEqual([id === undefined, others], [session === false, []]);
+        const carried = (await wheels.report({})).sessionIds.slice(-4);
+        assert.deepEqual(carried, Array(4).fill(id ?? ""));
+      }
+      const [without = [], with_ = []] = headers;
+      assert.deepEqual(with_.filter((name) => !without.includes(name)), ["viam-sid"]);
+      assert.deepEqual(without.filter((name) => !with_.includes(name)), []);
+    }
+  },
+  { timeoutMs: 180_000, skip: missing("go") },
+);
 
 test("a call fails with what kept its session from starting, and the next one tries again", async () => {
   await using wheel = await startWheelMachine({
