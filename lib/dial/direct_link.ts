@@ -1,6 +1,7 @@
 import type { Link } from "../channel/link.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
+import { watchComputer } from "./computer.ts";
 import type { DialContext } from "./context.ts";
 import { authorize, reachServer, tlsOfMachine } from "./server.ts";
 
@@ -20,6 +21,7 @@ export async function connectDirectly(
       await timeline.step("authenticate", () => "", () => Promise.reject(server.carrier.refusal));
     }
     server.carrier.onConnectionLost(() => authorization?.connectionLost());
+    const unwatch = watchComputer(() => server.carrier.connection?.doubt());
     return {
       kind: "direct",
       carrier: server.carrier,
@@ -36,7 +38,10 @@ export async function connectDirectly(
           roundTripMs: undefined,
         };
       },
-      close: () => server.carrier.close(),
+      close() {
+        unwatch();
+        return server.carrier.close();
+      },
     };
   } catch (error) {
     await server.carrier.close();

@@ -119,11 +119,11 @@ export class Http2Call implements Call {
     this.#stream = stream;
     session.opened(stream);
     stream.on("response", (headers) => {
-      session.heard = true;
+      session.hear();
       this.#response(headers, session);
     });
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
-      session.heard = true;
+      session.hear();
       this.#trailers = endOfTrailers(trailers);
     });
     stream.on("error", (error) => {
@@ -207,7 +207,7 @@ export class Http2Call implements Call {
     if (!this.#answer.headers(Number(headers[":status"]), metadataOf(headers))) return this.#over();
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => {
-      session.heard = true;
+      session.hear();
       this.#answer.body(plainBytes(chunk));
       if (this.#listener.over) this.#over();
     });
@@ -293,6 +293,6 @@ function codeFromReset(rstCode: number): Code {
 function waitingFor(session: Session): () => void {
   const { looks } = session;
   return () => {
-    if (session.looks > looks) session.heard = true;
+    if (session.looks > looks) session.hear();
   };
 }

@@ -10,6 +10,7 @@ import type { Runtime } from "../runtime/runtime.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type FilteredSocket, filteredSocket } from "./filtered_socket.ts";
+import { type SessionLife, watchSession } from "./session_life.ts";
 
 /** A session that can take calls. */
 export interface Session {
@@ -26,8 +27,14 @@ export interface Session {
   failure: Error | undefined;
   /** Set when anything comes, or what had to wait goes out: it is alive. */
   heard: boolean;
+  /** Notes a sign of life. */
+  hear(): void;
   /** Looks at whether it is alive so far. */
   looks: number;
+  /** Set when the server's settings have come: somebody speaks there. */
+  isSettled: boolean;
+  /** Tells whether the server can be trusted; undefined where it is not to be pinged. */
+  readonly life: SessionLife | undefined;
   /** Streams of the calls on it. */
   readonly streams: Set<ClientHttp2Stream>;
   /** Takes note of a stream that has been opened. */
@@ -47,6 +54,10 @@ export interface SessionStart {
   readonly limit: number;
   /** Interval of pings, in milliseconds; 0 for none. It grows where the server finds them too many. */
   readonly keepAlive: { intervalMs: number };
+  /** A round trip as connecting took it, in milliseconds. */
+  readonly roundTripMs: number;
+  /** Told when the server is suspected to be gone, and when it is not any more. */
+  readonly onVerdict: () => void;
   /** Told when the session may take more calls. */
   readonly onSettled: (session: Session) => void;
   /** Told once when it ends. */
@@ -87,6 +98,14 @@ export async function startSession(start: SessionStart): Promise<Session> {
       draining: false,
       failure: undefined,
       heard: false,
+      hear() {
+        session.heard = true;
+        life?.heard();
+      },
+      isSettled: false,
+      get life() {
+        return life;
+      },
       looks: 0,
       streams: new Set(),
       opened(stream) {
@@ -95,6 +114,10 @@ export async function startSession(start: SessionStart): Promise<Session> {
         if (update !== undefined) filtered?.insert(update);
       },
     };
+    const life = keepAlive.intervalMs === 0 ? undefined : watchSession(session.http2, {
+      ...start,
+      onLook: () => session.looks++,
+    });
     socket.on("error", (error) => session.failure ??= error);
     function filterOf(): Http2FrameFilter {
       return window === undefined
@@ -115,6 +138,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
     function gone(): void {
       session.draining = true;
       clearInterval(pinging);
+      life?.stop();
       if (!isGone) start.onGone(session);
       isGone = true;
     }
@@ -144,6 +168,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
     });
     session.http2.on("remoteSettings", ({ maxConcurrentStreams = MAX_CALLS }) => {
       session.limit = Math.min(maxConcurrentStreams, MAX_CALLS);
+      session.isSettled = true;
       start.onSettled(session);
     });
     session.http2.on("goaway", goaway);
@@ -194,7 +219,7 @@ function watch(session: Session, keepAlive: { readonly intervalMs: number }): Re
     const todo = state.look(session.heard, keepAlive.intervalMs);
     session.heard = false;
     session.looks++;
-    if (todo === "ping") http2.ping(() => session.heard = true);
+    if (todo === "ping") http2.ping(() => session.hear());
     else if (todo === "lost") http2.destroy(connectionFailure("ECONNRESET", "a ping was not answered"));
   }, TICK_MS);
   // An idle session does not keep the process alive.

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Runtime } from "../runtime/runtime.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
@@ -29,6 +30,8 @@ export interface Connection {
   ping(signal: AbortSignal): Promise<void>;
   /** Drops it, and the calls on it: what it leads through may be gone. */
   drop(): void;
+  /** Asks whether the server is still there: the computer has slept, or its network has changed. */
+  doubt(): void;
 }
 
 /** Options of sessions. */
@@ -50,6 +53,9 @@ interface Waiting {
 /** Connections that are made at a time. */
 const MOST_CONNECTING = 8;
 
+/** Pause before another connection is tried beside a silent one, in milliseconds. */
+const AGAIN_MS = 500;
+
 /** Sessions to one server. A call that finds no room waits for some, and for another connection, whichever is first. */
 export function createSessionPool(endpoint: Endpoint, options: SessionOptions): SessionPool {
   const tls = endpoint.secure ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) } : undefined;
@@ -61,6 +67,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   /** Connections that are being made, by whether they are to be raw. */
   const connecting = new Map<boolean, number>();
   const closing = new AbortController();
+  let again: ReturnType<typeof setTimeout> | undefined;
   const keepAlive = { intervalMs: options.keepAliveMs };
   /** Streams that the server allows on a connection; one is safe, until it says so. */
   let limit: number | undefined;
@@ -73,12 +80,23 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     return options.runtime === "node" || (options.runtime === "bun" && short && !isTlsForProxy);
   }
 
+  /** Sessions whose server is suspected to be gone, and that no other has replaced. */
+  function suspected(raw: boolean): Session[] {
+    return [...sessions].filter((session) =>
+      session.raw === raw && !session.draining && session.life?.isSuspected === true
+    );
+  }
+
   function take(raw: boolean): Session | undefined {
+    const isDoubtful = suspected(raw).length > 0;
     for (const session of sessions) {
       const { http2 } = session;
       if (session.raw !== raw || session.open >= session.limit) continue;
+      // A server that is stopped takes connections, and says nothing.
+      if (isDoubtful && (session.life?.isSuspected === true || !session.isSettled)) continue;
       if (session.draining || http2.destroyed || http2.closed || http2.connecting) continue;
       if (session.open++ === 0) http2.ref();
+      session.life?.calling();
       return session;
     }
     return undefined;
@@ -101,8 +119,12 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     for (const call of waiting) if (call.raw === raw) calls++;
     let made = connecting.get(raw) ?? 0;
     // One whose settings have not come may take all of them.
-    const isOpen = limit === undefined &&
-      [...sessions].some((session) => session.raw === raw && !session.draining);
+    const mayOpen = (session: Session) =>
+      session.raw === raw && !session.draining && session.life?.isSuspected !== true;
+    const isOpen = limit === undefined && [...sessions].some(mayOpen);
+    if (suspected(raw).length > 0) {
+      made += [...sessions].filter((one) => mayOpen(one) && !one.isSettled).length;
+    }
     const needed = limit === undefined ? Number(calls > 0 && !isOpen) : Math.ceil(calls / limit);
     for (; made < Math.min(needed, MOST_CONNECTING); made++) void connect(raw);
   }
@@ -111,6 +133,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     connecting.set(raw, (connecting.get(raw) ?? 0) + 1);
     const { signal } = closing;
     let failure: unknown;
+    const isBeside = suspected(raw).length > 0;
+    const began = performance.now();
     try {
       loadHttp2().catch(() => {});
       const socket = await openConnection(endpoint, { signal, tls }).catch((error) => {
@@ -124,9 +148,16 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
         raw,
         limit: limit ?? 1,
         keepAlive,
+        // TLS takes another one.
+        roundTripMs: (performance.now() - began) / (tls === undefined ? 1 : 2),
+        onVerdict: serve,
         onSettled(session) {
           limit = session.limit;
+          // Whichever speaks first carries new calls; those of a silent session may still end well.
+          const silent = suspected(raw);
+          silent.forEach(replace);
           if (waiting.size > 0) serve();
+          if (isBeside && silent.length === 0) endIdle(session);
         },
         onGone(session) {
           if (!sessions.delete(session) || signal.aborted) return;
@@ -142,6 +173,10 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       connecting.set(raw, connecting.get(raw)! - 1);
     }
     if (failure === undefined) return serve();
+    if (suspected(raw).length > 0 && !signal.aborted) {
+      clearTimeout(again);
+      again = setTimeout(serve, AGAIN_MS);
+    }
     // Calls go on waiting for room on what there is.
     if ([...sessions].some((session) => session.raw === raw && !session.draining)) return;
     for (const call of waiting) {
@@ -149,6 +184,21 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       waiting.delete(call);
       call.reject(failure);
     }
+  }
+
+  /** Ends a session without calls, in a turn of its own: closed by what listens to its frames, it takes Deno down. */
+  function endIdle(session: Session): void {
+    setImmediate(() => {
+      if (session.open > 0) return;
+      session.draining = true;
+      session.http2.destroy();
+    });
+  }
+
+  function replace(silent: Session): void {
+    silent.draining = true;
+    if (silent.open === 0) endIdle(silent);
+    else silent.life?.replace();
   }
 
   function acquire(short: boolean): Session | Promise<Session> {
@@ -193,8 +243,12 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       drop() {
         for (const session of sessions) session.http2.destroy();
       },
+      doubt() {
+        for (const session of sessions) session.life?.doubt();
+      },
     },
     close() {
+      clearTimeout(again);
       closing.abort(connectionFailure("ECONNRESET", "connection closed"));
       for (const session of sessions) session.http2.destroy();
       sessions.clear();

@@ -1,7 +1,8 @@
 /** What becomes of a channel whose connection is lost. */
 
 import assert from "node:assert/strict";
-import { createServer, type Socket } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type Machine, ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { livePeers } from "../../lib/webrtc/peer.ts";
@@ -407,6 +408,88 @@ test(
   },
   { timeoutMs: 60_000 },
 );
+
+/** A relay to a machine, which can be made to pass nothing on, as a network that is gone does. */
+async function startRelay(port: number) {
+  const pairs: { readonly from: Socket; readonly to: Socket }[] = [];
+  let isCut = false;
+  const server = createServer((from) => {
+    const to = createConnection(port, "127.0.0.1");
+    pairs.push({ from, to });
+    for (const socket of [from, to]) socket.on("error", () => {});
+    from.pipe(to);
+    to.pipe(from);
+    if (isCut) isolate({ from, to });
+  });
+  function isolate({ from, to }: { readonly from: Socket; readonly to: Socket }): void {
+    for (const socket of [from, to]) socket.unpipe().pause();
+  }
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => pairs.length,
+    /** Cuts the connections that there are, or new ones, too. */
+    cut(also: "those there are" | "new ones, too") {
+      isCut = also === "new ones, too";
+      pairs.forEach(isolate);
+    },
+    mend() {
+      isCut = false;
+      for (const { from, to } of pairs) {
+        from.pipe(to);
+        to.pipe(from);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      for (const { from, to } of pairs) {
+        from.destroy();
+        to.destroy();
+      }
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+test("a direct call on native gRPC goes out on a new connection once the one before is silent", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using relay = await startRelay(machine.port);
+  await using channel = await dial(relay.address, { insecure: true, disableWebrtc: true, protocol: "grpc" });
+  await echo(channel);
+  const lost = assertUnavailable(createClient(ProbeService, channel).hangUnary({}));
+  await eventually(
+    () => total(machine, `/${ProbeService.typeName}/HangUnary`) === 1,
+    () => "the call has not arrived",
+  );
+  relay.cut("those there are");
+  await assert.rejects(
+    createClient(EchoService, channel).echo({}, { timeoutMs: 2_500 }),
+    (error) => error instanceof ConnectError && error.code === Code.DeadlineExceeded,
+  );
+  const start = performance.now();
+  await echo(channel);
+  assert.ok(performance.now() - start < 2_000, `${performance.now() - start} ms`);
+  await lost;
+  assert.equal(relay.connections(), 2);
+}, { timeoutMs: 60_000 });
+
+test("a silent direct connection that speaks again keeps its calls, and new ones", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using relay = await startRelay(machine.port);
+  await using channel = await dial(relay.address, { insecure: true, disableWebrtc: true, protocol: "grpc" });
+  await echo(channel);
+  relay.cut("new ones, too");
+  const calls = [echo(channel)];
+  await assert.rejects(
+    createClient(EchoService, channel).echo({}, { timeoutMs: 2_000 }),
+    (error) => error instanceof ConnectError && error.code === Code.DeadlineExceeded,
+  );
+  calls.push(echo(channel));
+  await eventually(() => relay.connections() === 2, () => `${relay.connections()} connections`);
+  relay.mend();
+  await Promise.all(calls);
+}, { timeoutMs: 60_000 });
 
 for (
   const [name, way] of [

@@ -1,0 +1,124 @@
+import type { ClientHttp2Session } from "node:http2";
+import { Liveness, type LivenessAction, LOOK_MS } from "../core/channel/liveness.ts";
+import { connectionFailure } from "../core/net/connection_error.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
+
+/** Least time between two questions to a server, in milliseconds: grpc-go sends clients away that ping more often. */
+const QUESTION_MS = 10_000;
+
+/** Watches a session for signs of life while a call is unanswered. */
+export interface SessionLife {
+  /** True while the server is suspected to be gone: no new calls. */
+  readonly isSuspected: boolean;
+  /** Notes that a call goes out. */
+  calling(): void;
+  /** Notes a sign of life. */
+  heard(): void;
+  /** Asks for a sign of life at once: the computer has slept, or its network has changed. */
+  doubt(): void;
+  /** Another session has taken over: this one ends its calls, or loses them after 4 s without a sign of life. */
+  replace(): void;
+  stop(): void;
+}
+
+/** Settings of a watch. */
+export interface SessionWatch {
+  /** A round trip as connecting took it, in milliseconds. */
+  readonly roundTripMs: number;
+  /** Told at every look. */
+  readonly onLook: () => void;
+  /** Told when a suspicion begins, or is over. */
+  readonly onVerdict: () => void;
+}
+
+/**
+ * Watches a session by the rules of data channels (`liveness.ts`). The question is a ping, which follows a call that
+ * nothing has come after: a server that has answered, and computes, is not asked again.
+ */
+export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): SessionLife {
+  const liveness = new Liveness(performance.now(), watch.roundTripMs);
+  let looking: ReturnType<typeof setInterval> | undefined;
+  let isSuspected = false, isUnanswered = false, stopped = false;
+  let asked = 0, askedAt = -QUESTION_MS;
+
+  function stop(): void {
+    stopped = true;
+    rest();
+  }
+
+  function rest(): void {
+    clearInterval(looking);
+    looking = undefined;
+  }
+
+  function begin(): void {
+    if (looking !== undefined || stopped) return;
+    looking = setInterval(look, LOOK_MS);
+    // Calls keep the process alive, and their session.
+    unrefTimer(looking);
+  }
+
+  function suspect(now: boolean): void {
+    if (isSuspected === now || stopped) return;
+    isSuspected = now;
+    watch.onVerdict();
+  }
+
+  function ask(): void {
+    const question = ++asked;
+    askedAt = performance.now();
+    liveness.asked(askedAt);
+    begin();
+    http2.ping((error) => {
+      if (error !== null || stopped || question !== asked) return;
+      isUnanswered = false;
+      if (liveness.answered(performance.now())) suspect(false);
+    });
+  }
+
+  function look(): void {
+    if (http2.destroyed || http2.closed) return stop();
+    watch.onLook();
+    const now = performance.now();
+    const mayAsk = isUnanswered && now - askedAt >= QUESTION_MS;
+    act(liveness.look(now, { calls: Number(mayAsk), sent: 0, waiting: 0, roundTripMs: undefined }));
+  }
+
+  function act(action: LivenessAction): void {
+    switch (action) {
+      case "ask":
+      case "doubt":
+        return ask();
+      case "suspect":
+        return suspect(true);
+      case "lost":
+        return http2.destroy(connectionFailure("ECONNRESET", "the server gives no sign of life"));
+      case "rest":
+        return rest();
+    }
+  }
+
+  return {
+    get isSuspected() {
+      return isSuspected;
+    },
+    calling() {
+      isUnanswered = true;
+      if (looking !== undefined || stopped || performance.now() - askedAt < QUESTION_MS) return;
+      liveness.begin(performance.now());
+      begin();
+    },
+    heard() {
+      isUnanswered = false;
+      if (liveness.heard()) suspect(false);
+    },
+    doubt() {
+      if (!stopped && !http2.destroyed && liveness.doubt(performance.now())) ask();
+    },
+    replace() {
+      liveness.replace();
+      begin();
+    },
+    stop,
+  };
+}
