@@ -1,7 +1,7 @@
 import type { Link } from "../channel/link.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
-import { watchComputer } from "./computer.ts";
+import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { authorize, reachServer, tlsOfMachine } from "./server.ts";
 
@@ -21,6 +21,7 @@ export async function connectDirectly(
       await timeline.step("authenticate", () => "", () => Promise.reject(server.carrier.refusal));
     }
     server.carrier.onConnectionLost(() => authorization?.connectionLost());
+    const { watchComputer } = await abortable(import("./computer.ts"), signal);
     const unwatch = watchComputer(() => server.carrier.connection?.doubt());
     return {
       kind: "direct",

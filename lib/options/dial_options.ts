@@ -156,7 +156,10 @@ export interface DialOptions {
   readonly headers?: HeadersInit;
   /** Bytes that a slow reader of a stream may leave unread. 64 MiB by default: twice goutils' largest message. */
   readonly maxBufferedBytes?: number;
-  /** Interval of HTTP/2 pings (RFC 9113, section 6.7); 0 disables. 20,000 by default. */
+  /**
+   * Silence after which HTTP/2 connections are pinged (RFC 9113, section 6.7), in milliseconds. 20,000 by default. 0
+   * disables pings, and with them the suspicion of connections that leave calls unanswered.
+   */
   readonly keepAliveMs?: number;
   /** Receives log lines instead of `LOGGER`. */
   readonly logger?: Logger;
