@@ -92,6 +92,21 @@ export async function makeCertificates(options: CertificateOptions = {}): Promis
   }
 }
 
+const shared = new Map<string, Promise<Certificate & Pick<Certificates, "ca">>>();
+
+/** A certificate and its authority, made once in this process: for tests that only need TLS. */
+export function sharedCertificates(
+  names: readonly string[] = LOOPBACK_NAMES,
+): Promise<Certificate & Pick<Certificates, "ca">> {
+  const id = names.join();
+  const made = shared.get(id) ?? makeCertificates({ names }).then(async ({ ca, cert, key, remove }) => {
+    await remove();
+    return { ca, cert, key };
+  });
+  shared.set(id, made);
+  return made;
+}
+
 async function sign(folder: string, name: string, options: CertificateOptions): Promise<Certificate> {
   const { names = LOOPBACK_NAMES, expired = false, client = false } = options;
   const alternatives = names.map((text) => `${/^[\d.]+$|:/.test(text) ? "IP" : "DNS"}:${text}`);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { AuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
 import { type Machine, type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { DialOptions } from "../../mod.ts";
-import { makeCertificates } from "../certificates.ts";
+import { sharedCertificates } from "../certificates.ts";
 
 /** Options for a machine that speaks no TLS: with its API key, where it has one. */
 export function optionsFor(machine: Machine): DialOptions {
@@ -55,8 +55,7 @@ export async function startSecureMachine(
   options: MachineOptions = {},
   names?: readonly string[],
 ): Promise<{ readonly machine: Machine; readonly ca: string }> {
-  const { ca, cert, key, remove } = await makeCertificates(names === undefined ? {} : { names });
-  await remove();
+  const { ca, cert, key } = await sharedCertificates(names);
   return { machine: await startMachine({ ...options, tls: { cert, key } }), ca };
 }
 

@@ -1,7 +1,7 @@
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
 import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { dial, DialOptions } from "../../mod.ts";
-import { makeCertificates } from "../certificates.ts";
+import { sharedCertificates } from "../certificates.ts";
 import { type Opened, testTransport } from "./suite.ts";
 
 async function open(machineOptions: MachineOptions, options: DialOptions): Promise<Opened> {
@@ -25,12 +25,8 @@ async function open(machineOptions: MachineOptions, options: DialOptions): Promi
 }
 
 async function openSecure(options: DialOptions): Promise<Opened> {
-  const { ca, cert, key, remove } = await makeCertificates();
-  try {
-    return await open({ tls: { cert, key } }, { ...options, tls: { ca } });
-  } finally {
-    await remove();
-  }
+  const { ca, cert, key } = await sharedCertificates();
+  return await open({ tls: { cert, key } }, { ...options, tls: { ca } });
 }
 
 testTransport({
