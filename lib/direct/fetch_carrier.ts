@@ -24,6 +24,8 @@ import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
 export interface FetchCarrierOptions extends MessageOptions {
   readonly runtime: Runtime;
   readonly version: FetchVersion;
+  /** Silence after which TCP asks for a sign of life, in milliseconds, where the sockets are ours; 0 for never. */
+  readonly keepAliveMs?: number;
   /** Told when a call finds its connection lost. */
   readonly onConnectionLost?: () => void;
 }
@@ -53,7 +55,12 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   const streamsBytes = () =>
     streams ||= options.runtime === "deno" && isPermitted({ name: "net", host: describeTarget(endpoint) });
   const origin = urlOf(endpoint);
-  const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.version);
+  const runtimeFetch = createRuntimeFetch(
+    endpoint,
+    options.runtime,
+    options.version,
+    options.keepAliveMs ?? 0,
+  );
   // On Bun a call finds a connection that works by itself.
   const idle = options.runtime === "bun" ? undefined : watchIdleConnections();
   const open = new Set<FetchCall>();

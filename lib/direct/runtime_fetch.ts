@@ -33,9 +33,10 @@ export function createRuntimeFetch(
   endpoint: Endpoint,
   runtime: "deno" | "bun" | "node",
   version: FetchVersion,
+  keepAliveMs: number,
 ): RuntimeFetch {
   if (runtime === "deno") return denoFetch(endpoint, version);
-  if (runtime === "node") return createNodeFetch(endpoint);
+  if (runtime === "node") return createNodeFetch(endpoint, keepAliveMs);
   const init = bunInit(endpoint, version);
   return {
     fetch: (url, request) => fetch(url, Object.assign(request, init)),

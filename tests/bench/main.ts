@@ -2,7 +2,9 @@
  * Measures our paths, their floors and other clients on Deno and on Bun, against the Go peer in another process, and
  * writes `docs/performance.md` with its chart.
  *
- * `deno task bench [--rounds N] [--only unary,streams,dial,tail,memory,cold,growth] [--no-report]`
+ * `deno task bench [--rounds N] [--only unary,streams,dial,tail,memory,cold,growth] [--no-report] [--from FILE]…`
+ *
+ * `--from` adds the samples of an earlier run, which is in `tests/bench/results`: the groups can be measured one by one.
  *
  * PEER_BENCH names a command that measures one more client. It finds the address in BENCH_ADDRESS and the number of
  * rounds in BENCH_ROUNDS; its last line is `{ "subject": { "unary 1.p50": [one number a round], … } }`.
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     only: { type: "string", default: Object.keys(groups).join(",") },
     "no-report": { type: "boolean", default: false },
+    from: { type: "string", multiple: true, default: [] },
   },
 });
 const chosen = values.only.split(",");
@@ -40,6 +43,12 @@ if (unknown.length > 0) throw new Error(`no such group: ${unknown.join(", ")}`);
 const load = loadavg()[0]!;
 const runtimes = await prepareRuntimes();
 const samples: Samples = {};
+for (const file of values.from) {
+  const earlier = JSON.parse(await readFile(file, "utf8")) as Run;
+  for (const [subject, figures] of Object.entries(earlier.samples)) {
+    samples[subject] = { ...samples[subject], ...figures };
+  }
+}
 const folder = await mkdtemp(join(tmpdir(), "viam-dial-bench-"));
 try {
   const key = { apiKey: "a-key", apiKeyId: "5a28a8a8-1dd5-4c53-8d1b-0a3f6fdb1f2c" };
