@@ -11,10 +11,13 @@ export const DIALS: Table = {
   text:
     "A dial with an API key, of a machine on pion that offers its loopback address, as Viam machines do. " +
     "The median of ten dials in a process that has dialed before; in brackets, of ten processes' first. " +
-    "Where the network has a delay, the time is given in round trips between client and machine. Over TLS a " +
-    "process's first dial on Deno takes one more (a HelloRetryRequest: its first hello is of 231 bytes, without " +
-    "a share of the group that the machine prefers), and time to load node:http2 and TLS. A redial goes by the " +
-    "signaling connection from before: Call takes 1.1 round trips, and ICE, DTLS and SCTP take 5.2.",
+    "Where the network has a delay, the time is given in round trips between client and machine. A process's first " +
+    "dial over WebRTC also asks for the ICE servers, which later ones remember, and loads modules. Over TLS it takes " +
+    "one more round trip on Deno: its hello of 231 bytes has a key share of X25519 alone but lists X25519MLKEM768, " +
+    "which the machine, written in Go, prefers and asks for (a HelloRetryRequest, 93 bytes, in the trace of packets); " +
+    "Deno does not let a program choose. Its first hello leaves some 40 ms after TCP is connected, and the first " +
+    "request 17 ms after the last message of TLS. A redial goes by the signaling connection from before: Call takes " +
+    "1.1 round trips, and ICE, DTLS and SCTP take 5.2.",
   columns: ["target", "measured", "misses the target by", "left behind"],
 };
 

@@ -36,8 +36,8 @@ export interface Scenario {
   readonly onNode?: boolean;
   /** The bound of a run, in milliseconds. */
   readonly timeoutMs?: number;
-  /** Runs against a machine on pion also, which the gate leaves out, or against that alone. */
-  readonly pion?: "also" | "alone";
+  /** Runs against a machine on pion also, which the gate leaves out, or always; or against that alone. */
+  readonly pion?: "also" | "always" | "alone";
   /** Runs it; rejects when a condition does not hold. */
   run(setting: Setting): Promise<Cells>;
 }
@@ -124,5 +124,6 @@ export function must(holds: boolean, what: string): void {
 /** The machines that a scenario runs against; in the gate, or for the page. */
 export function makesOf({ quick, pion }: Scenario, gate: boolean): readonly Make[] {
   const inGate = gate && !quick ? [] : pion === "alone" ? ["pion" as const] : ["embedded" as const];
-  return pion === "also" && !gate ? [...inGate, "pion"] : inGate;
+  const isAlso = inGate.length > 0 && (pion === "always" || (pion === "also" && !gate));
+  return isAlso ? [...inGate, "pion"] : inGate;
 }
