@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runCommandProcess } from "../cli/command_line.ts";
+import { runCommand } from "../cli/command_line.ts";
 import { test } from "../harness.ts";
 import { startGoMachine } from "./go_machine.ts";
 import { missing } from "./requirements.ts";
@@ -12,7 +12,7 @@ for (const [name, way] of [["over WebRTC", []], ["directly", ["--direct"]]] as c
     await using machine = await startGoMachine("-api-key", API_KEY, "-api-key-id", API_KEY_ID);
     const env = { VIAM_ADDRESS: machine.address, VIAM_API_KEY: API_KEY, VIAM_API_KEY_ID: API_KEY_ID };
     const run = async (...args: string[]) => {
-      const { code, stdout, stderr } = await runCommandProcess([...args, "--insecure", ...way], { env });
+      const { code, stdout, stderr } = await runCommand([...args, "--insecure", ...way], { env });
       assert.deepEqual([code, stderr], [0, ""], `${args.join(" ")}: ${stdout}`);
       return stdout;
     };
