@@ -33,7 +33,7 @@ async function installedProject(folder: string): Promise<string> {
   );
   const [command, ...args] = runtime === "bun"
     ? [process.execPath, "install"]
-    : ["npm", "install", "--no-audit", "--no-fund", "--silent"];
+    : ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefer-offline"];
   await run(command!, args, { cwd: project });
   for (const program of ["program.ts", "components.ts"]) {
     await cp(new URL(program, import.meta.url), join(project, program));
