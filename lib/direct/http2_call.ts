@@ -40,6 +40,9 @@ function plainBytes(chunk: Uint8Array): Uint8Array {
     : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
+/** Time that no write takes for which there is room, even if a look at the connection falls into it, in milliseconds. */
+const WAITED_MS = 50;
+
 /** Parts that a call over HTTP/2 works with. */
 export interface Http2CallContext extends AnswerReaderOptions {
   readonly endpoint: Endpoint;
@@ -292,7 +295,8 @@ function codeFromReset(rstCode: number): Code {
  */
 function waitingFor(session: Session): () => void {
   const { looks } = session;
+  const began = performance.now();
   return () => {
-    if (session.looks > looks) session.hear();
+    if (session.looks > looks && performance.now() - began >= WAITED_MS) session.hear();
   };
 }
