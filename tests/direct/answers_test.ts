@@ -49,6 +49,16 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
     body: MESSAGE,
   }, STOPPED],
   ["grpc", "neither trailers nor a word of any", { headers: GRPC, body: MESSAGE }, NO_STATUS],
+  [
+    "grpc",
+    "a text without a status",
+    { headers: GRPC, body: MESSAGE, trailers: [["grpc-message", "no"]] },
+    NO_STATUS,
+  ],
+  ["grpc-web", "a text without a status", {
+    headers: WEB,
+    body: bytesOf(MESSAGE, trailersFrame("grpc-message: no\r\n")),
+  }, NO_STATUS],
   ["grpc", "spaces around a text in trailers", {
     headers: GRPC,
     trailers: [["grpc-status", "5"], ["grpc-message", "  gone "], ["x-meta", " v "]],

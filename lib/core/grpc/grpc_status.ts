@@ -62,16 +62,16 @@ export interface StatusEnd {
   /** True if there is a status. */
   readonly known: boolean;
   readonly error: ConnectError | undefined;
-  /** Those of the application. */
+  /** Those of the application; all of them where there is no status. */
   readonly trailers: Metadata;
 }
 
 /** Reads the end of a call from its trailers, or from headers that replace them. Never throws. */
 export function endOf(trailers: Metadata): StatusEnd {
   const statuses = trailers.get("grpc-status")?.split(", ");
+  if (statuses === undefined) return { known: false, error: undefined, trailers };
   const rest = new Metadata(trailers);
   for (const name of STATUS_NAMES) rest.delete(name);
-  if (statuses === undefined) return { known: false, error: undefined, trailers: rest };
   // A server and a proxy in front of it may both write the end of a call.
   const times = statuses.every((status) => status === statuses[0]) ? statuses.length : 1;
   const [status, text, details] = STATUS_NAMES.map((name) => once(trailers.get(name), times));
