@@ -24,13 +24,18 @@ export const WAITING: Reasons = {
   "tests/calls/cancellation_test.ts": "deadlines pass",
   "tests/calls/ended_calls_test.ts": "deadlines pass, and readers are slow",
   "tests/calls/never_hang_test.ts": "a dead machine is noticed within 10 s",
+  "tests/calls/sdk_faults_test.ts": "faults are outlasted",
   "tests/calls/vanished_caller_test.ts": "a dead caller is given up after 8 s",
   "tests/cli/doctor_test.ts": "steps of the doctor time out",
   "tests/dial/authentication_test.ts": "tokens expire",
   "tests/dial/bad_input_test.ts": "a signaling server gives an offer up after 10 s",
   "tests/dial/goaway_test.ts": "idle connections are sent away",
   "tests/dial/reconnect_test.ts": "a dead machine is noticed within 10 s",
+  "tests/dial/time_test.ts": "limits of time are waited out",
+  "tests/direct/http2_carrier_test.ts": "a silent server holds calls for 20 s",
   "tests/parity/options_test.ts": "a signaling server gives an offer up after 10 s",
+  "tests/process/exit_test.ts": "programs end by themselves",
+  "tests/session/client_test.ts": "sessions expire",
   "tests/session/vanish_test.ts": "sessions expire after 2 s",
 };
 
@@ -53,20 +58,20 @@ export const ALONE: Reasons = {
  */
 const SECONDS: Readonly<Record<string, number>> = {
   "tests/calls/checklist_test.ts": 7,
-  "tests/calls/grpc_web_fuzz_test.ts": 15,
+  "tests/calls/grpc_web_fuzz_test.ts": 5,
   "tests/calls/hostile_machine_test.ts": 4,
-  "tests/calls/load_test.ts": 40,
+  "tests/calls/load_test.ts": 14,
   "tests/calls/never_hang_test.ts": 20,
   "tests/calls/runs_once_test.ts": 8,
   "tests/calls/sdk_faults_test.ts": 25,
-  "tests/calls/sizes_test.ts": 20,
-  "tests/calls/stalled_reader_test.ts": 25,
+  "tests/calls/sizes_test.ts": 13,
+  "tests/calls/stalled_reader_test.ts": 10,
   "tests/calls/vanished_caller_test.ts": 20,
   "tests/channel/collected_test.ts": 8,
   "tests/cli/command_test.ts": 15,
   "tests/cli/doctor_test.ts": 30,
   "tests/cli/proxy_test.ts": 30,
-  "tests/core/fuzz_test.ts": 10,
+  "tests/core/fuzz_test.ts": 3,
   "tests/dial/authentication_test.ts": 18,
   "tests/dial/bad_input_test.ts": 15,
   "tests/dial/downgrade_test.ts": 8,
@@ -86,6 +91,7 @@ const SECONDS: Readonly<Record<string, number>> = {
   "tests/secrets/secrets_test.ts": 9,
   "tests/session/client_test.ts": 15,
   "tests/session/vanish_test.ts": 27,
+  "tests/transport/embedded_test.ts": 15,
 };
 
 /** Most files that share a process. */

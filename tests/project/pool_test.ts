@@ -41,12 +41,12 @@ test("runPool() keeps every slot taken, in the order of the jobs", async () => {
   await pool.done;
 });
 
-test("runPool() runs jobs that mostly wait beside as many others", async () => {
+test("runPool() runs jobs that mostly wait beside half as many others", async () => {
   const names = ["a", "b", "c", "d", "e"];
   const pool = heldPool(1, names.map((name) => ({ name, waits: name >= "c" })));
-  assert.deepEqual(pool.running, ["a", "c"]);
+  assert.deepEqual(pool.running, ["a", "c", "d"]);
   await pool.end("c");
-  assert.deepEqual(pool.running, ["a", "d"]);
+  assert.deepEqual(pool.running, ["a", "d", "e"]);
   for (const name of ["a", "b", "d", "e"]) await pool.end(name);
   await pool.done;
 });
