@@ -25,6 +25,7 @@ export const WAITING: Reasons = {
   "tests/calls/ended_calls_test.ts": "deadlines pass, and readers are slow",
   "tests/calls/never_hang_test.ts": "a dead machine is noticed within 10 s",
   "tests/calls/sdk_faults_test.ts": "faults are outlasted",
+  "tests/calls/silence_test.ts": "connections are silent",
   "tests/calls/vanished_caller_test.ts": "a dead caller is given up after 8 s",
   "tests/cli/doctor_test.ts": "steps of the doctor time out",
   "tests/dial/authentication_test.ts": "tokens expire",

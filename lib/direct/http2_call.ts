@@ -121,8 +121,10 @@ export class Http2Call implements Call {
     }
     this.#stream = stream;
     session.opened(stream);
+    const before = session.life?.taken ?? 0;
     stream.on("response", (headers) => {
       session.hear();
+      session.life?.arrived(before);
       this.#response(headers, session);
     });
     stream.on("trailers", (trailers: IncomingHttpHeaders) => {
@@ -148,7 +150,7 @@ export class Http2Call implements Call {
       }
     });
     const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor, newBuffer);
-    this.#outbox.attach(new Http2Upload(stream, encode, () => waitingFor(session)));
+    this.#outbox.attach(new Http2Upload(stream, encode, (bytes) => watchWrite(session, bytes)));
   }
 
   /**
@@ -293,10 +295,12 @@ function codeFromReset(rstCode: number): Code {
  * Takes note of a write, and returns what is called at its end. A ping may wait behind a long upload. The system's buffer
  * takes writes to a dead connection, too, but only a live one makes room for a write that had to wait.
  */
-function waitingFor(session: Session): () => void {
+function watchWrite(session: Session, bytes: number): () => void {
   const { looks } = session;
   const began = performance.now();
+  session.life?.writing(bytes);
   return () => {
+    session.life?.wrote(bytes);
     if (session.looks > looks && performance.now() - began >= WAITED_MS) session.hear();
   };
 }

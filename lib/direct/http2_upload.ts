@@ -3,10 +3,13 @@ import type { Outlet } from "../rpc/outbox.ts";
 /** Bytes of messages that are sent at once, even while others are on their way. */
 const BATCH_BYTES = 16 * 1024;
 
+/** Bytes of a last message below which nobody is told of its write: nothing waits behind it. */
+const FEW_BYTES = 1_024;
+
 /** The stream that an {@link Http2Upload} writes to. */
 export interface UploadStream {
   write(chunk: Uint8Array, sent: (error?: Error | null) => void): void;
-  end(chunk?: Uint8Array): void;
+  end(chunk?: Uint8Array, sent?: () => void): void;
 }
 
 /**
@@ -16,7 +19,7 @@ export interface UploadStream {
 export class Http2Upload implements Outlet {
   readonly #stream: UploadStream;
   readonly #encode: (messages: readonly Uint8Array[]) => Uint8Array;
-  readonly #onWrite: () => () => void;
+  readonly #onWrite: (bytes: number) => () => void;
   #batch: Uint8Array[] = [];
   #batchBytes = 0;
   /** Told once the batch is on its way. */
@@ -25,12 +28,12 @@ export class Http2Upload implements Outlet {
 
   /**
    * @param encode Puts messages into their frames, one after the other.
-   * @param onWrite Called when a write begins; what it returns, when the write has ended.
+   * @param onWrite Called when a write begins; what it returns, when the system has taken all of it.
    */
   constructor(
     stream: UploadStream,
     encode: (messages: readonly Uint8Array[]) => Uint8Array,
-    onWrite: () => () => void,
+    onWrite: (bytes: number) => () => void,
   ) {
     this.#stream = stream;
     this.#encode = encode;
@@ -46,8 +49,10 @@ export class Http2Upload implements Outlet {
   }
 
   halfClose(): void {
-    if (this.#batch.length === 0) this.#stream.end();
-    else this.#stream.end(this.#encode(this.#batch));
+    if (this.#batch.length === 0) return this.#stream.end();
+    const frames = this.#encode(this.#batch);
+    if (frames.length < FEW_BYTES) this.#stream.end(frames);
+    else this.#stream.end(frames, this.#onWrite(frames.length));
     this.#batch = [];
   }
 
@@ -63,7 +68,7 @@ export class Http2Upload implements Outlet {
     this.#batchBytes = 0;
     this.#waiting = [];
     this.#writing++;
-    const ended = this.#onWrite();
+    const ended = this.#onWrite(frames.length);
     // Bun does not always report `drain`; every write reports its own end on all runtimes.
     this.#stream.write(frames, (error) => {
       if (error) return this.close();

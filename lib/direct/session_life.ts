@@ -6,6 +6,12 @@ import { unrefTimer } from "../runtime/unref_timer.ts";
 /** Least time between two questions to a server, in milliseconds: grpc-go sends clients away that ping more often. */
 const QUESTION_MS = 10_000;
 
+/**
+ * Bytes in front of a question above which silence means nothing: the system's buffer may hold megabytes of an upload,
+ * which take a slow link many seconds.
+ */
+const FEW_BYTES = 32 * 1024;
+
 /** Watches a session for signs of life while a call is unanswered. */
 export interface SessionLife {
   /** True while the server is suspected to be gone: no new calls. */
@@ -14,6 +20,14 @@ export interface SessionLife {
   calling(): void;
   /** Notes a sign of life. */
   heard(): void;
+  /** Notes that a write of so many bytes begins. */
+  writing(bytes: number): void;
+  /** Notes that the system has taken a write of so many bytes. */
+  wrote(bytes: number): void;
+  /** Bytes that the system has taken so far. */
+  readonly taken: number;
+  /** Notes that the server has what the system had taken at a moment. */
+  arrived(taken: number): void;
   /** Asks for a sign of life at once: the computer has slept, or its network has changed. */
   doubt(): void;
   /** Another session has taken over: this one ends its calls, or loses them after 4 s without a sign of life. */
@@ -40,6 +54,12 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
   let looking: ReturnType<typeof setInterval> | undefined;
   let isSuspected = false, isUnanswered = false, stopped = false;
   let asked = 0, askedAt = -QUESTION_MS;
+  /** Set from a question to a sign of life, or, after a doubt, to its answer. */
+  let isAsking = false, isDoubted = false;
+  let written = 0, taken = 0, arrived = 0;
+
+  /** True while more may be on its way than a question passes in time. */
+  const isUploading = () => written - arrived > FEW_BYTES;
 
   function stop(): void {
     stopped = true;
@@ -67,18 +87,35 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
   function ask(): void {
     const question = ++asked;
     askedAt = performance.now();
+    isAsking = true;
     liveness.asked(askedAt);
     begin();
-    http2.ping((error) => {
-      if (error !== null || stopped || question !== asked) return;
-      isUnanswered = false;
+    ping(() => {
+      if (question !== asked) return;
+      isUnanswered = isAsking = isDoubted = false;
       if (liveness.answered(performance.now())) suspect(false);
+    });
+  }
+
+  /** Learns what has arrived, and suspects nobody meanwhile. */
+  function measure(): void {
+    askedAt = performance.now();
+    ping(() => {});
+  }
+
+  function ping(answered: () => void): void {
+    const before = taken;
+    http2.ping((error) => {
+      if (error !== null || stopped) return;
+      arrived = Math.max(arrived, before);
+      answered();
     });
   }
 
   function look(): void {
     if (http2.destroyed || http2.closed) return stop();
     watch.onLook();
+    if (isUploading() && !isAsking) return rest();
     const now = performance.now();
     const mayAsk = isUnanswered && now - askedAt >= QUESTION_MS;
     act(liveness.look(now, { calls: Number(mayAsk), sent: 0, waiting: 0, roundTripMs: undefined }));
@@ -86,8 +123,10 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
 
   function act(action: LivenessAction): void {
     switch (action) {
-      case "ask":
       case "doubt":
+        isDoubted = true;
+        return ask();
+      case "ask":
         return ask();
       case "suspect":
         return suspect(true);
@@ -105,15 +144,30 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     calling() {
       isUnanswered = true;
       if (looking !== undefined || stopped || performance.now() - askedAt < QUESTION_MS) return;
+      if (isUploading()) return measure();
       liveness.begin(performance.now());
       begin();
     },
     heard() {
       isUnanswered = false;
+      isAsking &&= isDoubted;
       if (liveness.heard()) suspect(false);
     },
+    writing(bytes) {
+      written += bytes;
+    },
+    wrote(bytes) {
+      taken += bytes;
+    },
+    get taken() {
+      return taken;
+    },
+    arrived(before) {
+      arrived = Math.max(arrived, before);
+    },
     doubt() {
-      if (!stopped && !http2.destroyed && liveness.doubt(performance.now())) ask();
+      if (stopped || http2.destroyed || isUploading()) return;
+      if (liveness.doubt(performance.now())) act("doubt");
     },
     replace() {
       liveness.replace();

@@ -22,6 +22,8 @@ export interface Relay extends AsyncDisposable {
   cut(how: "close" | "reset"): void;
   /** Passes nothing more on the connections of now, and leaves them open. Later ones work. */
   silence(): void;
+  /** Passes nothing on the connections of now until it is told to go on. Later ones work. */
+  hold(): { goOn(): void };
   /** Passes nothing more at all, and takes connections all the same. */
   lose(): void;
 }
@@ -93,6 +95,15 @@ export async function startRelay(
     },
     silence() {
       for (const pair of pairs) pair.silent = true;
+    },
+    hold() {
+      const held = [...pairs].flatMap(({ sockets }) => sockets);
+      for (const socket of held) socket.pause();
+      return {
+        goOn() {
+          for (const socket of held) socket.resume();
+        },
+      };
     },
     lose() {
       isLost = true;

@@ -18,6 +18,29 @@ test("keepAliveMs ends calls of every kind on a silent connection, with TLS and 
   ]);
 });
 
+test("an upload that a slow network holds up for seconds goes on, on its connection", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  await using relay = await startRelay(machine.port);
+  await using channel = await dialDirect(relay.address, { insecure: true });
+  const { upload, exchange } = createClient(ProbeService, channel);
+  async function* send(count: number) {
+    for (let sent = 0; sent < count; sent++) yield { data: new Uint8Array(65_536) };
+  }
+  // The connection of its kind of calls.
+  assert.equal((await Array.fromAsync(exchange(send(1)))).length, 1);
+  const { connections } = relay;
+  const held = relay.hold();
+  // The buffers of the system take all of it.
+  const uploaded = upload(send(16));
+  await delay(2_000);
+  const beside = Array.fromAsync(exchange(send(1)));
+  await delay(7_000);
+  held.goOn();
+  assert.equal((await uploaded).bytes, 1_048_576n);
+  assert.equal((await beside).length, 1);
+  assert.equal(relay.connections, connections);
+}, { timeoutMs: 60_000 });
+
 async function assertNoticed(options: DialOptions, tls?: { readonly cert: string; readonly key: string }) {
   await using machine = await startMachine({ auth: "none", ...(tls === undefined ? {} : { tls }) });
   await using relay = await startRelay(machine.port);
