@@ -14,7 +14,7 @@ export interface HedgeOptions<T> {
   readonly attempts: number;
   /** Time until a second try is started beside a promising one, in milliseconds. */
   readonly delayMs: () => number;
-  /** Tells whether another try may do better after this error. */
+  /** Tells whether to try again after this error. */
   readonly retryable: (error: unknown) => boolean;
   /** Frees a result that came too late. */
   readonly discard: (result: T) => void;

@@ -43,7 +43,7 @@ const wrong: readonly [title: string, write: Write, code: Code][] = [
     await send(answer.headers(stream));
     await send(answer.trailers(stream));
   }, Code.Unimplemented],
-  ["a status that there is not", async (stream, send) => {
+  ["a nonexistent status", async (stream, send) => {
     await send(answer.trailers(stream, 99, "odd"));
   }, Code.Unknown],
   ["a negative status", async (stream, send) => {

@@ -57,7 +57,7 @@ const failures: readonly [title: string, error: unknown, reason: FailureReason, 
     "status",
     false,
   ],
-  ["a service that is not there", status("unknown service", Code.Unimplemented), "status", false],
+  ["a nonexistent service", status("unknown service", Code.Unimplemented), "status", false],
   ["a wrong key", status("invalid credentials", Code.Unauthenticated), "credentials", false],
   [
     "a key of another machine",

@@ -97,7 +97,7 @@ test(
     const method = { ...SensorService.method.getReadings, name: "Nothing" };
     const error = await rejection(() => channel.unary(method, undefined, undefined, undefined, {}));
     assert.equal(error.code, Code.Unimplemented);
-    // A service that there is not, too.
+    // A nonexistent service, too.
     assert.equal(
       (await rejection(() => createClient(ProbeService, channel).echo({}))).code,
       Code.Unimplemented,

@@ -356,7 +356,7 @@ compare("a response of Transport.unary and Transport.stream has every member", a
   return results;
 });
 
-compare("a method that there is not is Unimplemented", async (use) => {
+compare("a nonexistent method is Unimplemented", async (use) => {
   const transport = await use();
   const method = { ...ProbeService.method.echo, name: "Nothing" };
   const { code } = await failure(() => transport.unary(method, undefined, undefined, undefined, {}));

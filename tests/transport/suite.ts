@@ -211,7 +211,7 @@ export function testTransport(lane: Lane): void {
   });
 
   check(
-    "a deadline that has passed, and a timeout that is no number, let no call go out",
+    "a deadline that has passed, and a timeout that is not a number, let no call go out",
     async (transport) => {
       for (const [timeoutMs, code] of [[deadline(0).timeoutMs, 4], [NaN, 3]] as const) {
         const token = crypto.randomUUID();
@@ -276,7 +276,7 @@ export function testTransport(lane: Lane): void {
     await witnessed(transport, token);
   });
 
-  check("a method that there is not is Unimplemented", async (transport) => {
+  check("a nonexistent method is Unimplemented", async (transport) => {
     const method = { ...ProbeService.method.echo, name: "Nothing" };
     const error = await rejection(() => transport.unary(method, undefined, undefined, undefined, {}));
     assert.equal(error.code, Code.Unimplemented);
