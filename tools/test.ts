@@ -1,8 +1,8 @@
 /**
  * Runs the tests on Deno, Bun and Node: `deno task test [--node] [--jobs N] [path ...]`, where a path is a folder or
- * a file under `tests`; with `--node`, also those on Node that it is spared. Runs as many files at a time as there
- * are cores, or N; `tools/test_files.ts` names those that run one by one. With `--prepare`, only builds and installs
- * the programs that tests call.
+ * a file under `tests`; with `--node`, also those on Node that it is spared. Runs one file more at a time than there
+ * are cores, since most of them wait now and then, or N; `tools/test_files.ts` names those that run one by one. With
+ * `--prepare`, only builds and installs the programs that tests call.
  * Files share a process, through `tests/group.ts`, but for those that `tools/test_files.ts` names. When such a process
  * ends and no test says why, its files run again, one by one: a crash must not hide the files after it.
  * The last line is the sum over all runtimes.
@@ -183,7 +183,7 @@ const { values: flags, positionals: paths } = parseArgs({
   options: {
     node: { type: "boolean", default: false },
     prepare: { type: "boolean", default: false },
-    jobs: { type: "string", default: String(navigator.hardwareConcurrency) },
+    jobs: { type: "string", default: String(navigator.hardwareConcurrency + 1) },
   },
 });
 if (flags.prepare) {
