@@ -157,8 +157,8 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
       });
     },
   });
-  // Closed once its links are done with it.
-  void kept.closed.then(() => kept.close()).finally(() => shared.servers.close());
+  // Closed once its links are done with it; `close()` reports what fails.
+  kept.closed.then(() => kept.close()).finally(() => shared.servers.close()).catch(() => {});
   emit({ type: "connected", kind: first.kind });
 
   const counts = new TrafficCounts();

@@ -70,6 +70,8 @@ export class Http2Call implements Call {
   #halfClosed = false;
   #paused = false;
   #hasAnswered = false;
+  /** Bytes of writes that the system has not taken. */
+  #unsent = 0;
   #trailers: StatusEnd | undefined;
 
   constructor(request: CallRequest, listener: EndingListener, context: Http2CallContext) {
@@ -137,6 +139,8 @@ export class Http2Call implements Call {
     });
     stream.on("close", () => {
       session.streams.delete(stream);
+      // What it has not sent, it does not send any more.
+      this.#sent(this.#unsent, session);
       // A session that ends closes its streams with CANCEL, or with no code at all.
       const isGone = session.http2.destroyed || session.http2.closed;
       refused ||= this.#isRefused(session);
@@ -150,7 +154,28 @@ export class Http2Call implements Call {
       }
     });
     const encode = (messages: readonly Uint8Array[]) => framesOf(messages, compressor, newBuffer);
-    this.#outbox.attach(new Http2Upload(stream, encode, (bytes) => watchWrite(session, bytes)));
+    this.#outbox.attach(new Http2Upload(stream, encode, (bytes) => this.#watchWrite(bytes, session)));
+  }
+
+  /**
+   * Takes note of a write, and returns what is called at its end. A ping may wait behind a long upload. The system's
+   * buffer takes writes to a dead connection, too, but only a live one makes room for a write that had to wait.
+   */
+  #watchWrite(bytes: number, session: Session): () => void {
+    const { looks } = session;
+    const began = performance.now();
+    this.#unsent += bytes;
+    session.life?.writing(bytes);
+    return () => {
+      this.#sent(bytes, session);
+      if (session.looks > looks && performance.now() - began >= WAITED_MS) session.hear();
+    };
+  }
+
+  #sent(bytes: number, session: Session): void {
+    const sent = Math.min(bytes, this.#unsent);
+    this.#unsent -= sent;
+    session.life?.wrote(sent);
   }
 
   /**
@@ -289,18 +314,4 @@ function codeFromReset(rstCode: number): Code {
     default:
       return Code.Internal;
   }
-}
-
-/**
- * Takes note of a write, and returns what is called at its end. A ping may wait behind a long upload. The system's buffer
- * takes writes to a dead connection, too, but only a live one makes room for a write that had to wait.
- */
-function watchWrite(session: Session, bytes: number): () => void {
-  const { looks } = session;
-  const began = performance.now();
-  session.life?.writing(bytes);
-  return () => {
-    session.life?.wrote(bytes);
-    if (session.looks > looks && performance.now() - began >= WAITED_MS) session.hear();
-  };
 }

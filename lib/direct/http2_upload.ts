@@ -9,7 +9,7 @@ const FEW_BYTES = 1_024;
 /** The stream that an {@link Http2Upload} writes to. */
 export interface UploadStream {
   write(chunk: Uint8Array, sent: (error?: Error | null) => void): void;
-  end(chunk?: Uint8Array, sent?: () => void): void;
+  end(chunk?: Uint8Array, sent?: (error?: Error | null) => void): void;
 }
 
 /**
@@ -52,7 +52,12 @@ export class Http2Upload implements Outlet {
     if (this.#batch.length === 0) return this.#stream.end();
     const frames = this.#encode(this.#batch);
     if (frames.length < FEW_BYTES) this.#stream.end(frames);
-    else this.#stream.end(frames, this.#onWrite(frames.length));
+    else {
+      const ended = this.#onWrite(frames.length);
+      this.#stream.end(frames, (error) => {
+        if (!error) ended();
+      });
+    }
     this.#batch = [];
   }
 
