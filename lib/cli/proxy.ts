@@ -1,13 +1,12 @@
 import { Code } from "@connectrpc/connect";
-import { joinHostPort, parseAddress } from "../core/net/address.ts";
+import { isOpenToOthers, joinHostPort, parseAddress } from "../core/net/address.ts";
+import { untilAborted } from "../runtime/wait.ts";
 import { oneAddress, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
 import { listening } from "./listening.ts";
-import { isOpenToOthers } from "./open_to_others.ts";
 import { startProxy } from "./proxy/server.ts";
-import { untilInterrupted } from "./until_interrupted.ts";
 
 /** Serves a machine on a local port. */
 export const proxy: Run = async (args, terminal) => {
@@ -38,7 +37,7 @@ export const proxy: Run = async (args, terminal) => {
     if (isOpenToOthers(hostname)) {
       terminal.warn(`whoever can reach ${local} calls ${address} with your credentials\n`);
     }
-    await untilInterrupted(terminal);
+    await untilAborted(terminal.signal).catch(() => {});
     return EXIT.ok;
   } finally {
     await served.close();

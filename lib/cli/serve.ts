@@ -1,14 +1,13 @@
-import { joinHostPort } from "../core/net/address.ts";
+import { isOpenToOthers, joinHostPort } from "../core/net/address.ts";
 import { keyPairProblem } from "../direct/key_pair.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
+import { untilAborted } from "../runtime/wait.ts";
 import { type MachineOptions, startMachine } from "../testing/mod.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { apiKeyOf, readText, VARIABLES } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
 import { listening } from "./listening.ts";
-import { isOpenToOthers } from "./open_to_others.ts";
-import { untilInterrupted } from "./until_interrupted.ts";
 
 /** Runs a machine. */
 export const serve: Run = async (args, terminal) => {
@@ -51,7 +50,7 @@ export const serve: Run = async (args, terminal) => {
   if (args.has("no-auth") && hostname !== undefined && isOpenToOthers(hostname)) {
     terminal.warn("everybody who can reach this computer may call this machine\n");
   }
-  await untilInterrupted(terminal);
+  await untilAborted(terminal.signal).catch(() => {});
   return EXIT.ok;
 };
 

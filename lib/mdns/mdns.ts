@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import type { DnsQuestion, DnsRecord } from "../core/net/mdns_records.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { isPermitted } from "../runtime/permission.ts";
+import { settlesWithin } from "../runtime/wait.ts";
 
 /*
  * The one importer of multicast-dns. Each interface needs a socket of its own to send from, and the bind address
@@ -108,10 +109,7 @@ export async function openMdns(listener: MdnsListener, signal?: AbortSignal): Pr
   return {
     interfaces: opened.map(({ via }) => via),
     async close() {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const bound = new Promise<void>((resolve) => timer = setTimeout(resolve, CLOSE_TIMEOUT_MS));
-      await Promise.race([Promise.all(opened.flatMap(({ sending }) => [...sending])), bound]);
-      clearTimeout(timer);
+      await settlesWithin(CLOSE_TIMEOUT_MS, Promise.all(opened.flatMap(({ sending }) => [...sending])));
       await Promise.all(opened.map(({ socket }) => new Promise<void>((resolve) => socket.destroy(resolve))));
     },
   };

@@ -5,6 +5,7 @@ import {
   MdnsLookup,
   questionsFor,
 } from "../core/net/mdns_records.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { type MdnsInterface, type MdnsMessage, openMdns } from "./mdns.ts";
 
 /** Times of the queries, in milliseconds from the start: answers get lost, and machines may take their time. */
@@ -61,14 +62,10 @@ async function ask<T>(
     }, at)
   );
   timers.push(setTimeout(() => found.resolve(undefined), LOOKUP_TIMEOUT_MS));
-  const abort = () => found.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
   if (sockets.interfaces.length === 0) found.resolve(undefined);
   try {
-    return await found.promise;
+    return await abortable(found.promise, signal);
   } finally {
-    signal.removeEventListener("abort", abort);
     for (const timer of timers) clearTimeout(timer);
     // Nothing waits for the close.
     void sockets.close();

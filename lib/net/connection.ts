@@ -3,6 +3,8 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
+import { abortable } from "../runtime/abortable.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { connectByDeno } from "./deno_socket.ts";
 import { openTunnel } from "./tunnel.ts";
@@ -36,13 +38,11 @@ export interface ConnectOptions {
 export async function openConnection(place: Place, options: ConnectOptions): Promise<Socket> {
   const { hostname, port, unixPath, proxy } = place;
   const { tls, timeoutMs = 20_000 } = options;
-  const late = new AbortController();
-  const timer = setTimeout(
-    () => late.abort(connectionFailure("ETIMEDOUT", `not connected after ${timeoutMs} ms`)),
+  const { signal, release } = linkAbort([options.signal], {
     timeoutMs,
-  );
+    onTimeout: () => connectionFailure("ETIMEDOUT", `not connected after ${timeoutMs} ms`),
+  });
   try {
-    const signal = AbortSignal.any([options.signal, late.signal]);
     signal.throwIfAborted();
     const tunnel = proxy === undefined
       ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
@@ -62,7 +62,7 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
     });
     return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
   } finally {
-    clearTimeout(timer);
+    release();
   }
 }
 
@@ -72,26 +72,17 @@ function usable({ proxy, namedBy }: ChosenProxy) {
 }
 
 /** Waits until a socket is connected; destroys it when it is not. */
-function connected(socket: Socket, event: string, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const finish = () => {
-      signal.removeEventListener("abort", abort);
-      socket.off(event, ready).off("close", closed);
-    };
-    const ready = () => {
-      finish();
-      resolve(socket);
-    };
-    const fail = (error: unknown) => {
-      finish();
-      socket.destroy();
-      reject(error);
-    };
-    const abort = () => fail(signal.reason);
-    const closed = () => fail(connectionFailure("ECONNRESET", "connection closed"));
-    socket.on("error", fail);
-    socket.once(event, ready).on("close", closed);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
+async function connected(socket: Socket, event: string, signal: AbortSignal): Promise<Socket> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const closed = () => reject(connectionFailure("ECONNRESET", "connection closed"));
+  socket.on("error", reject).on("close", closed).once(event, resolve);
+  try {
+    await abortable(promise, signal);
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    socket.off("close", closed).off(event, resolve);
+  }
 }

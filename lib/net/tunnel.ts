@@ -1,11 +1,13 @@
 import { lookup } from "node:dns/promises";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, rootCertificates } from "node:tls";
+import { messageOf } from "../core/error_message.ts";
 import { connectionReason } from "../core/net/connection_error.ts";
 import type { Proxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
 import { type Destination, proxyHandshake } from "../core/net/proxy_handshake.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 
 /**
  * Opens a connection to a server through a proxy. What the server has sent meanwhile is the first that the socket reads.
@@ -20,15 +22,11 @@ export async function openTunnel(
   given: AbortSignal,
 ): Promise<Socket> {
   given.throwIfAborted();
-  const late = new AbortController();
-  const timer = setTimeout(
-    () =>
-      late.abort(
-        new ProxyError("ERR_PROXY_UNREACHABLE", proxy, `opened no connection within ${timeoutMs} ms`),
-      ),
+  const { signal, release } = linkAbort([given], {
     timeoutMs,
-  );
-  const signal = AbortSignal.any([given, late.signal]);
+    onTimeout: () =>
+      new ProxyError("ERR_PROXY_UNREACHABLE", proxy, `opened no connection within ${timeoutMs} ms`),
+  });
   let socket: Socket | undefined;
   try {
     const place = await resolved(proxy, destination, signal);
@@ -47,7 +45,7 @@ export async function openTunnel(
     socket?.destroy();
     throw error;
   } finally {
-    clearTimeout(timer);
+    release();
   }
 }
 
@@ -111,7 +109,7 @@ function shakeHands(
 }
 
 function unreachable(proxy: Proxy, error: unknown, connected: boolean): ProxyError {
-  const reason = connectionReason(error) ?? (error instanceof Error ? error.message : String(error));
+  const reason = connectionReason(error) ?? messageOf(error);
   const isTls = reason === "certificate not trusted" || reason === "TLS failed";
   return new ProxyError(
     isTls && proxy.scheme === "https" ? "ERR_PROXY_TLS" : "ERR_PROXY_UNREACHABLE",

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import net from "node:net";
@@ -146,11 +147,8 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
         else refuse(socket);
       };
     }
-    const server = trackSessions(http2.createSecureServer({
-      ...session,
-      ...tlsOptions,
-      allowHTTP1: true,
-    }, handler));
+    const settled = { ...session, ...tlsOptions, allowHTTP1: true };
+    const server = trackSessions(http2.createSecureServer(settled, handler));
     // On Node it has the timeouts of HTTP/1.1 as well, though not in its type.
     withoutTimeouts(server as typeof server & Http1Timeouts);
     server.on("secureConnection", track);
@@ -212,13 +210,8 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     async close() {
       const listening = closed(front);
       drop();
-      const gone = Promise.all(
-        Array.from(
-          sockets,
-          (socket) => new Promise<void>((resolve) => socket.once("close", () => resolve())),
-        ),
-      );
-      const all = Promise.all([listening, gone, ...closers.map((close) => close())]);
+      const gone = Array.from(sockets, (socket) => new Promise((resolve) => socket.once("close", resolve)));
+      const all = Promise.all([listening, ...gone, ...closers.map((close) => close())]);
       await settlesWithin(CLOSE_TIMEOUT_MS, all);
     },
   };
@@ -261,16 +254,10 @@ function withoutTimeouts(server: Http1Timeouts): void {
   server.keepAliveTimeout = 0;
 }
 
-function listen(server: net.Server, hostname: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, hostname, () => {
-      server.off("error", reject);
-      const address = server.address();
-      if (address !== null && typeof address !== "string") resolve(address.port);
-      else reject(new Error("the server has no port"));
-    });
-  });
+async function listen(server: net.Server, hostname: string, port: number): Promise<number> {
+  server.listen(port, hostname);
+  await once(server, "listening");
+  return (server.address() as net.AddressInfo).port;
 }
 
 function closed(server: net.Server): Promise<void> {

@@ -1,7 +1,9 @@
+import type { Message } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   createMethodImplSpec,
   createServiceImplSpec,
+  type HandlerContext,
   type Interceptor,
   type MethodImplSpec,
 } from "@connectrpc/connect";
@@ -22,7 +24,13 @@ export function recordRoutes(...routes: readonly Routes[]): Methods {
   const methods = new Map<string, MethodImplSpec>();
   const add = (spec: MethodImplSpec, interceptors: readonly Interceptor[] = []) => {
     const { method } = spec;
-    methods.set(`/${method.parent.typeName}/${method.name}`, withInterceptors(spec, interceptors));
+    const path = `/${method.parent.typeName}/${method.name}`;
+    methods.set(
+      path,
+      interceptors.length === 0
+        ? spec
+        : replaceCalls(spec, (context) => transformInvokeImplementation(spec, context, [...interceptors])),
+    );
   };
   const router: ConnectRouter = {
     handlers: [],
@@ -45,39 +53,31 @@ export function recordRoutes(...routes: readonly Routes[]): Methods {
   return methods;
 }
 
-/** Wraps an implementation in interceptors, as Connect does for the services of an HTTP server. */
-function withInterceptors(spec: MethodImplSpec, given: readonly Interceptor[]): MethodImplSpec {
-  if (given.length === 0) return spec;
-  const interceptors = [...given];
-  switch (spec.kind) {
-    case "unary":
-      return {
-        kind: spec.kind,
-        method: spec.method,
-        impl: (message, context) =>
-          first(transformInvokeImplementation(spec, context, interceptors)(createAsyncIterable([message]))),
-      };
-    case "client_streaming":
-      return {
-        kind: spec.kind,
-        method: spec.method,
-        impl: (messages, context) =>
-          first(transformInvokeImplementation(spec, context, interceptors)(messages)),
-      };
-    case "server_streaming":
-      return {
-        kind: spec.kind,
-        method: spec.method,
-        impl: (message, context) =>
-          transformInvokeImplementation(spec, context, interceptors)(createAsyncIterable([message])),
-      };
-    case "bidi_streaming":
-      return {
-        kind: spec.kind,
-        method: spec.method,
-        impl: (messages, context) => transformInvokeImplementation(spec, context, interceptors)(messages),
-      };
-  }
+/** Takes and gives the messages of a call, whatever the kind of its method. */
+type StreamTransform = (messages: AsyncIterable<Message>) => AsyncIterable<Message>;
+
+/**
+ * Replaces an implementation call by call.
+ *
+ * @param replace Returns what handles a call; undefined leaves the call to the implementation.
+ */
+export function replaceCalls(
+  spec: MethodImplSpec,
+  replace: (context: HandlerContext) => StreamTransform | undefined,
+): MethodImplSpec {
+  const { kind, method } = spec;
+  const original = spec.impl as (input: unknown, context: HandlerContext) => unknown;
+  const takesOne = kind === "unary" || kind === "server_streaming";
+  const givesOne = kind === "unary" || kind === "client_streaming";
+  const impl = (input: unknown, context: HandlerContext) => {
+    const handle = replace(context);
+    if (handle === undefined) return original(input, context);
+    const output = handle(
+      takesOne ? createAsyncIterable([input as Message]) : input as AsyncIterable<Message>,
+    );
+    return givesOne ? first(output) : output;
+  };
+  return { kind, method, impl } as MethodImplSpec;
 }
 
 async function first<T>(messages: AsyncIterable<T>): Promise<T> {

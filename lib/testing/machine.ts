@@ -1,5 +1,5 @@
 import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import { isLoopback, joinHostPort } from "../core/net/address.ts";
+import { isOpenToOthers, joinHostPort } from "../core/net/address.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
@@ -55,7 +55,7 @@ const signers = new WeakMap<Machine, TokenSigner>();
 export async function startMachine(options: MachineOptions = {}): Promise<Machine> {
   const { hostname = "127.0.0.1", hosts, tls, webrtc = true, iceServers = [], signaling, mdns = [] } =
     options;
-  if (mdns.length > 0 && isLoopback(hostname) && !["0.0.0.0", "::"].includes(hostname)) {
+  if (mdns.length > 0 && !isOpenToOthers(hostname)) {
     throw new TypeError(`mdns needs a hostname that other hosts reach, such as "0.0.0.0", not ${hostname}`);
   }
 

@@ -9,6 +9,7 @@ import {
   type MethodImplSpec,
   type ServiceImpl,
 } from "@connectrpc/connect";
+import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import { PeerConnectionType, type RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import {
@@ -20,7 +21,7 @@ import { isMonitored } from "../core/session/monitored_methods.ts";
 import { SESSION_EXPIRED } from "../core/session/session_expired.ts";
 import { isUuid } from "../core/uuid.ts";
 import { untilAborted } from "../runtime/wait.ts";
-import type { Methods } from "../server/routes.ts";
+import { type Methods, replaceCalls } from "../server/routes.ts";
 
 /** Settings of sessions. */
 export interface MachineSessionOptions {
@@ -124,42 +125,11 @@ export function createSessions(
   }
 
   function watched(spec: MethodImplSpec): MethodImplSpec {
-    const { method } = spec;
-    switch (spec.kind) {
-      case "unary":
-        return {
-          kind: spec.kind,
-          method: spec.method,
-          impl: (message, context) => {
-            tie(method, message, context);
-            return spec.impl(message, context);
-          },
-        };
-      case "server_streaming":
-        return {
-          kind: spec.kind,
-          method: spec.method,
-          impl: async function* (message, context) {
-            tie(method, message, context);
-            yield* spec.impl(message, context);
-          },
-        };
-      case "client_streaming":
-        return {
-          kind: spec.kind,
-          method: spec.method,
-          impl: async (messages, context) =>
-            await spec.impl(await seen(messages, (first) => tie(method, first, context)), context),
-        };
-      case "bidi_streaming":
-        return {
-          kind: spec.kind,
-          method: spec.method,
-          impl: async function* (messages, context) {
-            yield* spec.impl(await seen(messages, (first) => tie(method, first, context)), context);
-          },
-        };
-    }
+    return replaceCalls(spec, (context) =>
+      async function* (messages) {
+        const tied = await seen(messages, (first) => tie(spec.method, first, context));
+        yield* transformInvokeImplementation(spec, context, [])(tied);
+      });
   }
 
   return {
@@ -224,11 +194,7 @@ async function seen<T>(messages: AsyncIterable<T>, see: (first: T) => void): Pro
     try {
       if (first.done === true) return;
       yield first.value;
-      for (;;) {
-        const next = await iterator.next();
-        if (next.done === true) return;
-        yield next.value;
-      }
+      yield* { [Symbol.asyncIterator]: () => iterator };
     } finally {
       await iterator.return?.();
     }

@@ -1,5 +1,6 @@
-import type { HandlerContext, MethodImplSpec } from "@connectrpc/connect";
-import type { Methods } from "../server/routes.ts";
+import type { MethodImplSpec } from "@connectrpc/connect";
+import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
+import { type Methods, replaceCalls } from "../server/routes.ts";
 
 /** The outcome of a call. */
 export interface Witnessed {
@@ -42,39 +43,13 @@ export function createWitness(): Witness {
     };
   }
 
-  function unary<M, R>(implementation: (message: M, context: HandlerContext) => R | Promise<R>) {
-    return (message: M, context: HandlerContext): R | Promise<R> => {
-      const token = context.requestHeader.get(HEADER);
-      if (token === null) return implementation(message, context);
-      const finish = start(token, context.signal);
-      return (async () => await implementation(message, context))().finally(finish);
-    };
-  }
-
-  function streaming<M, R>(implementation: (message: M, context: HandlerContext) => AsyncIterable<R>) {
-    return (message: M, context: HandlerContext): AsyncIterable<R> => {
-      const token = context.requestHeader.get(HEADER);
-      return token === null
-        ? implementation(message, context)
-        : untilDone(implementation(message, context), start(token, context.signal));
-    };
-  }
-
   function watched(spec: MethodImplSpec): MethodImplSpec {
-    switch (spec.kind) {
-      case "unary":
-        return { kind: spec.kind, method: spec.method, impl: unary(spec.impl) };
-      case "server_streaming":
-        return { kind: spec.kind, method: spec.method, impl: streaming(spec.impl) };
-      case "client_streaming":
-        return {
-          kind: spec.kind,
-          method: spec.method,
-          impl: async (messages, context) => await unary(spec.impl)(messages, context),
-        };
-      case "bidi_streaming":
-        return { kind: spec.kind, method: spec.method, impl: streaming(spec.impl) };
-    }
+    return replaceCalls(spec, (context) => {
+      const token = context.requestHeader.get(HEADER);
+      if (token === null) return undefined;
+      const handle = transformInvokeImplementation(spec, context, []);
+      return (messages) => untilDone(handle(messages), start(token, context.signal));
+    });
   }
 
   return {

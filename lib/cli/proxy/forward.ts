@@ -5,6 +5,7 @@ import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
 import { COMPRESSED, encodeEnvelope, EnvelopeReader } from "../../core/grpc/envelope.ts";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { type Compressor, isOverLimit, loadGzip } from "../../direct/compressor.ts";
+import { abortable } from "../../runtime/abortable.ts";
 import {
   answerHeaders,
   answerTrailers,
@@ -208,18 +209,7 @@ function write(
 ): Promise<void> | undefined {
   signal.throwIfAborted();
   if (response.write(bytes)) return undefined;
-  return new Promise((resolve, reject) => {
-    const drained = () => {
-      signal.removeEventListener("abort", aborted);
-      resolve();
-    };
-    const aborted = () => {
-      response.off("drain", drained);
-      reject(signal.reason);
-    };
-    response.once("drain", drained);
-    signal.addEventListener("abort", aborted, { once: true });
-  });
+  return abortable(new Promise((resolve) => response.once("drain", resolve)), signal);
 }
 
 function headerOf(request: HttpRequest, name: string): string | undefined {

@@ -92,6 +92,11 @@ export function isLoopback(hostname: string): boolean {
     name === "0.0.0.0" || name === "::";
 }
 
+/** True if other computers can reach a server that listens on an address: an unspecified one means all of them. */
+export function isOpenToOthers(hostname: string): boolean {
+  return ["0.0.0.0", "::"].includes(hostname) || !isLoopback(hostname);
+}
+
 /** True if a host is an address of a private network, or a name that only such a network resolves. */
 export function isPrivate(hostname: string): boolean {
   const name = hostname.toLowerCase().replace(/\.$/, "");
