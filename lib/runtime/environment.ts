@@ -1,3 +1,5 @@
+import { isPermitted } from "./permission.ts";
+
 /** Variables of the environment. */
 export interface Environment {
   readonly variables: Readonly<Record<string, string | undefined>>;
@@ -5,23 +7,14 @@ export interface Environment {
   readonly isKnown: boolean;
 }
 
-interface DenoEnvironment {
-  readonly env: { get(name: string): string | undefined };
-  readonly permissions: {
-    querySync(descriptor: { readonly name: "env"; readonly variable: string }): { readonly state: string };
-  };
-}
-
 /** Reads variables of the environment. On Deno, those that the program may read already: nobody is asked. */
 export function readEnvironment(names: readonly string[]): Environment {
-  const { Deno: deno } = globalThis as unknown as { Deno?: DenoEnvironment };
   const { process } = globalThis as unknown as { process?: { env: Record<string, string | undefined> } };
   const variables: Record<string, string | undefined> = {};
   let isKnown = true;
   for (const name of names) {
-    if (deno === undefined) variables[name] = process?.env[name];
-    else if (deno.permissions.querySync({ name: "env", variable: name }).state !== "granted") isKnown = false;
-    else variables[name] = deno.env.get(name);
+    if (isPermitted({ name: "env", variable: name })) variables[name] = process?.env[name];
+    else isKnown = false;
   }
   return { variables, isKnown };
 }

@@ -1,7 +1,9 @@
 /** A permission of Deno. */
 export type PermissionRequest =
-  | { readonly name: "net"; readonly host: string }
-  | { readonly name: "read"; readonly path: URL }
+  | { readonly name: "net"; readonly host?: string }
+  | { readonly name: "read" | "write"; readonly path?: URL | string }
+  | { readonly name: "env"; readonly variable: string }
+  | { readonly name: "ffi" }
   | { readonly name: "sys"; readonly kind: "networkInterfaces" };
 
 interface DenoPermissions {

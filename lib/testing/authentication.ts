@@ -124,10 +124,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         throw new ConnectError("authentication required", Code.Unauthenticated);
       }
       if (!value.startsWith(PREFIX)) {
-        throw new ConnectError(
-          `expected authorization header with prefix: ${PREFIX}`,
-          Code.Unauthenticated,
-        );
+        throw new ConnectError(`expected authorization header with prefix: ${PREFIX}`, Code.Unauthenticated);
       }
       const claims = await claimsOf(value.slice(PREFIX.length));
       if (claims === undefined) throw unauthenticated("not a token that this machine accepts");

@@ -39,11 +39,11 @@ export interface Faults {
   readonly signaling?: SignalingFaults;
 }
 
-/** Passes, delays or refuses calls, according to the current faults. */
-export interface FaultGate {
-  /** Returns undefined if the call may go on at once. Throws or rejects with the error that ends it. */
-  admit(path: string, signal: AbortSignal): Promise<void> | undefined;
-}
+/**
+ * Passes, delays or refuses a call, according to the current faults. Returns undefined if the call may go on at once.
+ * Throws or rejects with the error that ends it.
+ */
+export type FaultGate = (path: string, signal: AbortSignal) => Promise<void> | undefined;
 
 /**
  * Makes a gate.
@@ -56,34 +56,27 @@ export function createFaultGate(faults: () => Faults, drop: () => void): FaultGa
   let count = 0;
 
   function isLast(current: Faults): boolean {
-    if (counted !== current) {
-      counted = current;
-      count = 0;
-    }
+    if (counted !== current) count = 0;
+    counted = current;
     count++;
     if (count < (current.closeAfter ?? Infinity)) return false;
     count = 0;
     return true;
   }
 
-  return {
-    admit(path, signal) {
-      const current = faults();
-      if (current.only?.(path) === false) return undefined;
-      if (isLast(current)) {
-        drop();
-        return untilAborted(signal);
-      }
-      if (current.silent === true) return untilAborted(signal);
-      const { delayMs, refuse } = current;
-      if (delayMs === undefined) {
-        if (refuse !== undefined) throw refusal(refuse);
-        return undefined;
-      }
-      return wait(delayMs, signal).then(() => {
-        if (refuse !== undefined) throw refusal(refuse);
-      });
-    },
+  return (path, signal) => {
+    const current = faults();
+    if (current.only?.(path) === false) return undefined;
+    if (isLast(current)) {
+      drop();
+      return untilAborted(signal);
+    }
+    if (current.silent === true) return untilAborted(signal);
+    const { delayMs, refuse } = current;
+    const decide = (): undefined => {
+      if (refuse !== undefined) throw refusal(refuse);
+    };
+    return delayMs === undefined ? decide() : wait(delayMs, signal).then(decide);
   };
 }
 

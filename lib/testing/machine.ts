@@ -14,7 +14,7 @@ import { createFaultGate, type Faults } from "./faults.ts";
 import { createHttpHandler } from "../server/http_handler.ts";
 import type { Machine, MachineAuth, MachineOptions } from "./machine_options.ts";
 import { listenOnOnePort } from "../server/one_port.ts";
-import { advertiseMachine, type MdnsAdvertiser } from "./mdns_advertiser.ts";
+import { advertiseMachine } from "./mdns_advertiser.ts";
 import { probeRoutes } from "./probe_service.ts";
 import { reflectionRoutes } from "./reflection_service.ts";
 import { robotRoutes } from "./robot_service.ts";
@@ -83,7 +83,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     isName: (entity) => hosts === undefined || names.includes(entity),
   });
 
-  const gate = createFaultGate(() => faults, () => dropConnections());
+  const admit = createFaultGate(() => faults, () => dropConnections());
 
   const sessions = createSessions(
     options.sessions ?? {},
@@ -101,7 +101,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
           methods: channelMethods,
           maxMessageBytes,
           onCall: (path) => counter.count("webrtc", path),
-          admit: (path, signal) => gate.admit(path, signal),
+          admit,
         }),
     });
   let answerer = makeAnswerer();
@@ -131,7 +131,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       ))),
       maxMessageBytes,
       onCall: (protocol, path) => counter.count(protocol, path),
-      admit: (path, signal) => gate.admit(path, signal),
+      admit,
       authenticate: async (context) => await authentication?.check(context),
       greeting: GREETING,
     }),
@@ -143,11 +143,11 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   names.push(address);
 
   let cloudAnswerer: ReturnType<typeof startCloudAnswerer> | undefined;
-  let advertiser: MdnsAdvertiser | undefined;
+  let stopAdvertising: (() => Promise<void>) | undefined;
   try {
     if (signaling !== undefined) cloudAnswerer = startCloudAnswerer(signaling, () => answerer);
     if (mdns.length > 0) {
-      advertiser = await advertiseMachine({ names: mdns, port: port.port, webrtc: webrtc === true });
+      stopAdvertising = await advertiseMachine({ names: mdns, port: port.port, webrtc: webrtc === true });
     }
   } catch (error) {
     await Promise.all([port.close(), cloudAnswerer?.close()]);
@@ -172,7 +172,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     sessions.close();
     closeAnswerer();
     queue.close();
-    await Promise.all([advertiser?.close(), cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
+    await Promise.all([stopAdvertising?.(), cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
   }
 
   const apiKey = auth?.credentials.find(({ type }) => type === "api-key");

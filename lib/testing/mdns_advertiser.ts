@@ -1,23 +1,21 @@
 import { advertisedRecords, type Advertisement, answersTo } from "../core/net/mdns_records.ts";
 import { openMdns } from "../mdns/mdns.ts";
 
-/** A machine's presence on the local network. */
-export interface MdnsAdvertiser {
-  /** Says goodbye, and closes. */
-  close(): Promise<void>;
-}
-
 /** Times of the announcements, in milliseconds from the start (RFC 6762 §8.3). */
 const ANNOUNCE_AT_MS = [0, 1_000];
 
-/** Answers queries for a machine, on every interface with the interface's own address. */
-export async function advertiseMachine(machine: Omit<Advertisement, "address">): Promise<MdnsAdvertiser> {
+/**
+ * Answers queries for a machine, on every interface with the interface's own address.
+ *
+ * @returns A function that says goodbye, and closes.
+ */
+export async function advertiseMachine(
+  machine: Omit<Advertisement, "address">,
+): Promise<() => Promise<void>> {
   const sockets = await openMdns({
     query({ questions }, via) {
-      const { answers, additionals } = answersTo(
-        questions,
-        advertisedRecords({ ...machine, address: via.address }),
-      );
+      const records = advertisedRecords({ ...machine, address: via.address });
+      const { answers, additionals } = answersTo(questions, records);
       if (answers.length > 0) via.answer(answers, additionals);
     },
   });
@@ -27,11 +25,9 @@ export async function advertiseMachine(machine: Omit<Advertisement, "address">):
     }
   };
   const timers = ANNOUNCE_AT_MS.map((at) => setTimeout(tell, at, false));
-  return {
-    async close() {
-      for (const timer of timers) clearTimeout(timer);
-      tell(true);
-      await sockets.close();
-    },
+  return async () => {
+    for (const timer of timers) clearTimeout(timer);
+    tell(true);
+    await sockets.close();
   };
 }

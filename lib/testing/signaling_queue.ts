@@ -49,13 +49,13 @@ interface Exchange {
   readonly offer: Offer;
   readonly caller: OfferListener;
   readonly withheld: boolean;
-  answerer: TakenOfferListener | undefined;
-  isAnswered: boolean;
+  answerer?: TakenOfferListener;
+  isAnswered?: boolean;
   /** The caller's stream has ended. */
-  isCallerEnded: boolean;
+  isCallerEnded?: boolean;
   /** The caller has reported that it is done or has failed. */
-  isCallerDone: boolean;
-  isAnswererDone: boolean;
+  isCallerDone?: boolean;
+  isAnswererDone?: boolean;
 }
 
 interface Waiter {
@@ -97,16 +97,7 @@ export class SignalingQueue {
       exchange.answerer === undefined && exchange.offer.host === offer.host
     );
     if (waiting.length >= MAX_CALLERS) throw tooMany();
-    const exchange: Exchange = {
-      offer,
-      caller,
-      withheld,
-      answerer: undefined,
-      isAnswered: false,
-      isCallerEnded: false,
-      isCallerDone: false,
-      isAnswererDone: false,
-    };
+    const exchange: Exchange = { offer, caller, withheld };
     this.#exchanges.set(offer.uuid, exchange);
     if (withheld) return;
     const waiter = this.#waiters.find(({ hosts }) => hosts.includes(offer.host));
@@ -145,7 +136,7 @@ export class SignalingQueue {
   /** Passes on a candidate of the caller. Throws for an unknown offer. */
   callerCandidate(uuid: string, candidate: ICECandidate): void {
     const exchange = this.#find(uuid);
-    if (exchange?.isCallerDone === false) exchange.answerer?.candidate(candidate);
+    if (exchange?.isCallerDone !== true) exchange?.answerer?.candidate(candidate);
   }
 
   /** Notes that the caller is done. Throws for an unknown offer. */
@@ -223,15 +214,8 @@ export class SignalingQueue {
         answererEnds(undefined);
       },
       failed(error) {
-        answererEnds(
-          new ConnectError(
-            `error from answerer: ${error.rawMessage}`,
-            error.code,
-            undefined,
-            undefined,
-            error,
-          ),
-        );
+        const message = `error from answerer: ${error.rawMessage}`;
+        answererEnds(new ConnectError(message, error.code, undefined, undefined, error));
       },
     });
   }
@@ -261,12 +245,8 @@ export class SignalingQueue {
     const { uuid } = exchange.offer;
     if (!this.#exchanges.delete(uuid)) return;
     this.#finished.add(uuid);
-    if (this.#finished.size > MAX_FINISHED) {
-      for (const oldest of this.#finished) {
-        this.#finished.delete(oldest);
-        break;
-      }
-    }
+    const [oldest] = this.#finished;
+    if (this.#finished.size > MAX_FINISHED) this.#finished.delete(oldest!);
     exchange.isAnswererDone = true;
     exchange.caller.closed();
   }

@@ -92,18 +92,11 @@ export function signalingRoutes(options: SignalingOptions): Routes {
     // The deadline belongs to the offer, not to the call: the answerer may still be working when the caller is gone.
     const timer = setTimeout(() => queue.expire(uuid), offerDeadlineMs);
     try {
-      queue.offer({
-        uuid,
-        host,
-        sdp: fault.noCandidates === true ? withoutOfferCandidates(sdp) : sdp,
-      }, {
+      const offered = fault.noCandidates === true ? withoutOfferCandidates(sdp) : sdp;
+      queue.offer({ uuid, host, sdp: offered }, {
         answered: (answer) => respond({ case: "init", value: { sdp: answer } }),
         candidate(candidate) {
-          if (faults().noCandidates === true) return;
-          respond({
-            case: "update",
-            value: { candidate },
-          });
+          if (faults().noCandidates !== true) respond({ case: "update", value: { candidate } });
         },
         ended: (error) => responses.end(error),
         closed: () => clearTimeout(timer),
@@ -146,25 +139,12 @@ export function signalingRoutes(options: SignalingOptions): Routes {
       clearInterval(heartbeat);
       offer = next;
       const { uuid, sdp } = next;
-      push(uuid, {
-        case: "init",
-        value: {
-          sdp,
-          optionalConfig: {
-            additionalIceServers: options.iceServers.map(wireIceServer),
-            disableTrickle: false,
-          },
-          deadline: timestampFromMs(Date.now() + offerDeadlineMs),
-        },
-      });
+      const optionalConfig = { additionalIceServers: options.iceServers.map(wireIceServer) };
+      const deadline = timestampFromMs(Date.now() + offerDeadlineMs);
+      push(uuid, { case: "init", value: { sdp, optionalConfig, deadline } });
       taken.resolve(next);
       return {
-        candidate(candidate) {
-          push(uuid, {
-            case: "update",
-            value: { candidate },
-          });
-        },
+        candidate: (candidate) => push(uuid, { case: "update", value: { candidate } }),
         done() {
           isCallerDone = true;
           push(uuid, { case: "done", value: {} });
@@ -172,12 +152,7 @@ export function signalingRoutes(options: SignalingOptions): Routes {
         },
         failed(error) {
           if (isAnswererDone) return requests.end();
-          push(uuid, {
-            case: "error",
-            value: {
-              status: toWireStatus(error),
-            },
-          });
+          push(uuid, { case: "error", value: { status: toWireStatus(error) } });
           push(uuid, { case: "done", value: {} });
           requests.end(error.code === Code.DeadlineExceeded ? error : undefined);
         },

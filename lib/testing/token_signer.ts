@@ -1,3 +1,5 @@
+import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
+
 /** The claims of a token (protocol §5.6). */
 export interface TokenClaims {
   /** The entity that authenticated. */
@@ -42,7 +44,7 @@ export function createTokenSigner(): TokenSigner {
         pair.privateKey,
         new TextEncoder().encode(signed),
       );
-      return `${signed}.${encodeBytes(new Uint8Array(signature))}`;
+      return `${signed}.${base64Encode(new Uint8Array(signature), "url")}`;
     },
     async verify(token) {
       const [header, claims, signature, ...rest] = token.split(".");
@@ -52,7 +54,12 @@ export function createTokenSigner(): TokenSigner {
         const { alg, kid } = decodeJson(header) as { alg?: unknown; kid?: unknown };
         if (alg !== "EdDSA" || kid !== id) return;
         const signed = new TextEncoder().encode(`${header}.${claims}`);
-        const genuine = await crypto.subtle.verify("Ed25519", pair.publicKey, decodeBytes(signature), signed);
+        const genuine = await crypto.subtle.verify(
+          "Ed25519",
+          pair.publicKey,
+          base64Decode(signature),
+          signed,
+        );
         return genuine ? decodeJson(claims) as TokenClaims : undefined;
       } catch {
         return undefined; // not base64, or not JSON
@@ -67,22 +74,13 @@ export function createTokenSigner(): TokenSigner {
 async function makeKey(): Promise<SigningKey> {
   const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]) as CryptoKeyPair;
   const bytes = await crypto.subtle.exportKey("raw", pair.publicKey);
-  return { pair, id: encodeBytes(new Uint8Array(bytes)) };
+  return { pair, id: base64Encode(new Uint8Array(bytes), "url") };
 }
 
 function encodeJson(value: unknown): string {
-  return encodeBytes(new TextEncoder().encode(JSON.stringify(value)));
+  return base64Encode(new TextEncoder().encode(JSON.stringify(value)), "url");
 }
 
 function decodeJson(text: string): unknown {
-  return JSON.parse(new TextDecoder().decode(decodeBytes(text)));
-}
-
-function encodeBytes(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-function decodeBytes(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  return JSON.parse(new TextDecoder().decode(base64Decode(text)));
 }

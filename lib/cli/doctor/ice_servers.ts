@@ -15,6 +15,8 @@ import type { ChosenProxy } from "../../core/net/proxy.ts";
 import type { Target } from "../../core/net/target.ts";
 import { openConnection } from "../../net/connection.ts";
 import { abortable } from "../../runtime/abortable.ts";
+import { linkAbort } from "../../runtime/linked_abort.ts";
+import { messageOf } from "../error_text.ts";
 import type { Step } from "./ladder.ts";
 import type { TlsOptions } from "../../options/dial_options.ts";
 
@@ -40,7 +42,7 @@ export async function checkStun(
 ): Promise<Step<ServersFound>> {
   const servers = endpoints.filter(({ scheme }) => scheme === "stun");
   if (servers.length === 0) return none("no STUN server is used on a private network");
-  return await askAll(servers, async (server) => {
+  return await askAll(servers, signal, async (server) => {
     const way = await openUdp(server, signal);
     try {
       const { mapped } = await way.ask({ method: BINDING }, signal);
@@ -63,7 +65,7 @@ export async function checkTurn(
 ): Promise<Step<ServersFound>> {
   const servers = endpoints.filter(({ scheme }) => scheme !== "stun");
   if (servers.length === 0) return none("there is no TURN server");
-  return await askAll(servers, async (server) => {
+  return await askAll(servers, signal, async (server) => {
     const way = server.transport === "udp"
       ? await openUdp(server, signal)
       : await openStream(server, settings, proxyFor, signal);
@@ -81,6 +83,7 @@ function none(detail: string): Step<ServersFound> {
 
 async function askAll(
   servers: readonly IceEndpoint[],
+  signal: AbortSignal,
   ask: (server: IceEndpoint) => Promise<string>,
 ): Promise<Step<ServersFound>> {
   let working = 0;
@@ -93,7 +96,7 @@ async function askAll(
       return `${nameOf(server)} ${answer}`;
     } catch (error) {
       if (error instanceof Refusal) answering++;
-      return `${nameOf(server)} fails: ${error instanceof Error ? error.message : String(error)}`;
+      return `${nameOf(server)} fails: ${error === signal.reason ? "no answer" : messageOf(error)}`;
     }
   }));
   const result = { asked: servers.length, answering };
@@ -150,38 +153,32 @@ function createWay(
   repeats: boolean,
   close: () => void,
 ): Way & { receive(bytes: Uint8Array): void; fail(error: Error): void } {
-  let waiting: { readonly transaction: string; settle(answer: StunAnswer | Error): void } | undefined;
+  let waiting: PromiseWithResolvers<StunAnswer> & { readonly transaction: string } | undefined;
   let failure: Error | undefined;
   return {
-    ask(request, signal) {
-      return new Promise((resolve, reject) => {
-        if (failure !== undefined) return reject(failure);
-        if (signal.aborted) return reject(new Error("no answer"));
-        const transaction = crypto.getRandomValues(new Uint8Array(12));
-        const bytes = encodeStun({ ...request, transaction });
-        const abort = () => waiting?.settle(new Error("no answer"));
-        const repeat = repeats ? setInterval(() => send(bytes), REPEAT_MS) : undefined;
-        waiting = {
-          transaction: transaction.join(),
-          settle(answer) {
-            waiting = undefined;
-            clearInterval(repeat);
-            signal.removeEventListener("abort", abort);
-            if (answer instanceof Error) reject(answer);
-            else resolve(answer);
-          },
-        };
-        signal.addEventListener("abort", abort, { once: true });
-        send(bytes);
-      });
+    async ask(request, signal) {
+      if (failure !== undefined) throw failure;
+      signal.throwIfAborted();
+      const transaction = crypto.getRandomValues(new Uint8Array(12));
+      const bytes = encodeStun({ ...request, transaction });
+      const answer = Promise.withResolvers<StunAnswer>();
+      waiting = { ...answer, transaction: transaction.join() };
+      const repeat = repeats ? setInterval(send, REPEAT_MS, bytes) : undefined;
+      send(bytes);
+      try {
+        return await abortable(answer.promise, signal);
+      } finally {
+        waiting = undefined;
+        clearInterval(repeat);
+      }
     },
     receive(bytes) {
       const answer = decodeStun(bytes);
-      if (answer?.transaction.join() === waiting?.transaction) waiting?.settle(answer!);
+      if (answer?.transaction.join() === waiting?.transaction) waiting?.resolve(answer!);
     },
     fail(error) {
       failure ??= error;
-      waiting?.settle(error);
+      waiting?.reject(error);
     },
     close,
   };
@@ -192,7 +189,7 @@ async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Pr
   const { address, family } = await abortable(lookup(hostname), signal).catch(() => {
     throw new Error("its name cannot be resolved");
   });
-  if (signal.aborted) throw new Error("no answer");
+  signal.throwIfAborted();
   const socket = dgram.createSocket(family === 6 ? "udp6" : "udp4");
   const way = createWay(
     (bytes) =>
@@ -218,12 +215,9 @@ async function openStream(
     ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
     ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
-  const connecting = openConnection({ ...target, proxy: proxyFor(target) }, {
+  const socket = await openConnection({ ...target, proxy: proxyFor(target) }, {
     signal,
     tls: target.secure ? tls : undefined,
-  });
-  const socket = await connecting.catch((error) => {
-    throw signal.aborted ? new Error("no answer") : error;
   });
   const way = createWay((bytes) => void socket.write(bytes), false, () => socket.destroy());
   let rest = Buffer.alloc(0);
@@ -245,31 +239,27 @@ async function openStream(
 const OWN_DATAGRAM_MS = 2_000;
 
 /** Sends a datagram from this computer to itself, which a firewall that stops all UDP would stop. */
-export async function checkUdp(signal: AbortSignal): Promise<Step<boolean>> {
+export async function checkUdp(stop: AbortSignal): Promise<Step<boolean>> {
   const receiver = dgram.createSocket("udp4");
   const sender = dgram.createSocket("udp4");
+  const { signal, release } = linkAbort([stop], { timeoutMs: OWN_DATAGRAM_MS });
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let repeat: ReturnType<typeof setInterval> | undefined;
-  let limit: ReturnType<typeof setTimeout> | undefined;
-  const reason = await new Promise<string | undefined>((resolve) => {
-    const give = (reason: string | undefined) => resolve(reason);
-    limit = setTimeout(() => give("a datagram to this computer itself does not arrive"), OWN_DATAGRAM_MS);
-    signal.addEventListener("abort", () => give("a datagram to this computer itself does not arrive"), {
-      once: true,
-    });
-    for (const socket of [receiver, sender]) socket.on("error", (error) => give(error.message));
-    receiver.on("message", () => give(undefined));
-    receiver.bind(0, "127.0.0.1", () => {
-      const { port } = receiver.address();
-      const send = () =>
-        sender.send(Uint8Array.of(0), port, "127.0.0.1", (error) => {
-          if (error instanceof Error) give(error.message);
-        });
-      send();
-      repeat = setInterval(send, 100);
-    });
+  for (const socket of [receiver, sender]) socket.on("error", (error) => resolve(error.message));
+  receiver.on("message", () => resolve(undefined));
+  receiver.bind(0, "127.0.0.1", () => {
+    const { port } = receiver.address();
+    const send = () =>
+      sender.send(Uint8Array.of(0), port, "127.0.0.1", (error) => {
+        if (error instanceof Error) resolve(error.message);
+      });
+    send();
+    repeat = setInterval(send, 100);
   });
+  const reason = await abortable(promise, signal)
+    .catch(() => "a datagram to this computer itself does not arrive");
+  release();
   clearInterval(repeat);
-  clearTimeout(limit);
   receiver.close();
   sender.close();
   if (reason === undefined) return { verdict: "ok", detail: "passes on this computer", result: true };

@@ -1,3 +1,4 @@
+import { linkAbort } from "../../runtime/linked_abort.ts";
 import { messageOf } from "../error_text.ts";
 
 /** The result of a step. */
@@ -84,20 +85,16 @@ async function bounded<T>(
   timeoutMs: number,
   stop: AbortSignal,
 ): Promise<Step<T>> {
-  const bound = new AbortController();
-  const timer = setTimeout(
-    () => bound.abort(new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError")),
+  const { signal, release } = linkAbort([stop], {
     timeoutMs,
-  );
+    onTimeout: () => new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError"),
+  });
   try {
-    return await step(AbortSignal.any([bound.signal, stop]));
+    return await step(signal);
   } catch (error) {
-    return {
-      verdict: "failed",
-      detail: messageOf(error),
-      problem: `Unexpected failure: ${messageOf(error)}`,
-    };
+    const detail = messageOf(error);
+    return { verdict: "failed", detail, problem: `Unexpected failure: ${detail}` };
   } finally {
-    clearTimeout(timer);
+    release();
   }
 }

@@ -1,19 +1,11 @@
 import type { DialPlan } from "../../core/dial/plan.ts";
+import { isPermitted, type PermissionRequest } from "../../runtime/permission.ts";
 import { RUNTIME } from "../../runtime/runtime.ts";
 import { EXIT } from "../exit_code.ts";
-import type { Step } from "./ladder.ts";
-
-interface DenoPermissions {
-  readonly permissions: { querySync(descriptor: Need): { readonly state: string } };
-}
-
-interface Need {
-  readonly name: string;
-  readonly path?: string;
-}
+import type { Finding } from "./ladder.ts";
 
 /** A permission of Deno, and what for. */
-type Needs = readonly (readonly [need: Need, purpose: string])[];
+type Needs = readonly (readonly [need: PermissionRequest, purpose: string])[];
 
 function needsOf(plan: DialPlan): Needs {
   const path = plan.kind === "direct" ? plan.target.unixPath : undefined;
@@ -31,16 +23,14 @@ function needsOf(plan: DialPlan): Needs {
 }
 
 /** Checks that the runtime permits what a dial needs. */
-export function checkPermissions(plan: DialPlan): Step<true> {
-  if (RUNTIME !== "deno") return { verdict: "ok", detail: `${RUNTIME} forbids nothing`, result: true };
-  const { permissions } = (globalThis as unknown as { Deno: DenoPermissions }).Deno;
+export function checkPermissions(plan: DialPlan): Finding {
+  if (RUNTIME !== "deno") return { verdict: "ok", detail: `${RUNTIME} forbids nothing` };
   const needs = needsOf(plan);
-  const missing = needs.filter(([need]) => permissions.querySync(need).state !== "granted");
+  const missing = needs.filter(([need]) => !isPermitted(need));
   if (missing.length === 0) {
     return {
       verdict: "ok",
       detail: `Deno permits ${needs.map(([{ name }]) => name).join(", ")}`,
-      result: true,
     };
   }
   const flags = missing.map(([{ name }]) => `--allow-${name}`).join(" ");

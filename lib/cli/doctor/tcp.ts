@@ -8,7 +8,7 @@ import { describeTarget, type Target } from "../../core/net/target.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import { openConnection } from "../../net/connection.ts";
 import { messageOf } from "../error_text.ts";
-import type { Step } from "./ladder.ts";
+import type { Finding } from "./ladder.ts";
 
 /** A server, and the proxy to connect to it through. */
 export interface ProxiedTarget extends Target {
@@ -16,11 +16,11 @@ export interface ProxiedTarget extends Target {
 }
 
 /** Resolves a name. */
-export async function resolveName(hostname: string, signal: AbortSignal): Promise<Step<true>> {
-  if (isIP(hostname) !== 0) return { verdict: "ok", detail: "is an address", result: true };
+export async function resolveName(hostname: string, signal: AbortSignal): Promise<Finding> {
+  if (isIP(hostname) !== 0) return { verdict: "ok", detail: "is an address" };
   const found = await abortable(lookup(hostname, { all: true }), signal).catch(() => []);
   if (found.length > 0) {
-    return { verdict: "ok", detail: found.map(({ address }) => address).join(", "), result: true };
+    return { verdict: "ok", detail: found.map(({ address }) => address).join(", ") };
   }
   return {
     verdict: "failed",
@@ -31,11 +31,11 @@ export async function resolveName(hostname: string, signal: AbortSignal): Promis
 }
 
 /** Opens a TCP connection, or one to a Unix socket, and closes it. */
-export async function connectTcp(target: Target, signal: AbortSignal): Promise<Step<true>> {
+export async function connectTcp(target: Target, signal: AbortSignal): Promise<Finding> {
   const name = describeTarget(target);
   try {
     (await openConnection(target, { signal })).destroy();
-    return { verdict: "ok", detail: `${name} accepts connections`, result: true };
+    return { verdict: "ok", detail: `${name} accepts connections` };
   } catch (error) {
     if (signal.aborted) {
       return {
@@ -63,13 +63,13 @@ export async function connectTcp(target: Target, signal: AbortSignal): Promise<S
 }
 
 /** Opens a connection through the proxy, and closes it. */
-export async function connectThroughProxy(target: ProxiedTarget, signal: AbortSignal): Promise<Step<true>> {
+export async function connectThroughProxy(target: ProxiedTarget, signal: AbortSignal): Promise<Finding> {
   const name = describeTarget(target);
   const { namedBy } = target.proxy!;
   const proxy = describeChosen(target.proxy) ?? namedBy;
   try {
     (await openConnection(target, { signal })).destroy();
-    return { verdict: "ok", detail: `${proxy}, of ${namedBy}, leads to ${name}`, result: true };
+    return { verdict: "ok", detail: `${proxy}, of ${namedBy}, leads to ${name}` };
   } catch (error) {
     const detail = signal.aborted ? `the proxy ${proxy} opens no connection to ${name}` : messageOf(error);
     return {
@@ -88,7 +88,7 @@ function lowerFirst(text: string): string {
 }
 
 /** Reports a server that accepts connections and sends nothing. */
-export function silent(name: string): Step<never> {
+export function silent(name: string): Finding {
   return {
     verdict: "failed",
     detail: `${name} accepts connections but sends nothing`,

@@ -5,9 +5,10 @@ import type { TlsOptions } from "../../options/dial_options.ts";
 import { nodeTlsOptions } from "../../direct/endpoint.ts";
 import { probeTls } from "../../direct/tls_probe.ts";
 import { openConnection } from "../../net/connection.ts";
+import { abortable } from "../../runtime/abortable.ts";
 import { messageOf } from "../error_text.ts";
 import { judgeCertificate } from "./certificate.ts";
-import type { Step } from "./ladder.ts";
+import type { Finding } from "./ladder.ts";
 import { type ProxiedTarget, silent } from "./tcp.ts";
 
 /**
@@ -20,7 +21,7 @@ export async function checkTls(
   settings: TlsOptions,
   downgrade: boolean,
   signal: AbortSignal,
-): Promise<Step<true>> {
+): Promise<Finding> {
   const name = describeTarget(target);
   if (!target.secure) return await checkPlaintext(target, signal);
   try {
@@ -36,7 +37,6 @@ export async function checkTls(
         ? {
           verdict: "note",
           detail: "the server does not speak TLS; continuing without, as allowed",
-          result: true,
         }
         : {
           verdict: "failed",
@@ -59,7 +59,7 @@ function probe({ hostname, port, proxy }: ProxiedTarget, signal: AbortSignal): R
   return probeTls({ secure: true, hostname, port, proxy }, signal);
 }
 
-function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOptions): Step<true> {
+function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOptions): Finding {
   const certificate = socket.getPeerCertificate();
   const serverName = settings.serverName ?? target.hostname;
   const finding = judgeCertificate(
@@ -76,10 +76,10 @@ function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOpti
     Date.now(),
   );
   if (finding.verdict !== "failed") {
-    return { ...finding, detail: `${socket.getProtocol() ?? "TLS"}, ${finding.detail}`, result: true };
+    return { ...finding, detail: `${socket.getProtocol() ?? "TLS"}, ${finding.detail}` };
   }
   return settings.rejectUnauthorized === false
-    ? { verdict: "note", detail: `${finding.detail}; accepted, as asked`, result: true }
+    ? { verdict: "note", detail: `${finding.detail}; accepted, as asked` }
     : finding;
 }
 
@@ -114,21 +114,18 @@ export async function wantsClientCertificate(
   } catch (error) {
     return isWanted(error);
   }
-  return await new Promise((resolve) => {
-    const finish = (wanted: boolean) => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
-      socket.destroy();
-      resolve(wanted);
-    };
-    const stop = () => finish(false);
-    const timer = setTimeout(stop, ALERT_TIMEOUT_MS);
-    signal.addEventListener("abort", stop, { once: true });
-    socket.on("error", (error) => finish(isWanted(error)));
-    socket.once("data", stop).once("close", stop);
-    // Some runtimes read only after they have written.
-    socket.write("GET / HTTP/1.1\r\n\r\n");
-  });
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, ALERT_TIMEOUT_MS, false);
+  socket.on("error", (error) => resolve(isWanted(error)));
+  socket.once("data", () => resolve(false)).once("close", () => resolve(false));
+  // Some runtimes read only after they have written.
+  socket.write("GET / HTTP/1.1\r\n\r\n");
+  try {
+    return await abortable(promise, signal).catch(() => false);
+  } finally {
+    clearTimeout(timer);
+    socket.destroy();
+  }
 }
 
 function isWanted(error: unknown): boolean {
@@ -136,8 +133,8 @@ function isWanted(error: unknown): boolean {
 }
 
 /** Checks that a server that is dialed without TLS does not insist on it. */
-async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promise<Step<true>> {
-  if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket", result: true };
+async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promise<Finding> {
+  if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket" };
   if (await probe(target, signal).catch(() => "unknown") === "tls") {
     return {
       verdict: "failed",
@@ -146,7 +143,7 @@ async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promi
       advice: "remove --insecure, or http:// from the address",
     };
   }
-  return { verdict: "ok", detail: "without TLS, as asked", result: true };
+  return { verdict: "ok", detail: "without TLS, as asked" };
 }
 
 function codeOf(error: unknown): string {

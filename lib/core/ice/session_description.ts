@@ -1,3 +1,4 @@
+import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 
 /** A session description, as WebRTC has it. */
@@ -11,11 +12,7 @@ export interface SessionDescription {
  */
 export function encodeSessionDescription(description: SessionDescription): string {
   const { type, sdp } = description;
-  let binary = "";
-  for (const byte of new TextEncoder().encode(JSON.stringify({ type, sdp }))) {
-    binary += String.fromCharCode(byte);
-  }
-  return btoa(binary);
+  return base64Encode(new TextEncoder().encode(JSON.stringify({ type, sdp })));
 }
 
 /**
@@ -29,16 +26,10 @@ export function decodeSessionDescription(
 ): SessionDescription {
   let value: unknown;
   try {
-    const bytes = Uint8Array.from(atob(encoded), (character) => character.charCodeAt(0));
-    value = JSON.parse(new TextDecoder().decode(bytes));
+    value = JSON.parse(new TextDecoder().decode(base64Decode(encoded)));
   } catch (error) {
-    throw new ConnectError(
-      "the session description is not base64 of JSON",
-      Code.InvalidArgument,
-      undefined,
-      undefined,
-      error,
-    );
+    const message = "the session description is not base64 of JSON";
+    throw new ConnectError(message, Code.InvalidArgument, undefined, undefined, error);
   }
   const { type, sdp } = (value ?? {}) as { type?: unknown; sdp?: unknown };
   // Go takes the type in any letter case.
