@@ -33,6 +33,8 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
   socket.on("end", () => filtered.push(null));
   socket.on("close", () => filtered.destroy());
   filtered.on("error", () => {});
+  // Bun's session, told by `write` that the socket is full, goes on at this event.
+  socket.on("drain", () => void filtered.emit("drain"));
   return Object.assign(filtered, {
     insert: (frame: Uint8Array) => void filtered.push(frame),
     write: socket.write.bind(socket),

@@ -148,3 +148,27 @@ test("http2 carrier: an upload that is cancelled is no whole one to the server",
     await server.close();
   }
 });
+
+test("filteredSocket() tells when its socket has room again, which an upload over a slow link waits for", async () => {
+  const accepted = Promise.withResolvers<net.Socket>();
+  const server = net.createServer({ pauseOnConnect: true }, accepted.resolve);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const socket = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
+  const filtered = filteredSocket(socket, goawayFilter("server"));
+  try {
+    const chunk = new Uint8Array(1024 * 1024);
+    while (filtered.write(chunk));
+    const drained = new Promise<void>((resolve) => filtered.once("drain", resolve));
+    const reader = await accepted.promise;
+    reader.on("data", () => {});
+    reader.resume();
+    await drained;
+  } finally {
+    const closed = Promise.all([
+      new Promise((resolve) => socket.once("close", resolve)),
+      new Promise((resolve) => server.close(resolve)),
+    ]);
+    filtered.destroy();
+    await closed;
+  }
+});
