@@ -16,6 +16,8 @@ const FEW_BYTES = 32 * 1024;
 export interface SessionLife {
   /** True while the server is suspected to be gone: no new calls. */
   readonly isSuspected: boolean;
+  /** True while new calls wait for an answer of the server: the computer has slept, or its network has changed. */
+  readonly isDoubted: boolean;
   /** Notes that a call goes out. */
   calling(): void;
   /** Notes a sign of life. */
@@ -41,7 +43,7 @@ export interface SessionWatch {
   readonly roundTripMs: number;
   /** Told at every look. */
   readonly onLook: () => void;
-  /** Told when a suspicion begins, or is over. */
+  /** Told when a suspicion begins, or it or a doubt is over. */
   readonly onVerdict: () => void;
 }
 
@@ -78,9 +80,9 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     unrefTimer(looking);
   }
 
-  function suspect(now: boolean): void {
-    if (isSuspected === now || stopped) return;
-    isSuspected = now;
+  function judge(suspected: boolean): void {
+    if (stopped) return;
+    isSuspected = suspected;
     watch.onVerdict();
   }
 
@@ -93,7 +95,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     ping(() => {
       if (question !== asked) return;
       isUnanswered = isAsking = isDoubted = false;
-      if (liveness.answered(performance.now())) suspect(false);
+      if (liveness.answered(performance.now())) judge(false);
     });
   }
 
@@ -129,7 +131,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
       case "ask":
         return ask();
       case "suspect":
-        return suspect(true);
+        return judge(true);
       case "lost":
         return http2.destroy(connectionFailure("ECONNRESET", "the server gives no sign of life"));
       case "rest":
@@ -141,6 +143,9 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     get isSuspected() {
       return isSuspected;
     },
+    get isDoubted() {
+      return isDoubted && !isSuspected;
+    },
     calling() {
       isUnanswered = true;
       if (looking !== undefined || stopped || performance.now() - askedAt < QUESTION_MS) return;
@@ -151,7 +156,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     heard() {
       isUnanswered = false;
       isAsking &&= isDoubted;
-      if (liveness.heard()) suspect(false);
+      if (liveness.heard()) judge(false);
     },
     writing(bytes) {
       written += bytes;

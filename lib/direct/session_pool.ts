@@ -87,11 +87,19 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     );
   }
 
+  /** True while a server that may have been lost is asked: whether a connection is needed is known soon. */
+  function isDoubted(raw: boolean): boolean {
+    return [...sessions].some((session) =>
+      session.raw === raw && !session.draining && session.life?.isDoubted === true
+    );
+  }
+
   function take(raw: boolean): Session | undefined {
     const isDoubtful = suspected(raw).length > 0;
     for (const session of sessions) {
       const { http2 } = session;
       if (session.raw !== raw || session.open >= session.limit) continue;
+      if (session.life?.isDoubted === true) continue;
       // A server that is stopped takes connections, and says nothing.
       if (isDoubtful && (session.life?.isSuspected === true || !session.isSettled)) continue;
       if (session.draining || http2.destroyed || http2.closed || http2.connecting) continue;
@@ -114,7 +122,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
 
   /** Connects as often as the calls that wait will need, as far as it is known what a connection takes. */
   function connectFor(raw: boolean): void {
-    if (closing.signal.aborted || limit === 0) return;
+    if (closing.signal.aborted || limit === 0 || isDoubted(raw)) return;
     let calls = 0;
     for (const call of waiting) if (call.raw === raw) calls++;
     let made = connecting.get(raw) ?? 0;

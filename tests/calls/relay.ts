@@ -22,6 +22,8 @@ export interface Relay extends AsyncDisposable {
   cut(how: "close" | "reset"): void;
   /** Passes nothing more on the connections of now, and leaves them open. Later ones work. */
   silence(): void;
+  /** Resolves when a client next sends something on a connection that passes nothing. */
+  sentInVain(): Promise<void>;
   /** Passes nothing on the connections of now until it is told to go on. Later ones work. */
   hold(): { goOn(): void };
   /** Passes nothing more at all, and takes connections all the same. */
@@ -35,6 +37,7 @@ export async function startRelay(
 ): Promise<Relay> {
   const pairs = new Set<{ readonly sockets: readonly net.Socket[]; silent: boolean }>();
   let cutting: Cut | undefined;
+  let vain = Promise.withResolvers<void>();
   let connections = 0, isLost = false;
   const server = certificate === undefined
     ? net.createServer({ noDelay: true }, accept)
@@ -53,7 +56,10 @@ export async function startRelay(
     const pass = (from: net.Socket, to: net.Socket, direction: Cut["direction"]) => {
       let seen: Cut | undefined, left = Infinity;
       from.on("data", (data: Uint8Array) => {
-        if (pair.silent) return;
+        if (pair.silent) {
+          if (direction === "request") vain.resolve();
+          return;
+        }
         if (seen !== cutting) {
           seen = cutting;
           left = cutting?.direction === direction ? cutting.afterBytes : Infinity;
@@ -95,6 +101,10 @@ export async function startRelay(
     },
     silence() {
       for (const pair of pairs) pair.silent = true;
+    },
+    sentInVain() {
+      vain = Promise.withResolvers();
+      return vain.promise;
     },
     hold() {
       const held = [...pairs].flatMap(({ sockets }) => sockets);

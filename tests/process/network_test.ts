@@ -1,10 +1,17 @@
-/** Dials in a network namespace of its own, where that is allowed: on computers with few interfaces, or odd ones. */
+/**
+ * Dials in a network namespace of its own, where that is allowed: on computers with few interfaces, or odd ones, or whose
+ * network changes.
+ */
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { test } from "../harness.ts";
-import { runProgram } from "./child.ts";
+import { runProgram, startProgram } from "./child.ts";
+
+/** Time that no program takes between two looks at the computer, in milliseconds. */
+const STOPPED_MS = 3_500;
 
 const PATH = "PATH=$PATH:/usr/sbin:/sbin";
 /** A user namespace gives others than root a network of their own. */
@@ -30,15 +37,18 @@ function without(commands: readonly string[]): string | undefined {
     : "needs network namespaces and `ip`";
 }
 
-async function startAndDial(commands: readonly string[], argument: object) {
+async function run(program: string, commands: readonly string[], argument: object): Promise<string> {
   const setUp = `${PATH}; ${["ip link set lo up", ...commands].join(" && ")} && exec "$@"`;
-  const { stdout, stderr } = await runProgram("tests/process/programs/start_and_dial.ts", {
+  const { stdout, stderr } = await runProgram(`tests/process/programs/${program}`, {
     within: [...UNSHARE, "sh", "-c", setUp, "sh"],
     args: [JSON.stringify(argument)],
   });
   assert.equal(stderr, "");
-  return JSON.parse(stdout);
+  return stdout;
 }
+
+const startAndDial = async (commands: readonly string[], argument: object) =>
+  JSON.parse(await run("start_and_dial.ts", commands, argument));
 
 test("startMachine() and dial() work over WebRTC on a computer that has loopback alone", async () => {
   const { message, kind, path } = await startAndDial([], {});
@@ -53,3 +63,25 @@ test("an address with a zone is dialed by its zone", async () => {
     assert.equal(dialed.message, "hello", JSON.stringify(options));
   }
 }, { skip: without(ZONE) });
+
+test(
+  "a direct channel asks at once when an address or a default route changes, and calls wait for the answer",
+  async () => {
+    const stdout = await run("silent_connection.ts", ZONE, [
+      ["ip", "address", "add", "10.77.0.2/24", "dev", "one"],
+      ["ip", "route", "add", "default", "via", "10.77.0.3"],
+    ]);
+    assert.equal(stdout, "again 2\nagain 3\n");
+  },
+  { skip: without(ZONE) },
+);
+
+test("a direct channel asks at once when its program was stopped, and calls wait for the answer", async () => {
+  await using child = startProgram("tests/process/programs/silent_connection.ts");
+  assert.equal(await child.line(), "silent");
+  child.kill("SIGSTOP");
+  await delay(STOPPED_MS);
+  child.kill("SIGCONT");
+  const { stdout, stderr } = await child.exit;
+  assert.equal(stdout, "silent\nagain 2\n", stderr);
+});
