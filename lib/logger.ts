@@ -42,9 +42,9 @@ function createModuleLogger(): ModuleLogger {
   let least: LogLevel = "silent";
   let sink: Logger = CONSOLE;
   let write = writerTo(sink, CONSOLE);
-  function pass(level: keyof Logger, message: string, fields: Record<string, unknown> | undefined): void {
+  const pass: Write = (level, message, fields) => {
     if (ORDER.indexOf(level) >= ORDER.indexOf(least)) write(level, message, fields);
-  }
+  };
   return {
     get level() {
       return least;
@@ -65,32 +65,32 @@ function createModuleLogger(): ModuleLogger {
       sink = value;
       write = writerTo(sink, CONSOLE);
     },
-    debug: (message, fields) => pass("debug", message, fields),
-    info: (message, fields) => pass("info", message, fields),
-    warn: (message, fields) => pass("warn", message, fields),
-    error: (message, fields) => pass("error", message, fields),
+    ...levelsOf(pass),
+  };
+}
+
+type Write = (level: keyof Logger, message: string, fields: Record<string, unknown> | undefined) => void;
+
+/** Makes the methods of a logger. */
+function levelsOf(write: Write): Required<Logger> {
+  return {
+    debug: (message, fields) => write("debug", message, fields),
+    info: (message, fields) => write("info", message, fields),
+    warn: (message, fields) => write("warn", message, fields),
+    error: (message, fields) => write("error", message, fields),
   };
 }
 
 /** Completes a user's logger with the missing levels. `LOGGER` receives the errors of its methods. */
 export function quietLogger(logger: Logger): Required<Logger> {
-  const write = writerTo(logger, LOGGER);
-  return Object.freeze({
-    debug: (message, fields) => write("debug", message, fields),
-    info: (message, fields) => write("info", message, fields),
-    warn: (message, fields) => write("warn", message, fields),
-    error: (message, fields) => write("error", message, fields),
-  });
+  return Object.freeze(levelsOf(writerTo(logger, LOGGER)));
 }
 
 /** Looks up the method for each line, because some loggers replace theirs when their level changes. */
-function writerTo(logger: Logger, reportTo: Required<Logger>) {
-  return guardCallback(
-    "the logger",
-    (level: keyof Logger, message: string, fields: Record<string, unknown> | undefined) =>
-      fields === undefined ? logger[level]?.(message) : logger[level]?.(message, fields),
-    reportTo,
-  );
+function writerTo(logger: Logger, reportTo: Required<Logger>): Write {
+  const write: Write = (level, message, fields) =>
+    fields === undefined ? logger[level]?.(message) : logger[level]?.(message, fields);
+  return guardCallback("the logger", write, reportTo);
 }
 
 /**

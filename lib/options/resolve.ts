@@ -133,17 +133,15 @@ export function resolveDialOptions(options: DialOptions = {}): ResolvedDialOptio
  *
  * @throws {DialOptionsError} that lists everything that is wrong with either
  */
-export function resolveDial(address: string | URL, options: DialOptions = {}): ResolvedDial {
-  const given = address instanceof URL ? address.href : address;
+export function resolveDial(typed: string | URL, options: DialOptions = {}): ResolvedDial {
+  const given = typed instanceof URL ? typed.href : typed;
   const parsed = typeof given === "string" ? parseAddress(given) : { problem: "must be a string or a URL" };
+  const address = "problem" in parsed ? undefined : Object.freeze(parsed);
   const { values, problems } = readMembers(options, OPTIONS);
-  if ("problem" in parsed) {
-    problems.push(...findConflicts(undefined, values, problems));
-    throw new DialOptionsError([wrongValue("address", given, parsed.problem), ...problems]);
-  }
-  problems.push(...findConflicts(parsed, values, problems));
-  if (problems.length > 0) throw new DialOptionsError(problems);
-  return Object.freeze({ given, address: Object.freeze(parsed), options: complete(values) });
+  if ("problem" in parsed) problems.unshift(wrongValue("address", given, parsed.problem));
+  problems.push(...findConflicts(address, values, problems));
+  if (address === undefined || problems.length > 0) throw new DialOptionsError(problems);
+  return Object.freeze({ given, address, options: complete(values) });
 }
 
 /** Fills in the defaults. */

@@ -104,16 +104,13 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     const simple = http.createServer(handler);
     withoutTimeouts(simple);
     simple.on("clientError", (_error, socket) => socket.destroy());
-    return options.runtime === "deno"
-      ? {
-        multiplexed: (socket) =>
-          void multiplexed.emit("connection", filteredSocket(socket, goawayFilter("client"))),
-        simple: await pipeTo(simple),
-      }
-      : {
-        multiplexed: (socket) => void multiplexed.emit("connection", socket),
-        simple: (socket) => void simple.emit("connection", socket),
-      };
+    const isDeno = options.runtime === "deno";
+    return {
+      multiplexed(socket) {
+        multiplexed.emit("connection", isDeno ? filteredSocket(socket, goawayFilter("client")) : socket);
+      },
+      simple: isDeno ? await pipeTo(simple) : (socket) => void simple.emit("connection", socket),
+    };
   }
 
   async function plaintext(): Promise<Acceptor> {
@@ -134,23 +131,20 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
       requestCert: requestCertificate,
       rejectUnauthorized: requestCertificate,
     };
+    let server: tls.Server;
     if (options.runtime === "deno") {
       const { multiplexed, simple } = await clear();
-      const server = tls.createServer({ ...tlsOptions, ALPNProtocols: ["h2", "http/1.1"] });
+      server = tls.createServer({ ...tlsOptions, ALPNProtocols: ["h2", "http/1.1"] });
       server.on("secureConnection", (socket) => {
-        track(socket);
         (socket.alpnProtocol === "h2" ? multiplexed : simple)(socket);
       });
-      server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
-      return (socket, first) => {
-        if (first[0] === TLS_HANDSHAKE_RECORD) server.emit("connection", socket);
-        else refuse(socket);
-      };
+    } else {
+      const settled = { ...session, ...tlsOptions, allowHTTP1: true };
+      const both = trackSessions(http2.createSecureServer(settled, handler));
+      // On Node it has the timeouts of HTTP/1.1 as well, though not in its type.
+      withoutTimeouts(both as typeof both & Http1Timeouts);
+      server = both;
     }
-    const settled = { ...session, ...tlsOptions, allowHTTP1: true };
-    const server = trackSessions(http2.createSecureServer(settled, handler));
-    // On Node it has the timeouts of HTTP/1.1 as well, though not in its type.
-    withoutTimeouts(server as typeof server & Http1Timeouts);
     server.on("secureConnection", track);
     server.on("tlsClientError", (_error: Error, socket: net.Socket | undefined) => socket?.destroy());
     return (socket, first) => {

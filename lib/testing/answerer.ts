@@ -116,12 +116,15 @@ function answerOffer(
   }
 
   function fail(error: ConnectError): void {
-    if (!settled) {
-      settled = true;
-      exchange.failed(error);
-    }
-    serving?.fail(error);
+    report(error);
     void close();
+  }
+
+  function report(error: ConnectError): void {
+    const isNews = !settled;
+    settled = true;
+    if (isNews) exchange.failed(error);
+    serving?.fail(error);
   }
 
   function close(): Promise<void> {
@@ -129,12 +132,7 @@ function answerOffer(
       for (const timer of timers) clearTimeout(timer);
       timers.clear();
       clearInterval(watching);
-      const gone = new ConnectError("the machine closed the connection", Code.Unavailable);
-      if (!settled) {
-        settled = true;
-        exchange.failed(gone);
-      }
-      serving?.fail(gone);
+      report(new ConnectError("the machine closed the connection", Code.Unavailable));
       await peer?.close();
       onClosed(close);
     })();

@@ -80,7 +80,7 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
     const signal = AbortSignal.any([stop.signal, over.signal]);
     try {
       const requests = client.answer(responses, { headers, signal });
-      return await new OfferAttempt(answerer, responses, () => over.abort()).run(requests, signal);
+      return await answerOffer(withSignal(requests, signal), responses, answerer, () => over.abort());
     } finally {
       responses.end();
       over.abort();
@@ -97,93 +97,87 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
   };
 }
 
-/** One `Answer` stream, from the answerer's side. */
-class OfferAttempt {
-  /** The machine may have dropped its connections, and its answerer with them, by the time there is an offer. */
-  readonly #answerer: () => Answerer;
-  readonly #responses: MessageQueue<AnswerResponse>;
-  readonly #giveUp: () => void;
-  #uuid = "";
-  #call: AnsweredCall | undefined;
-  /** Has said that it is done or has failed, or nobody listens any more. */
-  #isDone = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+/**
+ * Answers one `Answer` stream.
+ *
+ * @param answerer The machine may have dropped its connections, and its answerer with them, by the time there is an offer.
+ * @returns Whether there was an offer.
+ */
+async function answerOffer(
+  requests: AsyncIterable<AnswerRequest>,
+  responses: MessageQueue<AnswerResponse>,
+  answerer: () => Answerer,
+  giveUp: () => void,
+): Promise<boolean> {
+  let uuid = "";
+  let call: AnsweredCall | undefined;
+  /** Set once it has said that it is done or has failed, or nobody listens any more. */
+  let isDone = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(answerer: () => Answerer, responses: MessageQueue<AnswerResponse>, giveUp: () => void) {
-    this.#answerer = answerer;
-    this.#responses = responses;
-    this.#giveUp = giveUp;
+  const say = (stage: Stage) => responses.push({ uuid, stage });
+
+  function fail(error: ConnectError): void {
+    if (isDone) return;
+    say({ case: "error", value: { status: toWireStatus(error) } });
+    isDone = true;
+    call?.abandon(error);
+    // The server ends the stream when it has read this; it need not be waited for much longer.
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, RETRY_MS);
   }
 
-  /** @returns Whether there was an offer. */
-  async run(requests: AsyncIterable<AnswerRequest>, signal: AbortSignal): Promise<boolean> {
-    try {
-      for await (const { uuid, stage } of withSignal(requests, signal)) {
-        switch (stage.case) {
-          case "heartbeat":
-            break;
-          case "init":
-            if (this.#call === undefined) this.#start(uuid, stage.value);
-            else this.#fail(unknown("got init stage more than once"));
-            break;
-          case "update":
-            if (stage.value.candidate !== undefined) this.#call?.addCandidate(stage.value.candidate);
-            break;
-          case "done":
-            // The caller wants no more; the connection may still be on its way.
-            break;
-          case "error":
-            this.#call?.abandon(fromWireStatus(stage.value.status) ?? unknown("the caller gave no reason"));
-            break;
-          case undefined:
-            if (this.#call !== undefined) break;
-            this.#uuid = uuid;
-            this.#fail(unknown("expected first stage to be init or heartbeat"));
-        }
-      }
-    } catch (error) {
-      // Once there was an offer, how the stream ends is of no interest: the next one is waited for at once.
-      if (this.#call === undefined) throw error;
-    } finally {
-      this.#isDone = true;
-      clearTimeout(this.#timer);
-    }
-    return this.#call !== undefined;
-  }
-
-  #start(uuid: string, init: AnswerRequestInitStage): void {
-    const { sdp, deadline } = init;
+  function start({ sdp, deadline }: AnswerRequestInitStage): void {
     const leftMs = deadline === undefined ? ATTEMPT_MS : timestampMs(deadline) - Date.now();
-    this.#timer = setTimeout(
-      () => this.#fail(new ConnectError("context deadline exceeded", Code.DeadlineExceeded)),
+    timer = setTimeout(
+      () => fail(new ConnectError("context deadline exceeded", Code.DeadlineExceeded)),
       Math.max(MIN_ATTEMPT_MS, leftMs),
     );
-    this.#uuid = uuid;
-    this.#call = this.#answerer().answer(sdp, {
-      answered: (answer) => this.#say({ case: "init", value: { sdp: answer } }),
-      candidate: (candidate) => this.#say({ case: "update", value: { candidate } }),
-      opened: () => {
-        this.#say({ case: "done", value: {} });
-        this.#isDone = true;
-        clearTimeout(this.#timer);
+    call = answerer().answer(sdp, {
+      answered: (answer) => say({ case: "init", value: { sdp: answer } }),
+      candidate: (candidate) => say({ case: "update", value: { candidate } }),
+      opened() {
+        say({ case: "done", value: {} });
+        isDone = true;
+        clearTimeout(timer);
       },
-      failed: (error) => this.#fail(error),
+      failed: fail,
     });
   }
 
-  #fail(error: ConnectError): void {
-    if (this.#isDone) return;
-    this.#say({ case: "error", value: { status: toWireStatus(error) } });
-    this.#isDone = true;
-    this.#call?.abandon(error);
-    // The server ends the stream when it has read this; it need not be waited for much longer.
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#giveUp, RETRY_MS);
+  try {
+    for await (const request of requests) {
+      const { stage } = request;
+      if (call === undefined) uuid = request.uuid;
+      switch (stage.case) {
+        case "heartbeat":
+          break;
+        case "init":
+          if (call === undefined) start(stage.value);
+          else fail(unknown("got init stage more than once"));
+          break;
+        case "update":
+          if (stage.value.candidate !== undefined) call?.addCandidate(stage.value.candidate);
+          break;
+        case "done":
+          // The caller wants no more; the connection may still be on its way.
+          break;
+        case "error":
+          call?.abandon(fromWireStatus(stage.value.status) ?? unknown("the caller gave no reason"));
+          break;
+        case undefined:
+          if (call !== undefined) break;
+          fail(unknown("expected first stage to be init or heartbeat"));
+      }
+    }
+  } catch (error) {
+    // Once there was an offer, how the stream ends is of no interest: the next one is waited for at once.
+    if (call === undefined) throw error;
+  } finally {
+    isDone = true;
+    clearTimeout(timer);
   }
-
-  #say(stage: Stage): void {
-    this.#responses.push({ uuid: this.#uuid, stage });
-  }
+  return call !== undefined;
 }
 
 function connect(

@@ -56,22 +56,17 @@ export class ClientStreams {
   readonly #questions = new Set<number>();
   /** Cleared when the machine does not have the method: it has then answered before the reset came. */
   #resetsQuestions = true;
-  readonly #answered: (question: number) => void;
+  readonly #options: Required<ClientStreamsOptions>;
   readonly #queue: SendQueue;
-  readonly #maxMessageBytes: number;
-  readonly #maxFrameBytes: number;
-  readonly #packetBytes: number;
   #nextId = 1; // Go counts from 1, Rust and TypeScript from 0; servers accept both
   #lost: ConnectError | undefined;
 
   readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
 
   constructor(options: ClientStreamsOptions) {
-    this.#maxMessageBytes = options.maxMessageBytes;
-    this.#maxFrameBytes = options.maxFrameBytes ?? MAX_FRAME_BYTES;
-    this.#packetBytes = options.packetBytes ?? MAX_PACKET_BYTES;
-    this.#answered = options.answered ?? (() => {});
-    this.#queue = new SendQueue(encodeRequestPacket, this.#packetBytes);
+    const defaults = { maxFrameBytes: MAX_FRAME_BYTES, packetBytes: MAX_PACKET_BYTES, answered() {} };
+    this.#options = { ...defaults, ...options };
+    this.#queue = new SendQueue(encodeRequestPacket, this.#options.packetBytes);
   }
 
   /** Number of open streams. */
@@ -101,23 +96,19 @@ export class ClientStreams {
   ): number {
     const id = this.#nextId++;
     // Encoded first: a frame that cannot be written must not leave a stream behind.
-    const headers = encodeRequestHeaders(
-      id,
-      request.path,
-      request.metadata,
-      request.timeoutMs,
-      request.constant,
-    );
-    if (headers.length > this.#maxFrameBytes) {
+    const { path, metadata, timeoutMs, constant } = request;
+    const headers = encodeRequestHeaders(id, path, metadata, timeoutMs, constant);
+    const { maxFrameBytes } = this.#options;
+    if (headers.length > maxFrameBytes) {
       throw new ConnectError(
-        `the metadata of this call takes ${headers.length} bytes; over WebRTC ${this.#maxFrameBytes} are the most`,
+        `the metadata of this call takes ${headers.length} bytes; over WebRTC ${maxFrameBytes} are the most`,
         Code.ResourceExhausted,
       );
     }
     this.#streams.set(id, {
       listener,
       urgent: request.urgent === true,
-      assembler: new MessageAssembler(this.#maxMessageBytes),
+      assembler: new MessageAssembler(this.#options.maxMessageBytes),
       headersReceived: false,
       halfClosed: false,
       hasSent: false,
@@ -136,7 +127,7 @@ export class ClientStreams {
     stream.halfClosed = last;
     const isSmall = last && !stream.hasSent && message.length <= AHEAD_BYTES;
     stream.hasSent = true;
-    if ((stream.urgent || isSmall) && message.length <= this.#packetBytes) {
+    if ((stream.urgent || isSmall) && message.length <= this.#options.packetBytes) {
       this.#queue.pushControl(encodeRequestPacket(id, message, true, last));
     } else {
       this.#queue.pushMessage(id, message, last);
@@ -196,7 +187,7 @@ export class ClientStreams {
           this.#questions.delete(frame.stream);
           this.#resetsQuestions = frame.error?.code !== Code.Unimplemented;
         }
-        return this.#answered(frame.stream);
+        return this.#options.answered(frame.stream);
       }
       if (frame.kind === "headers" && isMachineQuestion(frame.stream)) {
         return this.#queue.pushControl(encodeReset(frame.stream));
@@ -242,12 +233,8 @@ export class ClientStreams {
     const message = stream.assembler.push(data, endOfMessage);
     if (message === "incomplete") return;
     if (message === "too-large") {
-      return this.#refuse(
-        id,
-        stream,
-        Code.ResourceExhausted,
-        `the server sent a message over the limit of ${this.#maxMessageBytes} bytes`,
-      );
+      const reason = `the server sent a message over the limit of ${this.#options.maxMessageBytes} bytes`;
+      return this.#refuse(id, stream, Code.ResourceExhausted, reason);
     }
     stream.listener.message(message);
   }

@@ -1,3 +1,5 @@
+import { concatenate } from "../grpc/envelope.ts";
+
 /** The result of a packet: a whole message, more to come, or a message over the limit. */
 export type Assembled = Uint8Array | "incomplete" | "too-large";
 
@@ -45,13 +47,7 @@ export class MessageAssembler {
     const parts = this.#parts;
     this.#clear();
     if (parts.length === 1) return parts[0]!;
-    const message = new Uint8Array(size);
-    let at = 0;
-    for (const part of parts) {
-      message.set(part, at);
-      at += part.length;
-    }
-    return message;
+    return concatenate(parts);
   }
 
   #hold(data: Uint8Array): void {

@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   RequestHeadersSchema,
   RequestSchema,
@@ -73,10 +73,9 @@ export function encodeRequestHeaders(
 ): Uint8Array {
   const opening = constant ? keptOpening(path, metadata) : encodeOpening(path, metadata);
   const timeout = timeoutMs === undefined ? EMPTY : encodeTimeout(timeoutMs);
-  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const size = opening.length + timeout.length;
-  const frame = new Uint8Array(2 + idSize + 1 + varintSize(size) + size);
-  let at = writeStream(frame, stream, idSize);
+  const frame = new Uint8Array(streamSize(stream) + 1 + varintSize(size) + size);
+  let at = writeStream(frame, stream);
   frame[at++] = 0x12; // Request.headers
   at = writeVarint(frame, at, size);
   frame.set(opening, at);
@@ -117,11 +116,10 @@ export function encodeRequestPacket(
   endOfStream: boolean,
   into?: Uint8Array,
 ): Uint8Array {
-  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const packetSize = packetBodySize(data.length, endOfMessage);
   const messageSize = 2 + 1 + varintSize(packetSize) + packetSize + (endOfStream ? 2 : 0);
-  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
-  let at = writeStream(frame, stream, idSize);
+  const frame = room(streamSize(stream) + 1 + varintSize(messageSize) + messageSize, into);
+  let at = writeStream(frame, stream);
   frame[at++] = 0x1a; // Request.message
   at = writeVarint(frame, at, messageSize);
   frame[at++] = 0x08; // RequestMessage.has_message
@@ -138,29 +136,30 @@ export function encodeRequestPacket(
 
 /** Encodes a half-close without a message, as Go and TypeScript peers do (protocol §4.3). */
 export function encodeHalfClose(stream: number): Uint8Array {
-  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
-  const frame = new Uint8Array(2 + idSize + 8);
-  const at = writeStream(frame, stream, idSize);
-  frame.set([0x1a, 6, 0x12, 2, 0x10, 1, 0x18, 1], at);
-  return frame;
+  return encodeShort(stream, [0x1a, 6, 0x12, 2, 0x10, 1, 0x18, 1]);
 }
 
 /** Encodes the reset of a call (protocol §4.9). */
 export function encodeReset(stream: number): Uint8Array {
-  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
-  const frame = new Uint8Array(2 + idSize + 2);
-  const at = writeStream(frame, stream, idSize);
-  frame.set([0x20, 1], at);
+  return encodeShort(stream, [0x20, 1]);
+}
+
+function encodeShort(stream: number, rest: readonly number[]): Uint8Array {
+  const frame = new Uint8Array(streamSize(stream) + rest.length);
+  frame.set(rest, writeStream(frame, stream));
   return frame;
 }
 
 /** Encodes response headers. */
 export function encodeResponseHeaders(stream: number, metadata: Metadata): Uint8Array {
-  const value = { metadata: toWireMetadata(metadata) };
-  return toBinary(
-    ResponseSchema,
-    create(ResponseSchema, { stream: { id: BigInt(stream) }, type: { case: "headers", value } }),
-  );
+  return encodeResponse(stream, { case: "headers", value: { metadata: toWireMetadata(metadata) } });
+}
+
+function encodeResponse(
+  stream: number,
+  type: Required<MessageInitShape<typeof ResponseSchema>>["type"],
+): Uint8Array {
+  return toBinary(ResponseSchema, create(ResponseSchema, { stream: { id: BigInt(stream) }, type }));
 }
 
 /**
@@ -174,11 +173,10 @@ export function encodeResponsePacket(
   endOfMessage: boolean,
   into?: Uint8Array,
 ): Uint8Array {
-  const idSize = stream === 0 ? 0 : 1 + varintSize(stream);
   const packetSize = packetBodySize(data.length, endOfMessage);
   const messageSize = 1 + varintSize(packetSize) + packetSize;
-  const frame = room(2 + idSize + 1 + varintSize(messageSize) + messageSize, into);
-  let at = writeStream(frame, stream, idSize);
+  const frame = room(streamSize(stream) + 1 + varintSize(messageSize) + messageSize, into);
+  let at = writeStream(frame, stream);
   frame[at++] = 0x1a; // Response.message
   at = writeVarint(frame, at, messageSize);
   frame[at++] = 0x0a; // ResponseMessage.packet_message
@@ -197,10 +195,7 @@ export function encodeTrailers(
     metadata: toWireMetadata(metadata),
     ...(error === undefined ? {} : { status: toWireStatus(error) }),
   };
-  return toBinary(
-    ResponseSchema,
-    create(ResponseSchema, { stream: { id: BigInt(stream) }, type: { case: "trailers", value } }),
-  );
+  return encodeResponse(stream, { case: "trailers", value });
 }
 
 /** Decodes a frame from a server. Never throws. */
@@ -258,7 +253,7 @@ export function decodeRequest(frame: Uint8Array): RequestFrame {
     case "message": {
       const { hasMessage, eos } = request.type.value;
       // Without has_message the packet must be ignored (protocol §4.3).
-      const packet = hasMessage ? packetOf(request.type.value) : { data: undefined, endOfMessage: false };
+      const packet = packetOf(hasMessage ? request.type.value : {});
       return { kind: "message", stream, ...packet, endOfStream: eos };
     }
     case "rstStream":
@@ -269,13 +264,8 @@ export function decodeRequest(frame: Uint8Array): RequestFrame {
   }
 }
 
-function packetOf(
-  message: Pick<ResponseMessage, "packetMessage">,
-): { data: Uint8Array | undefined; endOfMessage: boolean } {
-  const packet = message.packetMessage;
-  return packet === undefined
-    ? { data: undefined, endOfMessage: false }
-    : { data: packet.data, endOfMessage: packet.eom };
+function packetOf({ packetMessage: packet }: Pick<ResponseMessage, "packetMessage">) {
+  return { data: packet?.data, endOfMessage: packet?.eom === true };
 }
 
 function streamId(stream: Stream | undefined): number | undefined {
@@ -398,10 +388,15 @@ function writeVarint(bytes: Uint8Array, at: number, value: number): number {
   return at;
 }
 
-function writeStream(frame: Uint8Array, stream: number, idSize: number): number {
+/** Size of the stream at the start of a frame. */
+function streamSize(stream: number): number {
+  return stream === 0 ? 2 : 3 + varintSize(stream);
+}
+
+function writeStream(frame: Uint8Array, stream: number): number {
   frame[0] = 0x0a; // stream, present even for id 0 (protocol §4.2)
-  frame[1] = idSize;
-  if (idSize === 0) return 2;
+  frame[1] = streamSize(stream) - 2;
+  if (stream === 0) return 2;
   frame[2] = 0x08;
   return writeVarint(frame, 3, stream);
 }

@@ -2,7 +2,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../limits.ts";
 import { MessageAssembler } from "./message_assembler.ts";
 import { Metadata } from "../grpc/metadata.ts";
-import { decodeRequest, encodeResponseHeaders, encodeResponsePacket, encodeTrailers } from "./packet.ts";
+import {
+  decodeRequest,
+  encodeResponseHeaders,
+  encodeResponsePacket,
+  encodeTrailers,
+  type MessageFrame,
+} from "./packet.ts";
 import type { DroppedFrames } from "./client_streams.ts";
 import { FIRST_MACHINE_QUESTION, isMachineQuestion } from "./question.ts";
 import { AHEAD_BYTES, SendQueue } from "./send_queue.ts";
@@ -200,21 +206,13 @@ export class ServerStreams {
     else this.#queue.pushFrame(id, frame);
   }
 
-  #message(
-    id: number,
-    stream: ServerStream,
-    frame: { data: Uint8Array | undefined; endOfMessage: boolean; endOfStream: boolean },
-  ): void {
+  #message(id: number, stream: ServerStream, frame: MessageFrame): void {
     if (stream.halfClosed) return; // a message after half-close is dropped (protocol §4.13)
     if (frame.data !== undefined) {
       const message = stream.assembler.push(frame.data, frame.endOfMessage);
       if (message === "too-large") {
-        return this.#refuse(
-          id,
-          stream,
-          Code.ResourceExhausted,
-          `the message is over the limit of ${this.#options.maxMessageBytes} bytes`,
-        );
+        const reason = `the message is over the limit of ${this.#options.maxMessageBytes} bytes`;
+        return this.#refuse(id, stream, Code.ResourceExhausted, reason);
       }
       if (message !== "incomplete") stream.listener.message(message);
     }

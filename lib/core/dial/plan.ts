@@ -40,10 +40,11 @@ const CLOUDS: readonly (readonly [suffix: string, hostname: string, port: number
   [".robot.viaminternal", "app.viaminternal", 8089],
 ];
 
-/** The cloud that a name belongs to. */
-function cloudOf(hostname: string): (typeof CLOUDS)[number] | undefined {
+/** The signaling server of the cloud that a name belongs to. */
+function cloudOf(hostname: string): Target | undefined {
   const name = hostname.toLowerCase().replace(/\.$/, "");
-  return CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
+  const cloud = CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
+  return cloud && { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
 }
 
 /** Tells whether a dial looks for its machine on the local network, too. */
@@ -97,22 +98,13 @@ export function planDial(address: Address, options: PlanOptions): DialPlan {
   if (named === undefined && isLocalName(address.hostname)) {
     return { kind: "direct", reason: "local name", target };
   }
-  let signaling = target;
-  let ownSignaling = true;
-  if (named !== undefined) {
-    signaling = targetOf(named, options.webrtc.signalingInsecure ?? options.insecure);
-    ownSignaling = false;
-  } else {
-    const cloud = cloudOf(address.hostname);
-    if (cloud !== undefined) {
-      signaling = { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
-      ownSignaling = false;
-    }
-  }
+  const signaling = named === undefined
+    ? cloudOf(address.hostname) ?? target
+    : targetOf(named, options.webrtc.signalingInsecure ?? options.insecure);
   return {
     kind: "webrtc",
     signaling,
-    ownSignaling,
+    ownSignaling: signaling === target,
     host: address.authority,
     fallback: target,
     publicNetwork: !isPrivate(signaling.hostname),

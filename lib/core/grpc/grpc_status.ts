@@ -120,26 +120,17 @@ function percentDecoded(value: string): string {
   });
 }
 
-/** Maps an HTTP status without a gRPC status to a code (grpc/doc/http-grpc-status-mapping.md). */
-export function codeFromHttpStatus(status: number): Code {
-  switch (status) {
-    case 400:
-      return Code.Internal;
-    case 401:
-      return Code.Unauthenticated;
-    case 403:
-      return Code.PermissionDenied;
-    case 404:
-      return Code.Unimplemented;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return Code.Unavailable;
-    default:
-      return Code.Unknown;
-  }
-}
+/** The codes of HTTP statuses without a gRPC status (grpc/doc/http-grpc-status-mapping.md); `Unknown` for others. */
+const HTTP_CODES: Readonly<Record<number, Code>> = {
+  400: Code.Internal,
+  401: Code.Unauthenticated,
+  403: Code.PermissionDenied,
+  404: Code.Unimplemented,
+  429: Code.Unavailable,
+  502: Code.Unavailable,
+  503: Code.Unavailable,
+  504: Code.Unavailable,
+};
 
 /** True if a content type is that of the protocol: with `+proto`, bare, with parameters, in any letter case. */
 export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
@@ -171,31 +162,22 @@ export function refuseResponse(
   compression?: string,
 ): ConnectError | undefined {
   if (status !== 200) {
-    return new ConnectError(
-      `HTTP status ${status} instead of a gRPC answer`,
-      codeFromHttpStatus(status),
-      headers,
-    );
+    const code = HTTP_CODES[status] ?? Code.Unknown;
+    return new ConnectError(`HTTP status ${status} instead of a gRPC answer`, code, headers);
   }
   const type = headers.get("content-type");
   // The answer of net/http when grpc-go, behind it, has stopped.
   if (type === null) return new ConnectError(STOPPED, Code.Unavailable, headers);
   if (!isContentType(type, protocol)) {
-    return new ConnectError(
-      `content type ${JSON.stringify(type)} instead of a gRPC answer`,
-      Code.Unknown,
-      headers,
-    );
+    const message = `content type ${JSON.stringify(type)} instead of a gRPC answer`;
+    return new ConnectError(message, Code.Unknown, headers);
   }
   // fetch has undone a content-encoding; gRPC over HTTP/2 has none.
   const encoding = (protocol === "grpc" ? headers.get("content-encoding") : null) ??
     headers.get("grpc-encoding");
   if (encoding !== null && encoding !== "identity" && encoding !== compression) {
-    return new ConnectError(
-      `the server compresses with ${JSON.stringify(encoding)} unasked`,
-      Code.Internal,
-      headers,
-    );
+    const message = `the server compresses with ${JSON.stringify(encoding)} unasked`;
+    return new ConnectError(message, Code.Internal, headers);
   }
   return undefined;
 }

@@ -49,25 +49,15 @@ export function assembleServices(
   for (const name of missingImports(files)) {
     whole.set(name, create(FileDescriptorProtoSchema, { name, syntax: "proto3" }));
   }
-  let registry = registryOf([...whole.keys()], whole);
-  if (registry === undefined) {
-    const parts = [...whole.keys()].map((name) => registryOf([name], whole));
-    registry = createFileRegistry(...parts.filter((part) => part !== undefined));
-  }
-  const services: DescService[] = [];
-  const undescribed: string[] = [];
-  for (const name of names) {
-    const service = registry.getService(name);
-    if (service === undefined) undescribed.push(name);
-    else services.push(service);
-  }
-  const found = registry;
+  const parts = () => [...whole.keys()].map((name) => registryOf([name], whole));
+  const registry = registryOf([...whole.keys()], whole) ??
+    createFileRegistry(...parts().filter((part) => part !== undefined));
   return Object.assign(registry, {
-    services,
-    undescribed,
+    services: names.map((name) => registry.getService(name)).filter((service) => service !== undefined),
+    undescribed: names.filter((name) => registry.getService(name) === undefined),
     getMethod(path: string) {
       const [service = "", name] = path.replace(/^\//, "").split("/");
-      return found.getService(service)?.methods.find((method) => method.name === name);
+      return registry.getService(service)?.methods.find((method) => method.name === name);
     },
   });
 }

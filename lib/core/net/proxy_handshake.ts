@@ -50,7 +50,7 @@ function* httpHandshake(proxy: Proxy, { hostname, port }: Destination): Handshak
     if (bytes.length > MAX_ANSWER_BYTES) {
       throw new ProxyError("ERR_PROXY_PROTOCOL", proxy, "sends an endless answer");
     }
-    bytes = concatenate(bytes, (yield undefined)!);
+    bytes = Uint8Array.from([...bytes, ...(yield undefined)!]);
   }
   const end = text.indexOf("\r\n\r\n") + 4;
   const status = /^HTTP\/1\.[0-9] ([0-9]{3})(?: ([\x20-\x7e]*))?\r\n/.exec(text);
@@ -107,7 +107,7 @@ function* socksHandshake(proxy: Proxy, { hostname, port }: Destination): Handsha
   const strange = () => new ProxyError("ERR_PROXY_PROTOCOL", proxy, "does not answer as a SOCKS5 proxy does");
   /** Waits for so many bytes. */
   function* atLeast(count: number): Generator<undefined, void, Uint8Array | undefined> {
-    while (bytes.length < count) bytes = concatenate(bytes, (yield undefined)!);
+    while (bytes.length < count) bytes = Uint8Array.from([...bytes, ...(yield undefined)!]);
   }
 
   yield* atLeast(1);
@@ -176,12 +176,4 @@ function decode(bytes: Uint8Array): string {
 
 function base64(text: string): string {
   return btoa(decode(encode(text)));
-}
-
-function concatenate(one: Uint8Array, other: Uint8Array): Uint8Array {
-  if (one.length === 0) return other;
-  const whole = new Uint8Array(one.length + other.length);
-  whole.set(one);
-  whole.set(other, one.length);
-  return whole;
 }

@@ -81,10 +81,7 @@ export class MachineSessions {
 
   /** When the next session expires; undefined when there is none. */
   nextExpiry(): number | undefined {
-    let next: number | undefined;
-    for (const { expiresAt } of this.#sessions.values()) {
-      if (next === undefined || expiresAt < next) next = expiresAt;
-    }
-    return next;
+    const times = Array.from(this.#sessions.values(), ({ expiresAt }) => expiresAt);
+    return times.length === 0 ? undefined : Math.min(...times);
   }
 }
