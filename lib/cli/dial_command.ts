@@ -61,13 +61,14 @@ export function addressOf(typed: string | undefined, terminal: Terminal): string
  */
 export async function dialOptionsOf(args: Arguments, terminal: Terminal): Promise<DialOptions> {
   const signaling = args.text("signaling");
+  const serverName = args.text("server-name");
   const protocol = args.text("protocol") as DialOptions["protocol"];
   const timeoutMs = args.integer("timeout", 0, Infinity);
   const tls = {
     ...await fileOption(args, "ca", "ca"),
     ...await fileOption(args, "client-cert", "cert"),
     ...await fileOption(args, "client-key", "key"),
-    ...textOption(args, "server-name", "serverName"),
+    ...(serverName === undefined ? {} : { serverName }),
   };
   return {
     ...await credentialsOf(args, terminal),
@@ -206,11 +207,6 @@ function headerOf(text: string): [string, string] {
   // Without the text of the error, which may contain a secret.
   if (colon <= 0) throw new UsageError("--header takes NAME:VALUE; there is no name before a colon");
   return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
-}
-
-function textOption(args: Arguments, option: string, member: string): Record<string, string> {
-  const text = args.text(option);
-  return text === undefined ? {} : { [member]: text };
 }
 
 function proxyOption(args: Arguments): { readonly proxy?: string } {

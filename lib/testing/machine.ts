@@ -2,6 +2,7 @@ import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/
 import { isOpenToOthers, joinHostPort } from "../core/net/address.ts";
 import { chooseIceServers } from "../core/ice/ice.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
+import { createBackground } from "../runtime/background.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { toEngineServer } from "../webrtc/turn_servers.ts";
 import { type Answerer, createAnswerer } from "./answerer.ts";
@@ -105,7 +106,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
         }),
     });
   let answerer = makeAnswerer();
-  const closingAnswerers = new Set<Promise<void>>();
+  const closingAnswerers = createBackground();
 
   const queue = new SignalingQueue(webrtc === true ? answeredBy(() => answerer) : undefined);
   const signalingService = signalingRoutes({
@@ -154,14 +155,9 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     throw error;
   }
 
-  function closeAnswerer(): void {
-    const closing = answerer.close().finally(() => closingAnswerers.delete(closing));
-    closingAnswerers.add(closing);
-  }
-
   function dropConnections(): void {
     if (closing !== undefined) return;
-    closeAnswerer();
+    closingAnswerers.add(answerer.close());
     answerer = makeAnswerer();
     port.drop();
   }
@@ -170,9 +166,9 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
 
   async function stop(): Promise<void> {
     sessions.close();
-    closeAnswerer();
+    closingAnswerers.add(answerer.close());
     queue.close();
-    await Promise.all([stopAdvertising?.(), cloudAnswerer?.close(), port.close(), ...closingAnswerers]);
+    await Promise.all([stopAdvertising?.(), cloudAnswerer?.close(), port.close(), closingAnswerers.over()]);
   }
 
   const apiKey = auth?.credentials.find(({ type }) => type === "api-key");

@@ -122,14 +122,12 @@ function fileOfSymbol(symbol: string, types: Registry): DescFile | undefined {
   const dot = symbol.lastIndexOf(".");
   const parent = dot < 0 ? undefined : types.get(symbol.slice(0, dot));
   const name = symbol.slice(dot + 1);
-  switch (parent?.kind) {
-    case "service":
-      if (parent.methods.some((method) => method.name === name)) return parent.file;
-      break;
-    case "message":
-      if (parent.members.some((member) => member.name === name)) return parent.file;
-      break;
-  }
+  const children = parent?.kind === "service"
+    ? parent.methods
+    : parent?.kind === "message"
+    ? parent.members
+    : [];
+  if (children.some((child) => child.name === name)) return parent!.file;
   // The values of an enumeration are declared beside it, not in it.
   const scope = symbol.slice(0, dot + 1);
   const enumerations = [...types].filter((type) => type.kind === "enum");

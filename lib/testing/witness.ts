@@ -29,17 +29,14 @@ export function createWitness(): Witness {
 
   /** @returns A function to call when the handler has ended. */
   function start(token: string, signal: AbortSignal): () => void {
-    let record: Witnessed = { started: true, cancelled: false, finished: false };
+    const record = { started: true, cancelled: false, finished: false };
     seen.set(token, record);
-    const change = (now: Partial<Witnessed>) => {
-      if (seen.get(token) === record) seen.set(token, record = { ...record, ...now });
-    };
-    const cancelled = () => change({ cancelled: true });
+    const cancelled = () => void (record.cancelled = true);
     // It is also aborted when the call is over: the handler has ended then.
     signal.addEventListener("abort", cancelled, { once: true });
     return () => {
       signal.removeEventListener("abort", cancelled);
-      change({ finished: true });
+      record.finished = true;
     };
   }
 

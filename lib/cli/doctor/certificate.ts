@@ -1,4 +1,4 @@
-import type { Finding } from "./ladder.ts";
+import { failed, type Finding } from "./ladder.ts";
 
 /** The certificate of a server, as a TLS handshake shows it. */
 export interface SeenCertificate {
@@ -25,24 +25,20 @@ export function judgeCertificate(seen: SeenCertificate, target: string, name: st
   const from = Date.parse(seen.validFrom);
   const to = Date.parse(seen.validTo);
   const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
-  const failed = (fault: string, advice: string): Finding => ({
-    verdict: "failed",
-    detail: `the certificate ${fault}`,
-    problem: `The certificate of ${target} ${fault}`,
-    advice,
-  });
+  const faulty = (fault: string, advice: string) =>
+    failed(`the certificate ${fault}`, { problem: `The certificate of ${target} ${fault}`, advice });
   if (seen.error === undefined) {
     return { verdict: "ok", detail: `certificate by ${seen.issuer}, valid until ${day(to)}` };
   }
-  if (now > to) return failed(`expired on ${day(to)}`, "renew it, or set this computer's clock right");
+  if (now > to) return faulty(`expired on ${day(to)}`, "renew it, or set this computer's clock right");
   if (now < from) {
-    return failed(`is not valid before ${day(from)}`, "set this computer's clock right, or the server's");
+    return faulty(`is not valid before ${day(from)}`, "set this computer's clock right, or the server's");
   }
   if (!seen.isForName) {
     const names = seen.names.replace(/(?:DNS|IP Address):/g, "");
-    return failed(`is for ${names}, not for ${name}`, "dial it by that name, or pass that as --server-name");
+    return faulty(`is for ${names}, not for ${name}`, "dial it by that name, or pass that as --server-name");
   }
-  const untrusted = failed(
+  const untrusted = faulty(
     `is signed by ${seen.issuer}, which this computer does not trust`,
     "if you know that authority, pass its certificate as --ca",
   );

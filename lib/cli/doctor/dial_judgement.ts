@@ -8,7 +8,7 @@ import {
 } from "../../errors.ts";
 import { messageOf } from "../error_text.ts";
 import { EXIT } from "../exit_code.ts";
-import type { Finding } from "./ladder.ts";
+import { failed, type Finding } from "./ladder.ts";
 
 /** A dial that has ended, and what earlier steps found about its network. */
 export interface DialEvidence {
@@ -34,21 +34,17 @@ export function judgeAnswer({ entries, failure, host }: DialEvidence): Finding {
   }
   if (failure === undefined) return { verdict: "ok", detail: "is online" };
   if (failure instanceof HostOfflineError) {
-    return {
-      verdict: "failed",
-      detail: `${host} is offline`,
+    return failed(`${host} is offline`, {
       problem: `${host} is offline: the signaling server knows it, but it is not connected`,
       advice: "check that viam-server is running there and has a network",
-    };
+    });
   }
   if (failure instanceof DialError && failure.phase === "signaling") {
     const detail = messageOf(failure.cause ?? failure);
-    return {
-      verdict: "failed",
-      detail,
+    return failed(detail, {
       problem: `${host} does not answer the offer (${detail})`,
       advice: "check that viam-server is running there, and restart it if it is",
-    };
+    });
   }
   return judgeFailure(failure);
 }
@@ -103,13 +99,11 @@ export function explainChannel(
 
 /** Judges a dial that failed before WebRTC. */
 export function judgeFailure(failure: unknown): Finding {
-  return {
-    verdict: "failed",
-    detail: messageOf(failure),
+  return failed(messageOf(failure), {
     exitCode: failure instanceof DialPermissionError
       ? EXIT.forbidden
       : failure instanceof AuthenticationError
       ? EXIT.refused
       : EXIT.unreachable,
-  };
+  });
 }

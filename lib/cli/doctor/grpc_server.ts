@@ -12,7 +12,7 @@ import { rawMethod } from "../../rpc/raw_method.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../../webrtc/signaling_client.ts";
 import { describeError, messageOf } from "../error_text.ts";
 import { EXIT } from "../exit_code.ts";
-import type { Finding, Step } from "./ladder.ts";
+import { failed, type Finding, type Step } from "./ladder.ts";
 import { type ProxiedTarget, silent } from "./tcp.ts";
 import { wantsClientCertificate } from "./tls.ts";
 
@@ -31,19 +31,15 @@ export async function checkProtocol(
   } catch (error) {
     if (signal.aborted) return silent(name);
     if (target.secure && await wantsClientCertificate(target, tls, signal)) {
-      return {
-        verdict: "failed",
-        detail: "a client certificate is required",
+      return failed("a client certificate is required", {
         problem: `${name} requires a client certificate`,
         advice: "pass one as --client-cert and --client-key",
-      };
+      });
     }
-    return {
-      verdict: "failed",
-      detail: `no gRPC: ${messageOf(error)}`,
+    return failed(`no gRPC: ${messageOf(error)}`, {
       problem: `${name} does not speak gRPC`,
       advice: "check the port: another program answers there",
-    };
+    });
   }
 }
 
@@ -70,21 +66,17 @@ export async function checkAuthentication(
   } catch (error) {
     const problem = `${name} refuses the credentials of ${entity}`;
     if (isRefusal(error)) {
-      return {
-        verdict: "failed",
-        detail: `${problem}: ${messageOf(error)}`,
+      return failed(`${problem}: ${messageOf(error)}`, {
         problem,
         advice: "check the key and its id, and that they are for this machine",
         exitCode: EXIT.refused,
-      };
+      });
     }
     if (ConnectError.from(error).code === Code.Unimplemented) {
-      return {
-        verdict: "failed",
-        detail: `${name} accepts no credentials`,
+      return failed(`${name} accepts no credentials`, {
         advice: "dial it without",
         exitCode: EXIT.refused,
-      };
+      });
     }
     const detail = signal.aborted ? "no answer" : messageOf(error);
     return { verdict: "failed", detail, problem: `${name} does not authenticate: ${detail}` };
@@ -145,13 +137,11 @@ export async function checkFirstCall(
     // A server without robots is a server, too.
     if (ConnectError.from(error).code !== Code.Unimplemented) {
       const detail = signal.aborted ? "no answer" : describeError(error);
-      return {
-        verdict: "failed",
-        detail,
+      return failed(detail, {
         problem: `${address} was dialed, but the first call failed (${detail})`,
         advice: "restart the machine",
         exitCode: EXIT.callFailed,
-      };
+      });
     }
   }
   return { verdict: "ok", detail: "the machine answers", result: performance.now() - began };
@@ -163,11 +153,9 @@ function isRefusal(error: unknown): boolean {
 }
 
 function credentialsWanted(name: string, error: unknown): Finding {
-  return {
-    verdict: "failed",
-    detail: `${name} requires credentials: ${messageOf(error)}`,
+  return failed(`${name} requires credentials: ${messageOf(error)}`, {
     problem: `${name} requires credentials`,
     advice: "set VIAM_API_KEY and VIAM_API_KEY_ID",
     exitCode: EXIT.refused,
-  };
+  });
 }

@@ -25,6 +25,11 @@ export interface Finding {
   readonly ms?: number;
 }
 
+/** Makes the finding of a step that failed. */
+export function failed(detail: string, more: Omit<Finding, "verdict" | "detail"> = {}): Finding {
+  return { verdict: "failed", detail, ...more };
+}
+
 /** A finding, and what later steps need of it. */
 export interface Step<T> extends Finding {
   readonly result?: T;
@@ -93,7 +98,7 @@ async function bounded<T>(
     return await step(signal);
   } catch (error) {
     const detail = messageOf(error);
-    return { verdict: "failed", detail, problem: `Unexpected failure: ${detail}` };
+    return failed(detail, { problem: `Unexpected failure: ${detail}` });
   } finally {
     release();
   }

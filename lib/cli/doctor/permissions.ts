@@ -2,7 +2,7 @@ import type { DialPlan } from "../../core/dial/plan.ts";
 import { isPermitted, type PermissionRequest } from "../../runtime/permission.ts";
 import { RUNTIME } from "../../runtime/runtime.ts";
 import { EXIT } from "../exit_code.ts";
-import type { Finding } from "./ladder.ts";
+import { failed, type Finding } from "./ladder.ts";
 
 /** A permission of Deno, and what for. */
 type Needs = readonly (readonly [need: PermissionRequest, purpose: string])[];
@@ -38,10 +38,8 @@ export function checkPermissions(plan: DialPlan): Finding {
   const direct = plan.kind === "webrtc" && missing.every(([{ name }]) => name !== "net")
     ? ", or use --direct"
     : "";
-  return {
-    verdict: "failed",
-    detail: `Deno does not permit ${what}`,
+  return failed(`Deno does not permit ${what}`, {
     advice: `run it with ${flags}${direct}`,
     exitCode: EXIT.forbidden,
-  };
+  });
 }

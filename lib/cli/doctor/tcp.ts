@@ -8,7 +8,7 @@ import { describeTarget, type Target } from "../../core/net/target.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import { openConnection } from "../../net/connection.ts";
 import { messageOf } from "../error_text.ts";
-import type { Finding } from "./ladder.ts";
+import { failed, type Finding } from "./ladder.ts";
 
 /** A server, and the proxy to connect to it through. */
 export interface ProxiedTarget extends Target {
@@ -22,12 +22,10 @@ export async function resolveName(hostname: string, signal: AbortSignal): Promis
   if (found.length > 0) {
     return { verdict: "ok", detail: found.map(({ address }) => address).join(", ") };
   }
-  return {
-    verdict: "failed",
-    detail: `${hostname} has no address`,
+  return failed(`${hostname} has no address`, {
     problem: `The name ${hostname} cannot be resolved`,
     advice: "check its spelling, and that this computer has a network and a name server",
-  };
+  });
 }
 
 /** Opens a TCP connection, or one to a Unix socket, and closes it. */
@@ -38,27 +36,21 @@ export async function connectTcp(target: Target, signal: AbortSignal): Promise<F
     return { verdict: "ok", detail: `${name} accepts connections` };
   } catch (error) {
     if (signal.aborted) {
-      return {
-        verdict: "failed",
-        detail: `${name} does not answer`,
+      return failed(`${name} does not answer`, {
         advice: "check that the host is up, and that no firewall is in between",
-      };
+      });
     }
     const reason = connectionReason(error) ?? messageOf(error);
     if (reason === "connection refused") {
-      return {
-        verdict: "failed",
-        detail: `nothing listens on ${name}`,
+      return failed(`nothing listens on ${name}`, {
         problem: `Nothing listens on ${name}`,
         advice: "check the port, and that the machine is running",
-      };
+      });
     }
-    return {
-      verdict: "failed",
-      detail: `${name}: ${reason}`,
+    return failed(`${name}: ${reason}`, {
       problem: `${name} cannot be reached (${reason})`,
       advice: "check this computer's network, and that the machine is on it",
-    };
+    });
   }
 }
 
@@ -72,14 +64,12 @@ export async function connectThroughProxy(target: ProxiedTarget, signal: AbortSi
     return { verdict: "ok", detail: `${proxy}, of ${namedBy}, leads to ${name}` };
   } catch (error) {
     const detail = signal.aborted ? `the proxy ${proxy} opens no connection to ${name}` : messageOf(error);
-    return {
-      verdict: "failed",
-      detail,
+    return failed(detail, {
       problem: `${name} cannot be reached through a proxy: ${detail}`,
       advice: lowerFirst(
         dialAdvice(signal.aborted ? "the proxy cannot be reached" : failureReason(error), "connect"),
       ),
-    };
+    });
   }
 }
 
@@ -89,9 +79,7 @@ function lowerFirst(text: string): string {
 
 /** Reports a server that accepts connections and sends nothing. */
 export function silent(name: string): Finding {
-  return {
-    verdict: "failed",
-    detail: `${name} accepts connections but sends nothing`,
+  return failed(`${name} accepts connections but sends nothing`, {
     advice: "check the port, and if it is right, restart the machine",
-  };
+  });
 }

@@ -8,7 +8,7 @@ import { openConnection } from "../../net/connection.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import { messageOf } from "../error_text.ts";
 import { judgeCertificate } from "./certificate.ts";
-import type { Finding } from "./ladder.ts";
+import { failed, type Finding } from "./ladder.ts";
 import { type ProxiedTarget, silent } from "./tcp.ts";
 
 /**
@@ -38,20 +38,16 @@ export async function checkTls(
           verdict: "note",
           detail: "the server does not speak TLS; continuing without, as allowed",
         }
-        : {
-          verdict: "failed",
-          detail: "the server does not speak TLS",
+        : failed("the server does not speak TLS", {
           problem: `${name} does not speak TLS`,
           advice: "if the network is trusted, pass --insecure",
-        };
+        });
     }
     if (signal.aborted) return silent(name);
-    return {
-      verdict: "failed",
-      detail: `no TLS handshake: ${messageOf(error)}`,
+    return failed(`no TLS handshake: ${messageOf(error)}`, {
       problem: `The TLS handshake with ${name} failed (${messageOf(error)})`,
       advice: "check the port, and the TLS versions and certificates that the server accepts",
-    };
+    });
   }
 }
 
@@ -136,12 +132,10 @@ function isWanted(error: unknown): boolean {
 async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promise<Finding> {
   if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket" };
   if (await probe(target, signal).catch(() => "unknown") === "tls") {
-    return {
-      verdict: "failed",
-      detail: "the server speaks TLS, but the dial does not",
+    return failed("the server speaks TLS, but the dial does not", {
       problem: `${describeTarget(target)} speaks TLS`,
       advice: "remove --insecure, or http:// from the address",
-    };
+    });
   }
   return { verdict: "ok", detail: "without TLS, as asked" };
 }
