@@ -13,28 +13,15 @@ import {
 } from "../core/ice/session_description.ts";
 import { type Engine, type EngineIceServer, loadEngine, type Peer } from "../webrtc/peer.ts";
 import type { ChannelServer } from "./channel_server.ts";
+import type { TakenOffer, TakenOfferListener } from "./signaling_queue.ts";
 
-/** Receives the reports of an answerer on one offer. `opened` or `failed` comes at most once. */
-export interface OfferExchange {
-  /** The answer, encoded for the `init` stage. Comes before any candidate. */
-  answered(sdp: string): void;
-  candidate(candidate: ICECandidate): void;
-  /** The data channel is open. */
-  opened(): void;
-  failed(error: ConnectError): void;
-}
-
-/** An offer that is being answered, or its connection. */
-export interface AnsweredCall {
-  addCandidate(candidate: ICECandidate): void;
-  /** The caller has given up. Does nothing once the channel is open. */
-  abandon(reason: ConnectError): void;
-}
+/** An offer to answer. The answer comes before any candidate, and `done` once the data channel is open. */
+export type OpenOffer = Omit<TakenOffer, "uuid" | "host">;
 
 /** Answers offers, and serves the resulting data channels. */
 export interface Answerer {
-  /** @param offer The encoded offer. */
-  answer(offer: string, exchange: OfferExchange): AnsweredCall;
+  /** Once the channel is open, what the caller still reports has no effect. */
+  answer(offer: OpenOffer): TakenOfferListener;
   /** Number of peer connections that are not closed. */
   readonly live: number;
   /** Closes every connection, and waits for the engine for a bounded time. */
@@ -66,8 +53,8 @@ export function createAnswerer(options: AnswererOptions): Answerer {
   const closers = new Set<() => Promise<void>>();
   let closed = false;
   return {
-    answer(offer, exchange) {
-      const { call, close } = answerOffer(options, offer, exchange, (ended) => closers.delete(ended));
+    answer(offer) {
+      const { call, close } = answerOffer(options, offer, (ended) => closers.delete(ended));
       if (closed) void close();
       else closers.add(close);
       return call;
@@ -84,10 +71,9 @@ export function createAnswerer(options: AnswererOptions): Answerer {
 
 function answerOffer(
   options: AnswererOptions,
-  encodedOffer: string,
-  exchange: OfferExchange,
+  offer: OpenOffer,
   onClosed: (close: () => Promise<void>) => void,
-): { call: AnsweredCall; close: () => Promise<void> } {
+): { call: TakenOfferListener; close: () => Promise<void> } {
   let peer: Peer | undefined;
   let settled = false;
   let closing: Promise<void> | undefined;
@@ -123,7 +109,7 @@ function answerOffer(
   function report(error: ConnectError): void {
     const isNews = !settled;
     settled = true;
-    if (isNews) exchange.failed(error);
+    if (isNews) offer.failed(error);
     serving?.fail(error);
   }
 
@@ -168,19 +154,19 @@ function answerOffer(
 
   function start(engine: Engine): void {
     if (closing !== undefined) return;
-    const offer = decodeSessionDescription(encodedOffer, "offer");
-    mid = firstMediaId(offer.sdp);
+    const { sdp: offered } = decodeSessionDescription(offer.sdp, "offer");
+    mid = firstMediaId(offered);
     peer = engine.createPeer({ iceServers: options.iceServers ?? [] }, {
       localDescription(sdp, type) {
         if (type !== "answer") return;
-        exchange.answered(encodeSessionDescription({ type: "answer", sdp: withoutCandidates(sdp) }));
+        offer.answered(encodeSessionDescription({ type: "answer", sdp: withoutCandidates(sdp) }));
         described = true;
-        for (const candidate of found.splice(0)) exchange.candidate(candidate);
-        for (const line of candidatesOf(sdp)) exchange.candidate(toCandidate(line, mid));
+        for (const candidate of found.splice(0)) offer.candidate(candidate);
+        for (const line of candidatesOf(sdp)) offer.candidate(toCandidate(line, mid));
       },
       localCandidate(line, lineMid) {
         const candidate = toCandidate(line, lineMid);
-        if (described) exchange.candidate(candidate);
+        if (described) offer.candidate(candidate);
         else found.push(candidate);
       },
       gatheringComplete() {},
@@ -191,10 +177,10 @@ function answerOffer(
       },
       open() {
         serve();
-        if (isLibdatachannel(offer.sdp)) watch(opened);
+        if (isLibdatachannel(offered)) watch(opened);
         if (settled) return;
         settled = true;
-        exchange.opened();
+        offer.done();
       },
       closed: () => fail(new ConnectError("the data channel is closed", Code.Unavailable)),
       frame(bytes) {
@@ -209,20 +195,20 @@ function answerOffer(
     function serve(): ChannelServer {
       // The first frame can arrive before the channel is reported open.
       for (const timer of timers) clearTimeout(timer);
-      serving ??= options.serve(opened, isByThisLibrary(offer.sdp));
+      serving ??= options.serve(opened, isByThisLibrary(offered));
       return serving;
     }
     // A caller of this library whose offer has candidates is checked at once. This side is then connected first, so
     // the caller opens DTLS. (libdatachannel as a DTLS server may drop the first ClientHello if it is not connected
     // yet, which costs a second.) A check that is faster than the caller's bookkeeping fails its handshake, and this
     // library then tries again; any other caller is connected first.
-    const first = isByThisLibrary(offer.sdp) && candidatesOf(offer.sdp).length > 0;
+    const first = isByThisLibrary(offered) && candidatesOf(offered).length > 0;
     delayMs = first ? 0 : CANDIDATE_DELAY_MS;
-    const sdp = withoutCandidates(offer.sdp);
+    const sdp = withoutCandidates(offered);
     peer.answer(first ? sdp.replace("a=setup:actpass", "a=setup:active") : sdp);
     const early = remote ?? [];
     remote = undefined;
-    for (const line of candidatesOf(offer.sdp)) addCandidate(toCandidate(line, mid));
+    for (const line of candidatesOf(offered)) addCandidate(toCandidate(line, mid));
     for (const candidate of early) addCandidate(candidate);
   }
 
@@ -230,8 +216,9 @@ function answerOffer(
 
   return {
     call: {
-      addCandidate,
-      abandon(reason) {
+      candidate: addCandidate,
+      done() {},
+      failed(reason) {
         if (!settled) fail(reason);
       },
     },

@@ -17,8 +17,9 @@ import { urlOf } from "../core/net/target.ts";
 import { createHttp2Carrier } from "../direct/http2_carrier.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
-import type { AnsweredCall, Answerer } from "./answerer.ts";
+import type { Answerer } from "./answerer.ts";
 import { MessageQueue } from "./message_queue.ts";
+import type { TakenOfferListener } from "./signaling_queue.ts";
 import { untilAborted, wait } from "../runtime/wait.ts";
 
 /** A signaling server that brings a machine its callers. */
@@ -110,7 +111,7 @@ async function answerOffer(
   giveUp: () => void,
 ): Promise<boolean> {
   let uuid = "";
-  let call: AnsweredCall | undefined;
+  let call: TakenOfferListener | undefined;
   /** Set once it has said that it is done or has failed, or nobody listens any more. */
   let isDone = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -121,7 +122,7 @@ async function answerOffer(
     if (isDone) return;
     say({ case: "error", value: { status: toWireStatus(error) } });
     isDone = true;
-    call?.abandon(error);
+    call?.failed(error);
     // The server ends the stream when it has read this; it need not be waited for much longer.
     clearTimeout(timer);
     timer = setTimeout(giveUp, RETRY_MS);
@@ -133,10 +134,11 @@ async function answerOffer(
       () => fail(new ConnectError("context deadline exceeded", Code.DeadlineExceeded)),
       Math.max(MIN_ATTEMPT_MS, leftMs),
     );
-    call = answerer().answer(sdp, {
+    call = answerer().answer({
+      sdp,
       answered: (answer) => say({ case: "init", value: { sdp: answer } }),
       candidate: (candidate) => say({ case: "update", value: { candidate } }),
-      opened() {
+      done() {
         say({ case: "done", value: {} });
         isDone = true;
         clearTimeout(timer);
@@ -157,13 +159,13 @@ async function answerOffer(
           else fail(unknown("got init stage more than once"));
           break;
         case "update":
-          if (stage.value.candidate !== undefined) call?.addCandidate(stage.value.candidate);
+          if (stage.value.candidate !== undefined) call?.candidate(stage.value.candidate);
           break;
         case "done":
           // The caller wants no more; the connection may still be on its way.
           break;
         case "error":
-          call?.abandon(fromWireStatus(stage.value.status) ?? unknown("the caller gave no reason"));
+          call?.failed(fromWireStatus(stage.value.status) ?? unknown("the caller gave no reason"));
           break;
         case undefined:
           if (call !== undefined) break;

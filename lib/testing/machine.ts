@@ -5,7 +5,7 @@ import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { createBackground } from "../runtime/background.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { toEngineServer } from "../webrtc/turn_servers.ts";
-import { type Answerer, createAnswerer } from "./answerer.ts";
+import { createAnswerer } from "./answerer.ts";
 import { callerOf, createAuthentication } from "./authentication.ts";
 import { CallCounter } from "./call_counter.ts";
 import { createChannelServer } from "./channel_server.ts";
@@ -21,7 +21,7 @@ import { reflectionRoutes } from "./reflection_service.ts";
 import { robotRoutes } from "./robot_service.ts";
 import { type Methods, recordRoutes, type Routes } from "../server/routes.ts";
 import { createSessions } from "./sessions.ts";
-import { SignalingQueue, type TakeOffer } from "./signaling_queue.ts";
+import { SignalingQueue } from "./signaling_queue.ts";
 import { signalingRoutes } from "./signaling_service.ts";
 import type { TokenSigner } from "./token_signer.ts";
 import { createWitness } from "./witness.ts";
@@ -108,7 +108,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   let answerer = makeAnswerer();
   const closingAnswerers = createBackground();
 
-  const queue = new SignalingQueue(webrtc === true ? answeredBy(() => answerer) : undefined);
+  const queue = new SignalingQueue(webrtc === true ? (offer) => answerer.answer(offer) : undefined);
   const signalingService = signalingRoutes({
     // Machines of any engine may answer at a server that only signals.
     engine: webrtc === true ? "libdatachannel" : undefined,
@@ -223,19 +223,6 @@ function signerOf(machine: Machine): TokenSigner {
   const signer = signers.get(machine);
   if (signer === undefined) throw new TypeError("auth.trusts has a machine that hands out no tokens");
   return signer;
-}
-
-/** Answers offers in this process. */
-function answeredBy(answerer: () => Answerer): TakeOffer {
-  return (offer) => {
-    const call = answerer().answer(offer.sdp, {
-      answered: offer.answered,
-      candidate: offer.candidate,
-      opened: offer.done,
-      failed: offer.failed,
-    });
-    return { candidate: call.addCandidate, done() {}, failed: call.abandon };
-  };
 }
 
 /** An address that reaches a listener on all interfaces. */

@@ -45,12 +45,10 @@ const answerer = createAnswerer({
     createChannelServer(peer, { isAnswering, methods, maxMessageBytes: MAX_MESSAGE_BYTES }),
 });
 const answering = startCloudAnswerer(startedWith(), () => ({
-  answer: (offer, exchange) =>
-    answerer.answer(offer, {
-      answered: (sdp) => exchange.answered(sdp),
-      candidate: (found) => exchange.candidate({ ...found, candidate: hidden(found.candidate) }),
-      opened: () => exchange.opened(),
-      failed: (error) => exchange.failed(error),
+  answer: (offer) =>
+    answerer.answer({
+      ...offer,
+      candidate: (found) => offer.candidate({ ...found, candidate: hidden(found.candidate) }),
     }),
   get live() {
     return answerer.live;
