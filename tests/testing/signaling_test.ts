@@ -256,7 +256,7 @@ test("an offer that nobody answers ends at its deadline, and so does one that is
 });
 
 test("an answerer that is done waits for its caller no longer than the deadline", async () => {
-  await using server = await signaling({ offerDeadlineMs: 60 });
+  await using server = await signaling({ offerDeadlineMs: 300 });
   const answerer = answerAs(server.client, ["robot"]);
   const caller = callAs(server.client, "robot");
   const { uuid } = (await answerer.next())!;

@@ -20,7 +20,6 @@ import { oneAddress } from "../arguments.ts";
 import type { Run } from "../command.ts";
 import { addressOf, describeEvent, dialOptionsOf } from "../dial_command.ts";
 import { messageOf } from "../error_text.ts";
-import type { WireStats } from "../../channel/stats.ts";
 import { describePath, describeWire } from "../ping.ts";
 import { showProgress } from "../progress.ts";
 import { checkClock } from "./clock.ts";
@@ -108,8 +107,7 @@ interface Patient {
 
 interface Examined {
   readonly path?: ViamChannel["path"];
-  readonly answerMs?: number;
-  readonly connection?: WireStats;
+  readonly answerMs?: number | undefined;
 }
 
 const TEXTS = { ok: "ok", note: "note", failed: "FAILED", skipped: "-" };
@@ -253,9 +251,7 @@ async function tryDial(
     () =>
       open === undefined ? judgeFailure(failure) : {
         verdict: "ok",
-        detail: [describePath(open.path), describeRoundTrips(entries)].filter((part) => part !== "").join(
-          "; ",
-        ),
+        detail: [describePath(open.path), describeRoundTrips(entries)].filter(Boolean).join("; "),
         ms: dialMs,
       },
   );
@@ -263,9 +259,5 @@ async function tryDial(
   const answerMs = await ladder.climb("first call", (signal) => checkFirstCall(open, given, signal));
   const { connection } = open.getStats();
   if (connection !== undefined) say(`${describeWire(connection)}\n`);
-  return {
-    path: open.path,
-    ...(answerMs === undefined ? {} : { answerMs }),
-    ...(connection === undefined ? {} : { connection }),
-  };
+  return { path: open.path, answerMs };
 }
