@@ -236,6 +236,7 @@ async function openConnection(
   const turn: Omit<TurnSettings, "signal"> = {
     endpoints,
     relayOnly,
+    isLibdatachannel: config.engine === "libdatachannel",
     tls: options.tls,
     proxyFor: (target) => dial.proxies.choose(target),
     onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
@@ -244,7 +245,6 @@ async function openConnection(
   const local = new Map<string, Candidate>(), remote = new Map<string, Candidate>();
   const began = performance.now();
   let answeredAfterMs = 0;
-  const knownAsLibdatachannel = config.engine === "libdatachannel";
   const connecting = hedge<WebrtcConnection>({
     start(attempt, by) {
       if (attempt > 1) {
@@ -253,7 +253,7 @@ async function openConnection(
       const promising = Promise.withResolvers<void>();
       const { connection, released } = connectThroughTurn(
         { ...turn, signal: by },
-        (iceServers, signal) =>
+        (iceServers, nominateThroughRelay, signal) =>
           connectWebrtc({
             engine,
             signaling,
@@ -261,9 +261,10 @@ async function openConnection(
             host: plan.host,
             iceServers,
             relayOnly,
-            candidatesFirst: knownAsLibdatachannel && attempt === 1,
+            nominateThroughRelay,
+            candidatesFirst: turn.isLibdatachannel && attempt === 1,
             roundTripMs: config.roundTripMs,
-            isLibdatachannel: knownAsLibdatachannel,
+            isLibdatachannel: turn.isLibdatachannel,
             maxMessageBytes: MAX_MESSAGE_BYTES,
             signal,
             onOffered: () => first.offered.resolve(),

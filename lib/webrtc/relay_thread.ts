@@ -3,6 +3,7 @@ import type { TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
 /** A command to the thread of the relays. */
 export type ToWorker =
   | { readonly kind: "open"; readonly id: number; readonly upstream: TurnUpstream }
+  | { readonly kind: "nominate"; readonly id: number; readonly peer: string; readonly password: string }
   | { readonly kind: "close"; readonly id: number };
 
 /** A report of that thread. */

@@ -1,9 +1,10 @@
-import { hiddenName, withAddress } from "../core/ice/candidate.ts";
+import { type CandidatePair, hiddenName, withAddress } from "../core/ice/candidate.ts";
 import { CandidateSchedule } from "../core/ice/candidate_schedule.ts";
-import { promotedCandidate } from "../core/ice/promotion.ts";
+import { promotionOf } from "../core/ice/promotion.ts";
 import {
   candidatesOf,
   firstMediaId,
+  icePassword,
   isLibdatachannel,
   withoutCandidates,
 } from "../core/ice/session_description.ts";
@@ -13,7 +14,7 @@ import type { Peer } from "./peer.ts";
 /** Delay of the promotion of the pair that works, in milliseconds: the engine may be about to nominate it. */
 const PROMOTE_MS = 1;
 
-/** Interval of the looks for a better pair after one that is not promoted, in milliseconds. */
+/** Interval of the looks for a better pair than a relayed one, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
 
 /** Passes the machine's candidates to the engine: which, when, and with which priority. */
@@ -40,6 +41,8 @@ export interface RemoteCandidatesOptions {
   readonly findAddress: ((name: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Called with each candidate, and again with the address of its name. */
   readonly onCandidate: (line: string) => void;
+  /** Nominates a pair through our relay, for a machine with this ICE password. */
+  readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
 }
 
 /** Starts without any candidate. */
@@ -51,6 +54,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
   let mid = "0";
   let next: ReturnType<typeof setTimeout> | undefined;
   let promotes = false;
+  let password: string | undefined;
   let promotion: ReturnType<typeof setTimeout> | undefined;
 
   function add(line: string, lineMid: string): void {
@@ -79,16 +83,21 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     }, Math.max(0, at - performance.now()));
   }
 
-  function promote(): void {
+  /** Nominates the pair that works, and looks for a direct one as long as that is relayed. */
+  function promote(since: number): void {
     const pair = peer.selectedPair();
-    const candidate = pair === undefined ? undefined : promotedCandidate(pair);
-    if (candidate !== undefined) peer.addCandidate(candidate, mid);
-    else promotion = setTimeout(promote, LOOK_AGAIN_MS);
+    const forMs = performance.now() - since, { relayOnly } = options;
+    const chosen = pair === undefined ? undefined : promotionOf({ pair, forMs, relayOnly });
+    if (chosen?.kind === "candidate") return void peer.addCandidate(chosen.line, mid);
+    // Repeated, since it may get lost.
+    if (chosen !== undefined && password !== undefined) options.nominateThroughRelay(pair!, password);
+    promotion = setTimeout(promote, LOOK_AGAIN_MS, since);
   }
 
   return {
     accept(answer) {
       mid = firstMediaId(answer);
+      password = icePassword(answer);
       // An answerer on our engine opens DTLS before a pair is nominated, and stays with a better pair once it is found.
       promotes = !isLibdatachannel(answer);
       if (!options.relayOnly) {
@@ -104,7 +113,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     addCandidate: add,
     iceState(state) {
       clearTimeout(promotion);
-      if (state === "connected" && promotes) promotion = setTimeout(promote, PROMOTE_MS);
+      if (state === "connected" && promotes) promotion = setTimeout(promote, PROMOTE_MS, performance.now());
     },
     stop() {
       looking.abort(new DOMException("the connection is open, or given up", "AbortError"));

@@ -60,7 +60,13 @@ export async function openTurnBridge(
   current.worker.postMessage({ kind: "open", id, upstream } satisfies ToWorker);
   try {
     const port = await entry.opened.promise;
-    return { port, close: () => closeEntry(current, id, entry) };
+    return {
+      port,
+      nominate(peer, password) {
+        current.worker.postMessage({ kind: "nominate", id, peer, password } satisfies ToWorker);
+      },
+      close: () => closeEntry(current, id, entry),
+    };
   } catch (error) {
     forget(current, id);
     throw error;

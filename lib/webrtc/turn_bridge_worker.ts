@@ -28,6 +28,10 @@ function obey(port: Port, message: ToWorker): void {
     return;
   }
   const relay = relays.get(id);
+  if (message.kind === "nominate") {
+    const { peer, password } = message;
+    return void relay?.then((opened) => opened.nominate(peer, password)).catch(() => {});
+  }
   relays.delete(id);
   void relay?.then((opened) => opened.close()).catch(() => {}).then(() =>
     port.postMessage({ kind: "closed", id })

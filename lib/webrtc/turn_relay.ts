@@ -1,6 +1,8 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import type { Socket } from "node:net";
+import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/ice/relayed_nomination.ts";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { type ProxyFailure, proxyFailureOf } from "../core/net/proxy_error.ts";
@@ -19,6 +21,8 @@ export interface TurnUpstream {
   readonly minVersion?: "TLSv1.2" | "TLSv1.3";
   /** The proxy to connect through, over TCP and TLS. */
   readonly proxy?: ChosenProxy | undefined;
+  /** Lets the server send the engine to another one, which the engine asks over UDP, without this relay. */
+  readonly redirects?: boolean;
 }
 
 /** A report of a relay. */
@@ -35,6 +39,13 @@ export type TurnRelayEvent =
 /** A UDP port on loopback that leads to a TURN server. */
 export interface TurnRelay {
   readonly port: number;
+  /**
+   * Nominates the engine's path to `peer`, `host:port`, by a check of its own that repeats the engine's last one there.
+   * Does nothing if the engine has checked no such path.
+   *
+   * @param password The machine's ICE password.
+   */
+  nominate(peer: string, password: string): void;
   /** Passes on the last messages of the engine, and closes. Never rejects. */
   close(): Promise<void>;
 }
@@ -48,6 +59,9 @@ const MAX_WAITING = 16;
 /** Bytes that the stream may hold; more is dropped, as a full queue of datagrams would do. */
 const MAX_BUFFERED_BYTES = 262_144;
 
+/** Most paths whose last check is remembered; the engine has fewer candidates. */
+const MAX_CHECKS = 64;
+
 /** Time that a close waits for the engine's last messages, and for the stream to take them, in milliseconds. */
 const LAST_WORDS_MS = 50;
 const CLOSE_TIMEOUT_MS = 200;
@@ -60,7 +74,8 @@ interface Upstream {
 
 /**
  * Opens a port that a WebRTC engine can use as a TURN server over UDP, and passes its messages to a server over UDP,
- * TCP or TLS. It needs no credentials and does not change messages: their integrity covers every byte.
+ * TCP or TLS. It needs no credentials and does not change messages: their integrity covers every byte. It may add a
+ * check that nominates a path.
  *
  * Only the first process that asks for a relay address is served. Once there is one, the relay does not reconnect,
  * since the address belongs to the connection.
@@ -76,6 +91,8 @@ export async function openTurnRelay(
   let dead = false;
   let closing: Promise<void> | undefined;
   let upstream: Upstream | undefined;
+  /** The engine's last check of each path, by its other end. */
+  const checks = new Map<string, RelayedCheck>();
   const stop = new AbortController();
 
   function toEngine(message: Uint8Array): void {
@@ -99,8 +116,7 @@ export async function openTurnRelay(
 
   function fromServer(message: Uint8Array): void {
     const read = readTurnMessage(message);
-    if (read?.kind === "tryAlternate") {
-      // The engine would ask the other server over UDP, without this relay.
+    if (read?.kind === "tryAlternate" && target.redirects !== true) {
       toEngine(refuseAllocate(message)!);
       return end("it wants another server to be asked");
     }
@@ -120,6 +136,12 @@ export async function openTurnRelay(
       enginePort = port;
     } else if (port !== enginePort) return;
     if (dead) return refuse(datagram);
+    if (kind === "other") {
+      const check = readRelayedCheck(datagram);
+      if (check !== undefined && (checks.has(check.peer) || checks.size < MAX_CHECKS)) {
+        checks.set(check.peer, check);
+      }
+    }
     if (upstream !== undefined) upstream.send(datagram);
     else if (waiting !== undefined && waiting.length < MAX_WAITING) waiting.push(Uint8Array.from(datagram));
   });
@@ -136,6 +158,12 @@ export async function openTurnRelay(
 
   return {
     port: local.address().port,
+    nominate(peer, password) {
+      const check = checks.get(peer);
+      if (check === undefined || dead || closing !== undefined) return;
+      const sign = (bytes: Uint8Array) => createHmac("sha1", password).update(bytes).digest();
+      upstream?.send(nominatingMessage(check, randomBytes(12), sign));
+    },
     close() {
       closing ??= (async () => {
         // The peer connection has closed, and its last messages may still be in the socket.

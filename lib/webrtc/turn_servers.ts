@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { CandidatePair } from "../core/ice/candidate.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
@@ -17,6 +18,8 @@ export interface TurnSettings {
   readonly endpoints: readonly IceEndpoint[];
   /** Nothing but relays: the engine gets no way to any other place. */
   readonly relayOnly: boolean;
+  /** True if the machine's engine is known to be libdatachannel, which waits for no nomination. */
+  readonly isLibdatachannel: boolean;
   /** Checks of certificates, for TURN over TLS. */
   readonly tls: Pick<TurnUpstream, "ca" | "rejectUnauthorized" | "minVersion">;
   /** The proxy for a server over TCP or TLS; undefined for none. */
@@ -28,10 +31,14 @@ export interface TurnSettings {
 }
 
 /** Time after its start in which a connection may still change its path, in milliseconds. */
-const SETTLED_MS = 3_000;
+const SETTLED_MS = 5_000;
 
 /** Starts an attempt, which the signal gives up. */
-type Connect = (iceServers: readonly EngineIceServer[], signal: AbortSignal) => WebrtcAttempt;
+type Connect = (
+  iceServers: readonly EngineIceServer[],
+  nominateThroughRelay: (pair: CandidatePair, password: string) => void,
+  signal: AbortSignal,
+) => WebrtcAttempt;
 
 /** One server behind a bridge. */
 interface Bridged {
@@ -41,18 +48,19 @@ interface Bridged {
 
 /**
  * Makes a connection with TURN servers that the engine does not know by itself: it knows TURN over UDP alone. For
- * others, and for all when nothing else may be used, it is given a port on loopback. What is not used is closed soon.
+ * others, and for all when nothing else may be used or the machine may wait for a nomination, it is given a port on
+ * loopback. What is not used is closed soon.
  */
 export function connectThroughTurn(
   settings: TurnSettings,
   connect: Connect,
 ): WebrtcAttempt {
-  const { endpoints, relayOnly } = settings;
-  const needed = endpoints.filter((endpoint) => needsBridge(endpoint, relayOnly));
-  const direct = relayOnly
+  const { endpoints } = settings;
+  const needed = endpoints.filter((endpoint) => needsBridge(endpoint, settings));
+  const direct = settings.relayOnly
     ? []
     : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngineServer);
-  if (needed.length === 0) return connect(direct, settings.signal);
+  if (needed.length === 0) return connect(direct, () => {}, settings.signal);
   const released = Promise.withResolvers<void>();
   return {
     connection: connectBridged(settings, needed, direct, connect, released.resolve),
@@ -99,24 +107,30 @@ async function connectBridged(
       bridges.set(bridge, relay);
       return [toEngineServer({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
     } catch (error) {
+      if (knows(endpoint) && !settings.relayOnly) return [toEngineServer(endpoint)];
       // Other ways may do.
       fail(error instanceof Error ? error.message : String(error));
       return [];
     }
   }
 
-  function isUsed(bridge: Bridged): boolean {
-    const local = connection?.peer.selectedPair()?.local;
+  function isUsed(bridge: Bridged, local = connection?.peer.selectedPair()?.local): boolean {
     if (local === undefined || local.type !== "relay") return false;
     return bridge.relayAddress === undefined ||
       bridge.relayAddress === joinHostPort(local.address, local.port);
+  }
+
+  function nominate({ local, remote }: CandidatePair, password: string): void {
+    for (const [bridge, relay] of bridges) {
+      if (isUsed(bridge, local)) relay.nominate(joinHostPort(remote.address, remote.port), password);
+    }
   }
 
   const opening = Promise.all(needed.map(open));
   let attempt: WebrtcAttempt | undefined;
   try {
     const bridged = await abortable(opening, given.signal);
-    attempt = connect([...direct, ...bridged.flat()], given.signal);
+    attempt = connect([...direct, ...bridged.flat()], nominate, given.signal);
     connection = await attempt.connection;
   } catch (error) {
     // An attempt that is given up may still go on for a moment.
@@ -161,8 +175,13 @@ function noRelay(): ExchangeError {
   return new ExchangeError("relay", new ConnectError("no TURN server can be reached", Code.Unavailable));
 }
 
-function needsBridge({ scheme, transport }: IceEndpoint, relayOnly: boolean): boolean {
-  return scheme !== "stun" && (relayOnly || transport === "tcp");
+function needsBridge(endpoint: IceEndpoint, { relayOnly, isLibdatachannel }: TurnSettings): boolean {
+  return endpoint.scheme !== "stun" && (relayOnly || !isLibdatachannel || !knows(endpoint));
+}
+
+/** True if the engine can ask the server itself. */
+function knows({ scheme, transport }: IceEndpoint): boolean {
+  return scheme === "stun" || (scheme === "turn" && transport === "udp");
 }
 
 /** A STUN server, or a TURN server over UDP, as the engine takes it. */
@@ -173,11 +192,11 @@ export function toEngineServer(
   return { hostname, port, relayType: "TurnUdp", username: username ?? "", password: credential ?? "" };
 }
 
-function upstreamOf(endpoint: IceEndpoint, { tls, proxyFor }: TurnSettings): TurnUpstream {
+function upstreamOf(endpoint: IceEndpoint, { tls, proxyFor, relayOnly }: TurnSettings): TurnUpstream {
   const { scheme, hostname, port, transport } = endpoint;
   const secure = scheme === "turns";
   const proxy = secure || transport === "tcp" ? proxyFor({ hostname, port, secure }) : undefined;
-  if (!secure) return { hostname, port, wire: transport, proxy };
+  if (!secure) return { hostname, port, wire: transport, proxy, redirects: knows(endpoint) && !relayOnly };
   const { ca, rejectUnauthorized, minVersion } = tls;
   return {
     hostname,

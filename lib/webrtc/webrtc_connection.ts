@@ -1,5 +1,5 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
+import { type Candidate, type CandidatePair, parseCandidate } from "../core/ice/candidate.ts";
 import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
 import type { PathEstimate } from "../core/channel/delivery_window.ts";
 import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
@@ -47,6 +47,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly host: string;
   readonly iceServers: readonly EngineIceServer[];
   readonly relayOnly: boolean;
+  /** Nominates a pair through our relay, for a machine with this ICE password. */
+  readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
   /**
    * Lets the offer wait for the first candidates and takes them along, which an answerer on our own engine makes
    * good use of. pion's answers come faster without.
@@ -169,6 +171,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     gathered: addresses,
     findAddress: options.findAddress,
     onCandidate: (line) => note("remote", line),
+    nominateThroughRelay: options.nominateThroughRelay,
   });
 
   /** Resolves with the machine's first frame: the channel may open here a moment before it does there. */

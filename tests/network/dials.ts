@@ -2,7 +2,7 @@
 
 import type { LinkShape } from "./link.ts";
 import type { Program } from "./program.ts";
-import { type Cells, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
+import { type Cells, leave, median, must, type Scenario, type Setting, type Table } from "./scenario.ts";
 import { bothWays, CLIENT, forwarding, type World, type WorldOptions } from "./world.ts";
 
 export const DIALS: Table = {
@@ -31,12 +31,6 @@ interface Figure {
   readonly measured: number;
   /** In brackets: of a process's first dial. */
   readonly first?: boolean;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
 function quantile(values: readonly number[], share: number): number {

@@ -111,6 +111,13 @@ export async function leave(client: Program): Promise<string> {
   return "nothing";
 }
 
+/** The median of some values. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+}
+
 /** A time in milliseconds or seconds, rounded to what is significant. */
 export function duration(milliseconds: number): string {
   return milliseconds < 1_000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1_000).toFixed(1)} s`;

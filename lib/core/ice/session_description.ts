@@ -47,6 +47,11 @@ export function firstMediaId(sdp: string): string {
   return /^a=mid:(\S+)/m.exec(sdp)?.[1] ?? "0";
 }
 
+/** Returns the password that signs checks to the description's author (RFC 8839 §5.4); undefined if there is none. */
+export function icePassword(sdp: string): string | undefined {
+  return /^a=ice-pwd:(\S+)/m.exec(sdp)?.[1];
+}
+
 /** Removes the candidates from a description: they are also sent one by one. */
 export function withoutCandidates(sdp: string): string {
   return sdp.replace(/^a=(?:candidate:[^\r\n]*|end-of-candidates)\r?\n/gm, "");
