@@ -243,7 +243,7 @@ async function openConnection(
   };
   const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };
   const local = new Map<string, Candidate>(), remote = new Map<string, Candidate>();
-  const began = performance.now();
+  let offeredAt = performance.now();
   let answeredAfterMs = 0;
   const connecting = hedge<WebrtcConnection>({
     start(attempt, by) {
@@ -267,10 +267,13 @@ async function openConnection(
             isLibdatachannel: turn.isLibdatachannel,
             maxMessageBytes: MAX_MESSAGE_BYTES,
             signal,
-            onOffered: () => first.offered.resolve(),
+            onOffered() {
+              offeredAt = performance.now();
+              first.offered.resolve();
+            },
             onAnswered(isLibdatachannel) {
               first.answered.resolve();
-              answeredAfterMs = performance.now() - began;
+              answeredAfterMs = performance.now() - offeredAt;
               if (isLibdatachannel) promising.resolve();
             },
             findAddress: (name, until) => findAddress(name, dial, until),
