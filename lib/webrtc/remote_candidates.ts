@@ -11,6 +11,12 @@ import {
 import { localAddresses } from "../runtime/interfaces.ts";
 import type { Peer } from "./peer.ts";
 
+/**
+ * Times that our candidates wait for the machine's first, and then for the engine to check it, in milliseconds. A check
+ * of the machine's that arrives before that delays the engine's own by an interval of its pacing, which is 50 ms.
+ */
+const FIRST_MS = 50, CHECKING_MS = 10;
+
 /** Delay of the promotion of the pair that works, in milliseconds: the engine may be about to nominate it. */
 const PROMOTE_MS = 1;
 
@@ -41,6 +47,8 @@ export interface RemoteCandidatesOptions {
   readonly findAddress: ((name: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
   /** Called with each candidate, and again with the address of its name. */
   readonly onCandidate: (line: string) => void;
+  /** Called, perhaps more than once, when the machine may have our candidates. */
+  readonly onChecking: () => void;
   /** Nominates a pair through our relay, for a machine with this ICE password. */
   readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
 }
@@ -53,9 +61,21 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
   let schedule: CandidateSchedule | undefined;
   let mid = "0";
   let next: ReturnType<typeof setTimeout> | undefined;
+  /** True for a machine that waits for a nomination. */
   let promotes = false;
   let password: string | undefined;
   let promotion: ReturnType<typeof setTimeout> | undefined;
+  let isChecking = false;
+  let checking: ReturnType<typeof setTimeout> | undefined;
+
+  /** Passes a candidate to the engine. */
+  function pass(line: string, lineMid: string): void {
+    peer.addCandidate(line, lineMid);
+    if (isChecking) return;
+    isChecking = true;
+    clearTimeout(checking);
+    checking = setTimeout(options.onChecking, CHECKING_MS);
+  }
 
   function add(line: string, lineMid: string): void {
     options.onCandidate(line);
@@ -63,7 +83,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     const name = hiddenName(line);
     if (name !== undefined) return void uncover(line, name, lineMid);
     const now = schedule === undefined ? line : schedule.add(line, performance.now());
-    if (now !== undefined) peer.addCandidate(now, lineMid);
+    if (now !== undefined) pass(now, lineMid);
     else takeLater();
   }
 
@@ -78,7 +98,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     const at = schedule?.nextAt;
     if (at === undefined || looking.signal.aborted) return;
     next = setTimeout(() => {
-      for (const line of schedule?.take(performance.now()) ?? []) peer.addCandidate(line, mid);
+      for (const line of schedule?.take(performance.now()) ?? []) pass(line, mid);
       takeLater();
     }, Math.max(0, at - performance.now()));
   }
@@ -108,17 +128,21 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
         });
       }
       peer.accept(withoutCandidates(answer));
+      if (promotes) checking = setTimeout(options.onChecking, FIRST_MS);
+      else options.onChecking();
       for (const line of candidatesOf(answer)) add(line, mid);
     },
     addCandidate: add,
     iceState(state) {
       clearTimeout(promotion);
+      if (state === "connected") options.onChecking();
       if (state === "connected" && promotes) promotion = setTimeout(promote, PROMOTE_MS, performance.now());
     },
     stop() {
       looking.abort(new DOMException("the connection is open, or given up", "AbortError"));
       clearTimeout(next);
       clearTimeout(promotion);
+      clearTimeout(checking);
     },
   };
 }

@@ -171,6 +171,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     gathered: addresses,
     findAddress: options.findAddress,
     onCandidate: (line) => note("remote", line),
+    onChecking: () => exchange.handle({ kind: "releaseCandidates" }),
     nominateThroughRelay: options.nominateThroughRelay,
   });
 
@@ -186,6 +187,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     options.onAnswered(answererIsOurs);
     if (signal.aborted) linger();
   });
+  exchange.handle({ kind: "holdCandidates" });
 
   const liveness = watchLiveness({
     look: () => ({

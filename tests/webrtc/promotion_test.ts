@@ -41,6 +41,8 @@ async function nominated(answerOf: (sdp: string) => string) {
     gathered: [],
     findAddress: undefined,
     onCandidate() {},
+    onChecking() {},
+    nominateThroughRelay() {},
   });
   const answerer: Peer = engine.createPeer(
     { iceServers: [] },

@@ -19,6 +19,10 @@ const ALLOCATE = bytes(`0003 0000 2112a442 ${TRANSACTION}`);
 /** Gives the relay address 192.0.2.1:32853. */
 const ALLOCATED = bytes(`0103 000c 2112a442 ${TRANSACTION} 0016 0008 0001 a147 e112a643`);
 const TRY_ALTERNATE = bytes(`0113 0008 2112a442 ${TRANSACTION} 0009 0004 00000300`);
+/** A check of 192.0.2.1:32853: a Binding request without attributes, in a Send indication. */
+const CHECK = bytes(
+  `0016 0024 2112a442 ${TRANSACTION} 0012 0008 0001 a147 e112a643 0013 0014 0001 0000 2112a442 ${TRANSACTION}`,
+);
 const DATA = bytes("4001 0005 6869206869");
 
 /** A server's side of a TURN connection. */
@@ -148,6 +152,26 @@ for (
     assert.equal(await caller.next(), hex(DATA));
     assert.equal(other.waiting, 0);
     assert.equal(server.connections.length, 1);
+  });
+
+  test(`${name} repeats the engine's check of a path with a nomination, and none of other paths`, async () => {
+    await using server = await listen();
+    await using caller = await engine();
+    const relay = await open(server.target, () => {});
+    try {
+      caller.send(ALLOCATE, relay.port);
+      await server.next();
+      caller.send(CHECK, relay.port);
+      assert.equal(await server.next(), hex(CHECK));
+      relay.nominate("192.0.2.1:9", "password");
+      relay.nominate("192.0.2.1:32853", "password");
+      assert.match(
+        await server.next(),
+        /^0016.{36}001200080001a147e112a6430013.{4}0001.{36}0025000000080014.{40}80280004.{8}$/,
+      );
+    } finally {
+      await relay.close();
+    }
   });
 
   test(`${name} passes on what waits in its socket when it is closed, and frees the connection`, async () => {

@@ -7,6 +7,9 @@ import { decodeSessionDescription, encodeSessionDescription, firstMediaId } from
 export type ExchangeInput =
   | { readonly kind: "offer"; readonly sdp: string }
   | { readonly kind: "localCandidate"; readonly candidate: string; readonly mid: string }
+  /** Our candidates wait, until they are released. */
+  | { readonly kind: "holdCandidates" }
+  | { readonly kind: "releaseCandidates" }
   | { readonly kind: "gatheringComplete" }
   | { readonly kind: "response"; readonly response: CallResponse }
   /** The `Call` stream ended: well, or with an error. */
@@ -40,7 +43,9 @@ export type ExchangeOutput =
 export class CallerExchange {
   #uuid: string | undefined;
   #answered = false;
-  #early: { candidate: string; mid: string }[] = [];
+  #isHolding = false;
+  /** Our candidates that cannot or must not be sent yet. */
+  #early: { readonly candidate: string; readonly mid: string }[] = [];
   #mid = "0";
   #gathered = false;
   #pendingUpdates = false;
@@ -55,12 +60,14 @@ export class CallerExchange {
         this.#mid = firstMediaId(input.sdp);
         return [{ kind: "call", sdp: encodeSessionDescription({ type: "offer", sdp: input.sdp }) }];
       case "localCandidate":
-        if (this.#uuid === undefined) {
-          this.#early.push(input);
-          return [];
-        }
-        this.#pendingUpdates = true;
-        return [{ kind: "sendCandidate", uuid: this.#uuid, candidate: input.candidate, mid: input.mid }];
+        this.#early.push(input);
+        return this.#sendCandidates();
+      case "holdCandidates":
+        this.#isHolding = true;
+        return [];
+      case "releaseCandidates":
+        this.#isHolding = false;
+        return [...this.#sendCandidates(), ...this.#doneIfSettled()];
       case "gatheringComplete":
         this.#gathered = true;
         return this.#doneIfSettled();
@@ -95,12 +102,9 @@ export class CallerExchange {
         } catch (error) {
           return this.#fail("signaling", ConnectError.from(error));
         }
-        const early = this.#early;
-        this.#early = [];
-        this.#pendingUpdates = early.length > 0;
         return [
           { kind: "accept", sdp: answer.sdp },
-          ...early.map(({ candidate, mid }) => ({ kind: "sendCandidate" as const, uuid, candidate, mid })),
+          ...this.#sendCandidates(),
           ...this.#doneIfSettled(),
         ];
       }
@@ -137,9 +141,22 @@ export class CallerExchange {
     );
   }
 
+  #sendCandidates(): ExchangeOutput[] {
+    const uuid = this.#uuid;
+    if (uuid === undefined || this.#isHolding || this.#early.length === 0) return [];
+    this.#pendingUpdates = true;
+    return this.#early.splice(0).map(({ candidate, mid }) => ({
+      kind: "sendCandidate",
+      uuid,
+      candidate,
+      mid,
+    }));
+  }
+
   /** `done` goes out when everything found has been sent and answered (protocol §3.4, rule 6). */
   #doneIfSettled(): ExchangeOutput[] {
-    return this.#gathered && this.#answered && !this.#pendingUpdates ? this.#done() : [];
+    const isSettled = this.#gathered && this.#answered && !this.#isHolding && !this.#pendingUpdates;
+    return isSettled ? this.#done() : [];
   }
 
   #done(): ExchangeOutput[] {
