@@ -1,8 +1,8 @@
 /**
  * The network lab: `deno task network [--ci] [--install] [--where-possible] [--only TEXT] [--runtime deno|bun|node]
  * [--machine embedded|pion] [--seed NUMBER] [--write]`. Runs every scenario on Deno and on Bun, and some on Node, in
- * network namespaces of its own, and prints what came of it. With `--write`, the tables that were
- * run whole replace those of `docs/networks.md`. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
+ * network namespaces of its own, and prints what came of it. With `--write`, the rows that were
+ * run replace those of `docs/networks.md`. With `--ci`, the quick ones alone. With `--install`, installs the Debian packages that
  * are missing. Needs root, and says so; with `--where-possible`, that is no failure.
  */
 
@@ -166,7 +166,7 @@ if (flags.write && failed.length === 0) {
   const file = `${ROOT}docs/networks.md`;
   const changing = changingChart();
   if (changing !== undefined) await Deno.writeTextFile(`${ROOT}docs/networks-changing.svg`, changing);
-  await Deno.writeTextFile(file, withNew(await Deno.readTextFile(file), text));
+  await Deno.writeTextFile(file, describe(outcomes, await Deno.readTextFile(file)));
   await new Deno.Command(Deno.execPath(), {
     args: ["fmt", "-q", "docs/networks.md", "docs/networks-changing.svg"],
     cwd: ROOT,
@@ -175,50 +175,64 @@ if (flags.write && failed.length === 0) {
 console.log(`${outcomes.length - failed.length} passed, ${failed.length + left.length} failed`);
 if (failed.length > 0 || left.length > 0) Deno.exit(1);
 
-/** Whether every scenario of a table was run, against each of its machines and on each of its runtimes. */
-function isWhole(table: Table): boolean {
-  const all = SCENARIOS.filter((scenario) => scenario.table === table.id);
-  const rows = all.reduce(
-    (sum, scenario) => sum + (scenario.onNode ? 3 : 2) * makesOf(scenario, false).length,
-    0,
-  );
-  return outcomes.filter(({ scenario }) => scenario.table === table.id).length === rows;
+/** The section of a table in a text. */
+function sectionOf(text: string, { title }: Table): string | undefined {
+  return text.split(/^(?=## )/m).find((section) => section.startsWith(`## ${title}\n`))?.trim();
 }
 
-/** The old text with the new tables. */
-function withNew(before: string, now: string): string {
-  const sections = (of: string) => of.split(/^(?=## )/m);
-  const find = (of: string, { title }: Table) =>
-    sections(of).find((section) => section.startsWith(`## ${title}\n`));
-  const tables = TABLES.map((table) =>
-    (isWhole(table) ? find(now, table) : undefined) ?? find(before, table)
-  );
-  return [sections(now)[0], ...tables].filter((section) => section !== undefined).map((section) =>
-    section.trim()
-  ).join("\n\n");
+/** The rows of a table in Markdown; the first has the headings. */
+function rowsIn(section: string): string[][] {
+  return section.split("\n").filter((line) => line.startsWith("| ")).map((line) =>
+    line.split("|").slice(1, -1).map((cell) => cell.trim())
+  ).filter(([, ...cells]) => !cells.every((cell) => /^-+$/.test(cell)));
 }
 
-/** The text of `docs/networks.md`. */
-function describe(all: readonly Outcome[]): string {
+/**
+ * The text of `docs/networks.md`.
+ *
+ * @param before The text so far: rows that were not run are taken from it.
+ */
+function describe(all: readonly Outcome[], before: string = ""): string {
   const parts = [
     "# On real networks\n",
     `Written by \`deno task network --write\`; do not edit. The client runs on Deno ${Deno.version.deno} and on Bun ` +
     `${BUN_VERSION}, in some rows on Node ${NODE_VERSION}. Client, machine, signaling server and TURN server (coturn) each have a host of their own, made ` +
     "of network namespaces.\n",
   ];
-  for (const { id, title, text, columns } of TABLES) {
-    const rows = all.filter(({ scenario, error }) => scenario.table === id && error === undefined);
-    if (rows.length === 0) continue;
-    const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-    parts.push(`## ${title}\n`, `${text}\n`);
+  for (const table of TABLES) {
+    const { id, title, text, columns } = table;
+    const scenarios = SCENARIOS.filter((scenario) => scenario.table === id);
+    const run = all.filter(({ scenario, error }) => scenario.table === id && error === undefined);
+    const old = sectionOf(before, table);
     // A column of machines where there are two.
-    const makes = new Set(rows.map(({ make }) => make)).size > 1 ? ["machine"] : [];
-    const headings = ["", ...makes, "client", ...columns];
-    parts.push(line(headings), line(headings.map(() => "---")));
-    for (const { scenario, runtime, make, cells } of rows) {
-      parts.push(
-        line([scenario.name, ...makes.map(() => make), RUNTIME_TITLES[runtime], ...cells]),
-      );
+    const hasMakes = new Set(scenarios.flatMap((scenario) => makesOf(scenario, false))).size > 1;
+    const headings = ["", ...hasMakes ? ["machine"] : [], "client", ...columns];
+    const [oldHeadings, ...oldRows] = rowsIn(old ?? "");
+    const isSame = oldHeadings !== undefined && oldHeadings.join() === headings.join();
+    const isWhole = run.length >= scenarios.reduce(
+      (sum, scenario) => sum + (scenario.onNode ? 3 : 2) * makesOf(scenario, false).length,
+      0,
+    );
+    if (run.length === 0 || (old !== undefined && !isSame && !isWhole)) {
+      if (old !== undefined) parts.push(`${old}\n`);
+      continue;
+    }
+    const start = hasMakes ? 3 : 2;
+    const rows = new Map((isSame ? oldRows : []).map((row) => [row.slice(0, start).join(), row]));
+    for (const { scenario, runtime, make, cells } of run) {
+      const row = [scenario.name, ...hasMakes ? [make] : [], RUNTIME_TITLES[runtime], ...cells];
+      rows.set(row.slice(0, start).join(), row);
+    }
+    const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+    parts.push(`## ${title}\n`, `${text}\n`, line(headings), line(headings.map(() => "---")));
+    for (const scenario of scenarios) {
+      for (const make of makesOf(scenario, false)) {
+        for (const { name } of RUNTIMES) {
+          const start = [scenario.name, ...hasMakes ? [make] : [], RUNTIME_TITLES[name]];
+          const row = rows.get(start.join());
+          if (row !== undefined) parts.push(line(row));
+        }
+      }
     }
     parts.push("");
   }

@@ -49,7 +49,7 @@ function watch({ liveness = new Liveness(0, 1), untilMs, at = () => quiet, next 
 
 test("Liveness asks after half a second of silence, suspects after one, and is certain 8 s later", () => {
   assert.deepEqual(watch({ untilMs: 20_000 }), [
-    [600, "ask"],
+    [500, "ask"],
     [1_000, "suspect"],
     [9_000, "lost"],
   ]);
@@ -63,7 +63,7 @@ test("Liveness is certain within 4 s once another connection has taken over", ()
       return quiet;
     },
   });
-  assert.deepEqual(log.at(-1), [5_800, "lost"]);
+  assert.deepEqual(log.at(-1), [5_900, "lost"]);
 }, { pure: true });
 
 test("Liveness takes any frame for a sign of life, and tells when that ends a suspicion", () => {
@@ -75,7 +75,7 @@ test("Liveness takes any frame for a sign of life, and tells when that ends a su
       return quiet;
     },
   });
-  assert.deepEqual(log, [[1_000, "ask"], [1_400, "suspect"], [2_400, "ask"], [2_800, "suspect"]]);
+  assert.deepEqual(log, [[900, "ask"], [1_400, "suspect"], [2_300, "ask"], [2_800, "suspect"]]);
   assert.deepEqual(told, [[400, false], [1_800, true]]);
 }, { pure: true });
 
@@ -114,7 +114,7 @@ test(
       });
       assert.deepEqual(log.slice(0, 2), [
         [20_400, "doubt"],
-        isAnswered ? [21_400, "ask"] : [21_000, "suspect"],
+        isAnswered ? [21_300, "ask"] : [20_900, "suspect"],
       ]);
       assert.deepEqual(signs, isAnswered ? [false, true] : [false]);
     }
@@ -142,8 +142,8 @@ test("Liveness rests while there are no calls, and doubts an idle connection whe
   assert.equal(liveness.doubt(0, true), true);
   liveness.asked(0);
   assert.deepEqual(watch({ untilMs: 20_000, liveness, at: () => idle }), [
-    [600, "suspect"],
-    [8_600, "lost"],
+    [500, "suspect"],
+    [8_500, "lost"],
   ]);
 }, { pure: true });
 
@@ -197,7 +197,7 @@ test("Liveness tells when the progress of an upload ends a suspicion", () => {
     untilMs: 4_000,
     at: (now) => ({ ...quiet, sent: now < 3_000 ? 0 : now, waiting: 131_062 }),
   });
-  assert.deepEqual(log, [[600, "ask"], [1_000, "suspect"], [3_000, "alive"]]);
+  assert.deepEqual(log, [[500, "ask"], [1_000, "suspect"], [3_000, "alive"]]);
 }, { pure: true });
 
 test("Liveness does not count bytes that went into an empty buffer as acknowledged", () => {
@@ -217,7 +217,7 @@ test(
         return { ...quiet, sent: 262_144, waiting: 1_000_000 };
       },
     });
-    assert.deepEqual(log.at(-1), [9_000, "lost"]);
+    assert.deepEqual(log.at(-1), [9_100, "lost"]);
   },
   { pure: true },
 );

@@ -1,5 +1,8 @@
 /** Interval of the looks at a connection, in milliseconds. */
-export const LOOK_MS = 200;
+export const LOOK_MS = 100;
+
+/** Most silence that one look counts, in milliseconds: a program that looks late did not listen meanwhile. */
+const MOST_LOOK_MS = 400;
 
 /** Silence of an idle connection after which it is looked at, in milliseconds. */
 export const IDLE_MS = 10_000;
@@ -165,7 +168,7 @@ export class Liveness {
     this.#engineRoundTrip = sighting.roundTripMs ?? this.#engineRoundTrip;
     if (this.#watchUpload(sighting, elapsed)) return "alive";
     if (this.#heard) this.#silence = 0;
-    else this.#silence += Math.min(elapsed, 2 * LOOK_MS);
+    else this.#silence += Math.min(elapsed, MOST_LOOK_MS);
     this.#heard = false;
     if (elapsed >= GAP_MS && !this.#isReplaced && this.doubt(now)) return "doubt";
     switch (this.#state) {
@@ -182,7 +185,7 @@ export class Liveness {
         this.#isPinged = true;
         return "suspect";
       case "suspected":
-        this.#engineSilence += Math.min(elapsed, 2 * LOOK_MS);
+        this.#engineSilence += Math.min(elapsed, MOST_LOOK_MS);
         if (this.#engineSilence >= this.#certainMs(sighting)) return "lost";
         if (this.#isPinged || this.#engineSilence < PING_MS) return "nothing";
         this.#isPinged = true;
