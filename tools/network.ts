@@ -20,7 +20,14 @@ import { extendPath, install, missing } from "../tests/network/requirements.ts";
 import { SAFETY, SAFETY_SCENARIOS } from "../tests/network/safety.ts";
 import { makesOf, type Outcome, runScenario, type Scenario, type Table } from "../tests/network/scenario.ts";
 import { CHURN, FLEET, HERD, SOAK, SOAK_SCENARIOS } from "../tests/network/soak.ts";
-import { BANDWIDTH, CUT, SIGNALING, SURVIVAL, SURVIVAL_SCENARIOS } from "../tests/network/survival.ts";
+import {
+  BANDWIDTH,
+  CUT,
+  SIGNALING,
+  SURVIVAL,
+  SURVIVAL_DIRECT,
+  SURVIVAL_SCENARIOS,
+} from "../tests/network/survival.ts";
 import { CERTIFIED } from "../tests/network/world.ts";
 import { BUN_VERSION, bunPath, installPackages, NODE_VERSION, nodePath, ROOT } from "./commands.ts";
 import { runPool } from "./pool.ts";
@@ -36,6 +43,7 @@ const TABLES: readonly Table[] = [
   PROXIES,
   LAN,
   SURVIVAL,
+  SURVIVAL_DIRECT,
   EVENTS,
   CUT,
   SAFETY,

@@ -127,22 +127,19 @@ export async function openLab(): Promise<Lab> {
     await output("ip", ["-n", full, ...args]);
   }
 
-  /**
-   * A cable from a device of a gateway to the device `wan` of a host. The gateway knows the host's hardware address: Linux
-   * would ask for it after an outage, once a second, and keep packets until it is answered.
-   */
+  /** A cable from a device of a gateway to the device `wan` of a host. */
   async function connect(from: string, device: string, to: string, address: string): Promise<void> {
-    const hardware = hardwareAddress(address);
     await output("ip", [
       ...["link", "add", device, "netns", from, "type", "veth"],
-      ...["peer", "name", "wan", "address", hardware, "netns", to],
+      ...["peer", "name", "wan", "netns", to],
     ]);
     await ip(from, "address", "add", `${gateway(address)}/24`, "dev", device);
+    // Linux asks once a second for the hardware address of a host whose link was down, which would make outages longer.
+    await ip(from, "ntable", "change", "name", "arp_cache", "dev", device, "retrans", "50");
     await ip(from, "link", "set", device, "up");
     await ip(to, "address", "add", `${address}/24`, "dev", "wan");
     await ip(to, "link", "set", "wan", "up");
     await ip(to, "route", "add", "default", "via", gateway(address));
-    await ip(from, "neighbor", "add", address, "lladdr", hardware, "dev", device, "nud", "permanent");
   }
 
   /** The kernel takes up to a second to report a link as up, and Bun lists no other. */
@@ -154,9 +151,6 @@ export async function openLab(): Promise<Lab> {
     }
   }
 
-  /** One that is given out locally (IEEE 802), made of the IPv4 address. */
-  const hardwareAddress = (address: string) =>
-    `02:00:${address.split(".").map((part) => Number(part).toString(16).padStart(2, "0")).join(":")}`;
   const gateway = (address: string) => address.replace(/\d+$/, "1");
   const full = (host: Host) => `${prefix}-${host.name}`;
   const port = (host: Host) => `to-${links.get(host.name)!.number}`;

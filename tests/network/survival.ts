@@ -1,5 +1,6 @@
 /** Scenarios of events on a network under an open channel, and their effect on its calls. */
 
+import type { Host } from "./lab.ts";
 import type { Program } from "./program.ts";
 import { type Cells, duration, leave, must, type Scenario, type Setting, type Table } from "./scenario.ts";
 import { bothWays, CLIENT, forwarding, MACHINE_NAME, type World } from "./world.ts";
@@ -11,11 +12,23 @@ export const SURVIVAL: Table = {
     'event. Failed calls are counted by code. "Again after" is the time from the end of the event, ' +
     "when the path is there again, to the end of the first successful call. The connection stayed, or was " +
     "replaced. What is sent within the first second, before silence is suspected, can fail. A link that " +
-    "was down for a second is found again by the engine's next retransmission, after 0.2, 0.6 or 1.4 s; one " +
-    "that was down for longer, by the other connection, once the machine is back at its signaling server. Where " +
-    "the round trip jumps, the connection stays, but the engine takes what is late for lost and sends it again: " +
-    "calls wait behind that, some for longer than their 10 s.",
+    "was down for a second is found again by the connection that a second of silence begins, or by the engine's " +
+    "next retransmission, 0.2, 0.6 or 1.4 s after the first packet that got lost; one that was down for longer, " +
+    "by the other connection, once the machine is back at its signaling server. Where it connects to that anew, " +
+    "the time since then is given, too: after a minute, gRPC on a machine on pion pauses for many seconds between " +
+    "two tries. Where the round trip jumps, the connection stays, but the engine, whose retransmissions begin " +
+    "after 0.2 s, takes what is late for lost, sends it again, and lets its window grow by one packet a round " +
+    "trip afterwards: calls wait behind that, some for longer than their 10 s.",
   columns: ["calls failed", "again after", "longest call", "connection", "left behind"],
+};
+
+export const SURVIVAL_DIRECT: Table = {
+  id: "survival of direct channels",
+  title: "What a direct channel survives",
+  text:
+    "The same over HTTP/2. A connection counts as replaced if it is gone afterwards. TCP sends again after " +
+    "twice the time with every packet that gets lost, and nothing else can go on that connection meanwhile.",
+  columns: SURVIVAL.columns,
 };
 
 /** The deadline of each call, in milliseconds. */
@@ -34,6 +47,10 @@ interface Survived {
   readonly failed: readonly Outcome[];
   readonly againAfterMs: number;
   readonly longestMs: number;
+  /** Connections that others have replaced. */
+  readonly replaced: number;
+  /** The same as `againAfterMs`, from the moment at which the machine has connected to its signaling server anew. */
+  readonly afterReturnMs: number | undefined;
   /** The events of the channel meanwhile, for whoever investigates a failure. */
   readonly events: readonly { readonly atMs: number; readonly type: string; readonly detail?: string }[];
 }
@@ -41,47 +58,79 @@ interface Survived {
 /** Resolves after a time. */
 export const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Makes calls during an event; `event` resolves when the path is there again. */
-async function callDuring(client: Program, event: () => Promise<void>, afterMs = 1_500): Promise<Survived> {
+/** Makes calls during an event, and watches the connections. */
+async function callDuring(world: World, client: Program, event: Event, isDirect: boolean): Promise<Survived> {
+  const connections = () => isDirect ? tcpPorts(world.client, world.machine.address) : Promise.resolve([]);
   await client.ask("steady", { everyMs: 50, timeoutMs: MOST_CALL_MS });
   await pause(500);
-  await event();
+  const before = await connections();
+  await event.happen(world, client);
   const backMs: number = await client.ask("now");
+  const returning = event.isLong === true && !isDirect ? watchReturn(world) : undefined;
   await client.ask("recover", { timeoutMs: 60_000 }, 90_000);
-  await pause(afterMs);
+  await pause(1_500);
+  const after = new Set(await connections());
   const { outcomes, events }: { outcomes: Outcome[]; events: Survived["events"] } = await client.ask(
     "outcomes",
     {},
     30_000,
   );
+  const returnMs = await returning?.stop();
   const again = outcomes.filter(({ code, endedMs }) => code === undefined && endedMs > backMs)
     .map(({ endedMs }) => endedMs);
+  const againAfterMs = Math.min(...again) - backMs;
   return {
     total: outcomes.length,
     failed: outcomes.filter(({ code }) => code !== undefined),
-    againAfterMs: Math.min(...again) - backMs,
+    againAfterMs,
+    afterReturnMs: returnMs === undefined || returnMs > againAfterMs ? undefined : againAfterMs - returnMs,
     longestMs: Math.max(...outcomes.map(({ madeMs, endedMs }) => endedMs - madeMs)),
+    replaced: isDirect
+      ? before.filter((port) => !after.has(port)).length
+      : events.filter(({ type }) => type === "disconnected").length,
     events: events.map((event) => ({ ...event, atMs: event.atMs - backMs })),
   };
 }
 
-function cellsOf(survived: Survived, left: string): Cells {
-  const { total, failed, againAfterMs, longestMs } = survived;
-  const replacements = replacementsOf(survived);
+/** The local ports of a host's TCP connections to another. */
+async function tcpPorts(host: Host, to: string): Promise<string[]> {
+  const list = await host.run("ss", "-tnH", "state", "established", "dst", to);
+  return list.split("\n").flatMap((line) => /:(\d+)\s+[\d.]+:\d+\s*$/.exec(line)?.[1] ?? []);
+}
+
+/** Watches for another connection of the machine to its signaling server; returns how long it took, if there was one. */
+function watchReturn({ machine, signaling }: World): { stop(): Promise<number | undefined> } {
+  const began = performance.now();
+  let isOver = false;
+  const running = (async () => {
+    const known = new Set(await tcpPorts(machine, signaling.address));
+    while (!isOver) {
+      const ports = await tcpPorts(machine, signaling.address);
+      if (ports.some((port) => !known.has(port))) return performance.now() - began;
+      await pause(100);
+    }
+    return undefined;
+  })();
+  return {
+    stop() {
+      isOver = true;
+      return running;
+    },
+  };
+}
+
+function cellsOf(
+  { total, failed, againAfterMs, afterReturnMs, longestMs, replaced }: Survived,
+  left: string,
+): Cells {
   const codes = [...new Set(failed.map(({ code }) => code!))].toSorted();
   const failures = failed.length === 0
     ? `none of ${total}`
     : `${failed.length} of ${total}: ${codes.join(", ")}`;
-  const connection = replacements === 0
-    ? "stayed"
-    : replacements === 1
-    ? "replaced"
-    : `${replacements} replaced`;
-  return [failures, duration(againAfterMs), duration(longestMs), connection, left];
-}
-
-function replacementsOf({ events }: Survived): number {
-  return events.filter(({ type }) => type === "disconnected").length;
+  const again = duration(againAfterMs) +
+    (afterReturnMs === undefined ? "" : `; ${duration(afterReturnMs)} after the machine's return`);
+  const connection = replaced === 0 ? "stayed" : replaced === 1 ? "replaced" : `${replaced} replaced`;
+  return [failures, again, duration(longestMs), connection, left];
 }
 
 /** Each with its time, counted from the end of the event. */
@@ -94,6 +143,10 @@ function describeEvents({ events }: Survived): string {
 interface Event {
   readonly name: string;
   readonly quick: boolean;
+  /** Long enough for a machine to lose its signaling server. */
+  readonly isLong?: boolean;
+  /** Runs over a direct channel, too. */
+  readonly direct?: boolean;
   readonly turn?: boolean;
   readonly dial?: object;
   readonly webrtc?: object;
@@ -109,9 +162,8 @@ const noneFails = ({ failed }: Survived) => {
   const codes = [...new Set(failed.map(({ code }) => code))].join(", ");
   must(failed.length === 0, `${failed.length} calls failed: ${codes}`);
 };
-function noExchange(survived: Survived): void {
-  const replacements = replacementsOf(survived);
-  must(replacements === 0, `the connection was replaced ${replacements} times`);
+function noExchange({ replaced }: Survived): void {
+  must(replaced === 0, `${replaced} connections were replaced`);
 }
 /** No call fails, and no connection is replaced. */
 function noAlarm(survived: Survived): void {
@@ -124,13 +176,15 @@ const fewFail = ({ failed }: Survived) => {
   const lost = failed.filter(({ code }) => code !== "DeadlineExceeded").length;
   must(lost <= MOST_LOST, `${lost} calls failed`);
 };
-const within = (milliseconds: number) => ({ againAfterMs }: Survived) =>
-  must(againAfterMs < milliseconds, `calls succeed again after ${againAfterMs.toFixed(0)} ms`);
+const within = (milliseconds: number) => ({ againAfterMs, afterReturnMs = againAfterMs }: Survived) =>
+  must(afterReturnMs < milliseconds, `calls succeed again after ${againAfterMs.toFixed(0)} ms`);
 
 function linkDown(seconds: number): Event {
   return {
     name: `the machine's link is down for ${seconds} s`,
     quick: seconds <= 3,
+    isLong: seconds > 3,
+    direct: true,
     dial: { maxReconnectAttempts: 20 },
     async happen(world) {
       await world.machine.link("down");
@@ -152,6 +206,7 @@ function stopped(who: "client" | "machine", seconds: number, check: Check): Even
   return {
     name: `the ${who} is stopped for ${seconds} s`,
     quick: seconds <= 4,
+    direct: true,
     async happen({ machineProgram }, client) {
       const program = who === "client" ? client : machineProgram;
       await signal(program, "SIGSTOP");
@@ -175,6 +230,7 @@ const EVENTS: readonly Event[] = [
   ...[2, 60].map((seconds): Event => ({
     name: `the machine is killed, and started again after ${seconds} s`,
     quick: false,
+    direct: true,
     async happen(world) {
       await world.machineProgram.kill();
       await pause(seconds * 1_000);
@@ -188,12 +244,14 @@ const EVENTS: readonly Event[] = [
   {
     name: "the client computes for 20 s",
     quick: false,
+    direct: true,
     happen: (_world, client) => client.ask("compute", { forMs: 20_000 }),
     check: noAlarm,
   },
   {
     name: "the round trip grows to 2 s within 20 s, and stays so for 20 s",
     quick: false,
+    direct: true,
     async happen({ lab, client }) {
       const link = await lab.link(client);
       for (let delayMs = 50; delayMs <= 1_000; delayMs += 50) {
@@ -208,6 +266,7 @@ const EVENTS: readonly Event[] = [
   {
     name: "the round trip jumps to 2 s, for 20 s",
     quick: false,
+    direct: true,
     async happen({ lab, client }) {
       const link = await lab.link(client);
       await link.shape({ delayMs: 1_000 });
@@ -219,6 +278,7 @@ const EVENTS: readonly Event[] = [
   {
     name: "the client's address changes",
     quick: true,
+    direct: true,
     async happen(world) {
       world.client = await world.lab.readdress(world.client);
     },
@@ -251,6 +311,7 @@ const EVENTS: readonly Event[] = [
   {
     name: "5 % loss, 100 ms there and back, ± 20 ms",
     quick: true,
+    direct: true,
     prepare: async ({ lab, client }) =>
       (await lab.link(client)).shape({ delayMs: 50, jitterMs: 10, loss: 0.025 }),
     happen: () => pause(5_000).then(() => {}),
@@ -259,36 +320,44 @@ const EVENTS: readonly Event[] = [
   {
     name: "30 % loss for 5 s",
     quick: false,
+    direct: true,
     async happen({ lab }) {
-      await lab.router.filter(
-        forwarding(...bothWays(CLIENT, "meta l4proto udp numgen random mod 100 < 15 drop")),
+      const { router } = lab;
+      await router.filter(
+        forwarding(...bothWays(CLIENT, "meta l4proto { udp, tcp } numgen random mod 100 < 15 drop")),
       );
       await pause(5_000);
-      await lab.router.filter("");
+      await router.filter("");
     },
     check: noAlarm,
   },
 ];
 
-function scenarioOf(event: Event): Scenario {
+function scenarioOf(event: Event, table: Table): Scenario {
+  const isDirect = table === SURVIVAL_DIRECT;
   return {
-    table: SURVIVAL.id,
+    table: table.id,
     name: event.name,
-    quick: event.quick,
+    quick: event.quick && !isDirect,
+    onNode: isDirect,
     pion: "also",
     async run(setting: Setting): Promise<Cells> {
-      const world = await setting.world({ turn: event.turn ?? false });
+      const world = await setting.world(isDirect ? { alone: "plaintext" } : { turn: event.turn ?? false });
       await event.prepare?.(world);
       const client = await world.startClient();
-      await client.ask("dial", {
-        address: MACHINE_NAME,
-        options: { ...world.options(event.webrtc), ...event.dial },
-      });
-      const survived = await callDuring(client, () => event.happen(world, client));
+      const options = {
+        ...world.options(event.webrtc),
+        ...event.dial,
+        ...isDirect ? { disableWebrtc: true } : {},
+      };
+      await client.ask("dial", { address: world.address, options });
+      const survived = await callDuring(world, client, event, isDirect);
       try {
         event.check?.(survived);
       } catch (error) {
-        throw new Error(`${(error as Error).message}\n${describeEvents(survived)}`);
+        throw new Error(
+          `${(error as Error).message}\n${cellsOf(survived, "").join(" | ")}\n${describeEvents(survived)}`,
+        );
       }
       return cellsOf(survived, await leave(client));
     },
@@ -446,7 +515,8 @@ function besideBulk(direction: "up" | "down"): Scenario {
 }
 
 export const SURVIVAL_SCENARIOS: readonly Scenario[] = [
-  ...EVENTS.map(scenarioOf),
+  ...EVENTS.map((event) => scenarioOf(event, SURVIVAL)),
+  ...EVENTS.filter(({ direct }) => direct).map((event) => scenarioOf(event, SURVIVAL_DIRECT)),
   cut,
   ...SIGNALING_SCENARIOS,
   besideBulk("up"),
