@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
 import {
   endOf,
+  isContentType,
   parseTrailers,
   refuseResponse,
   type StatusEnd,
@@ -32,6 +33,8 @@ export class AnswerReader {
   #headers: Metadata | undefined;
   /** The status among the headers. */
   #immediate: CallEnd | undefined;
+  /** The error of the HTTP status, if no status of gRPC follows. */
+  #refusal: ConnectError | undefined;
   /** Headers with an error among them, not told to the listener yet. */
   #withheld: Metadata | undefined;
 
@@ -43,7 +46,7 @@ export class AnswerReader {
 
   /** True if the headers end the call unless something follows. */
   get isTrailersOnly(): boolean {
-    return this.#immediate !== undefined;
+    return this.#immediate !== undefined || this.#refusal !== undefined;
   }
 
   /** @returns false when the call is over: nobody wants the body. */
@@ -54,8 +57,12 @@ export class AnswerReader {
     const refusal = refuseResponse(httpStatus, headers, protocol, compressor?.name);
     if (refusal !== undefined) {
       // A server of another mind about content types may still say what the error is; grpclib sends none with errors.
-      if (immediate?.error === undefined) this.#listener.fail(refusal, headers);
-      else this.#listener.end(immediate);
+      if (immediate?.error !== undefined) this.#listener.end(immediate);
+      else if (httpStatus !== 200 && isContentType(headers.get("content-type"), protocol)) {
+        this.#refusal = refusal;
+        this.#withheld = headers;
+        return true;
+      } else this.#listener.fail(refusal, headers);
       return false;
     }
     this.#compressor = compressorOf(headers, compressor);
@@ -70,10 +77,17 @@ export class AnswerReader {
     if (this.#listener.over) return;
     const { maxMessageBytes } = this.#options;
     const problem = this.#envelopes.push(chunk, (flags, data) => {
-      const content = contentOf(flags, data, this.#compressor, maxMessageBytes);
+      const isTrailers = (flags & TRAILERS) !== 0 && this.#options.protocol === "grpc-web";
+      const content = contentOf(
+        isTrailers ? flags - TRAILERS : flags,
+        data,
+        this.#compressor,
+        maxMessageBytes,
+      );
+      if (this.#refusal !== undefined && !isTrailers) return true;
       if (content instanceof ConnectError) {
         this.#listener.fail(content);
-      } else if (this.#options.protocol === "grpc-web" && (flags & TRAILERS) !== 0) {
+      } else if (isTrailers) {
         this.end(endOf(parseTrailers(content)));
       } else {
         this.#releaseHeaders();
@@ -83,16 +97,20 @@ export class AnswerReader {
     });
     if (problem === undefined) return;
     this.#listener.fail(
-      new ConnectError(
-        `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
-        Code.ResourceExhausted,
-      ),
+      this.#refusal ??
+        new ConnectError(
+          `the server sent a message of ${problem.oversized} bytes, over the limit of ${maxMessageBytes}`,
+          Code.ResourceExhausted,
+        ),
     );
   }
 
   /** The answer is read to its end, and its trailers, if there are any, tell this. */
   end(told: StatusEnd | undefined): void {
     if (this.#listener.over) return;
+    if (this.#refusal !== undefined && told?.error === undefined) {
+      return this.#listener.fail(this.#refusal, told?.trailers);
+    }
     const { atBoundary } = this.#envelopes;
     // Go's gRPC-Web writes an empty frame of trailers after an error that it has put among the headers.
     const end = told?.known === true ? told : atBoundary ? this.#immediate : undefined;

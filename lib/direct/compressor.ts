@@ -82,7 +82,10 @@ export function contentOf(
   compressor: Compressor | undefined,
   maxMessageBytes: number,
 ): Uint8Array | ConnectError {
-  if ((flags & COMPRESSED) === 0) return data;
+  if (flags === 0) return data;
+  if (flags !== COMPRESSED) {
+    return new ConnectError(`the server sent a frame with unknown flags: ${flags}`, Code.Internal);
+  }
   if (compressor === undefined) {
     return new ConnectError("the server sent a compressed message unasked", Code.Internal);
   }

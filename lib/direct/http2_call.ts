@@ -135,7 +135,11 @@ export class Http2Call implements Call {
     });
     stream.on("error", (error) => {
       refused ||= this.#isRefused(session, error);
-      if (!refused) this.fail(this.#lossOf(stream, session, error));
+      if (refused) return;
+      this.#readRest(stream);
+      // After the whole answer, a reset says only that the rest of the request is not wanted.
+      if (this.#trailers !== undefined) this.#ended();
+      else this.fail(this.#lossOf(stream, session, error));
     });
     stream.on("close", () => {
       session.streams.delete(stream);
@@ -186,7 +190,8 @@ export class Http2Call implements Call {
     const { code } = (error ?? {}) as { readonly code?: unknown };
     const goneAway = code === "ERR_HTTP2_GOAWAY_SESSION" || code === "ERR_HTTP2_INVALID_SESSION";
     if (goneAway) session.draining = true;
-    const unread = goneAway || this.#stream?.rstCode === NGHTTP2_REFUSED_STREAM;
+    const { rstCode, id = 0 } = this.#stream ?? {};
+    const unread = goneAway || rstCode === NGHTTP2_REFUSED_STREAM || id > session.lastStreamId;
     if (!unread || !this.#outbox.isRepeatable || this.#hasAnswered || this.#listener.over) return false;
     if (session.open > 1 && !session.draining) session.limit = Math.min(session.limit, session.open - 1);
     else if (++this.#refusals === MOST_TRIES) return false;
@@ -253,8 +258,18 @@ export class Http2Call implements Call {
     this.#over();
   }
 
+  /** Takes what has come while the call was paused: a stream that is gone gives it to nobody unasked. */
+  #readRest(stream: ClientHttp2Stream): void {
+    if (!this.#hasAnswered) return;
+    stream.removeAllListeners("data");
+    for (let chunk: Uint8Array | null; !this.#listener.over && (chunk = stream.read()) !== null;) {
+      this.#answer.body(plainBytes(chunk));
+    }
+  }
+
   #closed(stream: ClientHttp2Stream, session: Session, isGone: boolean): void {
     if (this.#listener.over) return;
+    this.#readRest(stream);
     const { rstCode = 0 } = stream;
     if (this.#trailers !== undefined || (this.#answer.isTrailersOnly && rstCode === 0)) return this.#ended();
     if (isGone && (rstCode === 0 || rstCode === NGHTTP2_CANCEL)) {
@@ -267,9 +282,9 @@ export class Http2Call implements Call {
   #lossOf({ rstCode = 0 }: ClientHttp2Stream, session: Session, error?: Error): ConnectError {
     // A runtime gives the streams of a session that broke, or was sent away, the code of the session.
     const isReset = error === undefined || (error as { readonly code?: unknown }).code === STREAM_ERROR;
-    if (rstCode === 0 || !isReset) {
-      return this.#connectionLost(session.failure ?? error ?? CLOSED);
-    }
+    const isBroken = rstCode === 0 &&
+      (error !== undefined || session.draining || session.failure !== undefined);
+    if (isBroken || !isReset) return this.#connectionLost(session.failure ?? error ?? CLOSED);
     return new ConnectError(
       `the server reset the call (HTTP/2 error ${rstCode})`,
       codeFromReset(rstCode),

@@ -23,6 +23,8 @@ export interface Session {
   limit: number;
   /** Set when it takes no more calls: the server said so, or it is gone. */
   draining: boolean;
+  /** The last stream that the server has taken, once it has said so. */
+  lastStreamId: number;
   /** The error that broke its connection, if known. */
   failure: Error | undefined;
   /** Set when anything comes, or what had to wait goes out: it is alive. */
@@ -56,7 +58,7 @@ export interface SessionStart {
   readonly keepAlive: { intervalMs: number };
   /** A round trip as connecting took it, in milliseconds. */
   readonly roundTripMs: number;
-  /** Told when the server is suspected to be gone, and when it is not any more. */
+  /** Told when the server is suspected to be gone, and when it is not any more; and when it takes no more calls. */
   readonly onVerdict: () => void;
   /** Told when the session may take more calls. */
   readonly onSettled: (session: Session) => void;
@@ -96,6 +98,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
       open: 0,
       limit: start.limit,
       draining: false,
+      lastStreamId: Infinity,
       failure: undefined,
       heard: false,
       hear() {
@@ -142,7 +145,8 @@ export async function startSession(start: SessionStart): Promise<Session> {
       if (!isGone) start.onGone(session);
       isGone = true;
     }
-    function goaway(code: number, _lastStreamId: number, debugData?: Uint8Array): void {
+    function goaway(code: number, lastStreamId: number, debugData?: Uint8Array): void {
+      session.lastStreamId = lastStreamId;
       const calmer = calmerInterval(keepAlive.intervalMs, code);
       if (calmer !== undefined) {
         session.failure ??= connectionFailure(
@@ -156,6 +160,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
       }
       session.draining = true;
       if (session.open === 0) session.http2.close();
+      start.onVerdict();
     }
     session.http2.once("connect", () => {
       try {

@@ -53,6 +53,11 @@ interface Waiting {
 /** Connections that are made at a time. */
 const MOST_CONNECTING = 8;
 
+/** Connections in a row that may be over before they take a call. */
+const MOST_SENT_AWAY = 3;
+
+const CLOSED = connectionFailure("ECONNRESET", "connection closed");
+
 /** Pause before another connection is tried beside a silent one, in milliseconds. */
 const AGAIN_MS = 500;
 
@@ -71,6 +76,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   const keepAlive = { intervalMs: options.keepAliveMs };
   /** Streams that the server allows on a connection; one is safe, until it says so. */
   let limit: number | undefined;
+  /** Connections in a row that were over before they took a call. */
+  let sentAway = 0;
 
   /**
    * Bun reads twice as much from a socket as through a filter. But without one it does not hear that windows have
@@ -103,6 +110,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       // A server that is stopped takes connections, and says nothing.
       if (isDoubtful && (session.life?.isSuspected === true || !session.isSettled)) continue;
       if (session.draining || http2.destroyed || http2.closed || http2.connecting) continue;
+      sentAway = 0;
       if (session.open++ === 0) http2.ref();
       session.life?.calling();
       return session;
@@ -122,18 +130,24 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
 
   /** Connects as often as the calls that wait will need, as far as it is known what a connection takes. */
   function connectFor(raw: boolean): void {
-    if (closing.signal.aborted || limit === 0 || isDoubted(raw)) return;
+    if (closing.signal.aborted || isDoubted(raw)) return;
     let calls = 0;
     for (const call of waiting) if (call.raw === raw) calls++;
     let made = connecting.get(raw) ?? 0;
     // One whose settings have not come may take all of them.
     const mayOpen = (session: Session) =>
       session.raw === raw && !session.draining && session.life?.isSuspected !== true;
-    const isOpen = limit === undefined && [...sessions].some(mayOpen);
+    const isOpen = [...sessions].some(mayOpen);
+    // A server that takes none may take some on its next connection.
+    if (limit === 0 && !isOpen) limit = undefined;
     if (suspected(raw).length > 0) {
       made += [...sessions].filter((one) => mayOpen(one) && !one.isSettled).length;
     }
-    const needed = limit === undefined ? Number(calls > 0 && !isOpen) : Math.ceil(calls / limit);
+    const needed = limit === 0
+      ? 0
+      : limit === undefined
+      ? Number(calls > 0 && !isOpen)
+      : Math.ceil(calls / limit);
     for (; made < Math.min(needed, MOST_CONNECTING); made++) void connect(raw);
   }
 
@@ -170,11 +184,17 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
         onGone(session) {
           if (!sessions.delete(session) || signal.aborted) return;
           options.onConnectionLost?.();
-          if (waiting.size > 0) serve();
+          if (waiting.size === 0) return;
+          const failure = session.open === 0 ? endOfPatience(session) : undefined;
+          if (failure === undefined) serve();
+          else failWaiting(raw, failure);
         },
       });
-      if (signal.aborted) session.http2.destroy();
-      else if (!session.http2.destroyed) sessions.add(session);
+      if (!signal.aborted && !session.draining) sessions.add(session);
+      else {
+        session.http2.destroy();
+        failure = endOfPatience(session);
+      }
     } catch (error) {
       failure = error;
     } finally {
@@ -185,7 +205,18 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       clearTimeout(again);
       again = setTimeout(serve, AGAIN_MS);
     }
-    // Calls go on waiting for room on what there is.
+    failWaiting(raw, failure);
+  }
+
+  /** The error of a server that ends connection after connection before it takes a call; undefined while there is hope. */
+  function endOfPatience(session: Session): ConnectError | undefined {
+    if (++sentAway < MOST_SENT_AWAY) return undefined;
+    sentAway = 0;
+    return connectionError(describeTarget(endpoint), session.failure ?? CLOSED);
+  }
+
+  /** Fails the calls that wait, unless they may find room on what there is. */
+  function failWaiting(raw: boolean, failure: unknown): void {
     if ([...sessions].some((session) => session.raw === raw && !session.draining)) return;
     for (const call of waiting) {
       if (call.raw !== raw) continue;
@@ -257,7 +288,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     },
     close() {
       clearTimeout(again);
-      closing.abort(connectionFailure("ECONNRESET", "connection closed"));
+      closing.abort(CLOSED);
       for (const session of sessions) session.http2.destroy();
       sessions.clear();
       for (const call of waiting) call.reject(new ConnectError("the channel is closed", Code.Unavailable));

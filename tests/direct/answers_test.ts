@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createFetchCarrier } from "../../lib/direct/fetch_carrier.ts";
@@ -26,6 +27,16 @@ const TWO_HUNDRED: Fields = Array.from({ length: 200 }, (_, index) => [`x-${inde
 const STOPPED = { code: Code.Unavailable, text: "the server stopped before the call had ended" };
 const NO_STATUS = { code: Code.Internal, text: "the server sent no status" };
 const GONE = { code: Code.NotFound, text: "gone" };
+
+const FULL = { code: Code.ResourceExhausted, text: "full" };
+const STATUS_503 = { code: Code.Unavailable, text: "HTTP status 503 instead of a gRPC answer" };
+const RAW = { code: Code.NotFound, text: "größe\n😀" };
+/** UTF-8 as it is in a header. */
+const RAW_TEXT = Buffer.from("größe%0A😀").toString("latin1");
+
+function withFlags(flags: number): Uint8Array {
+  return Uint8Array.of(flags, 0, 0, 0, 0);
+}
 
 function trailersFrame(text: string): Uint8Array {
   const bytes = new TextEncoder().encode(text);
@@ -98,7 +109,66 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
     body: gzipSync(MESSAGE),
     trailers: [["grpc-status", "0"]],
   }, { code: Code.Internal, text: 'the server compresses with "gzip" unasked' }],
+  ["grpc", "a status that follows the status of HTTP", {
+    status: 503,
+    headers: GRPC,
+    trailers: [["grpc-status", "8"], ["grpc-message", "full"]],
+  }, FULL],
+  [
+    "grpc",
+    "an HTTP status that no status follows",
+    { status: 503, headers: GRPC, body: MESSAGE },
+    STATUS_503,
+  ],
+  ["grpc", "OK after an HTTP status", {
+    status: 503,
+    headers: GRPC,
+    body: MESSAGE,
+    trailers: [["grpc-status", "0"]],
+  }, STATUS_503],
+  ["grpc", "a text that is not encoded", {
+    headers: GRPC,
+    trailers: [["grpc-status", "5"], ["grpc-message", RAW_TEXT]],
+  }, RAW],
+  ...[2, 0x80, 0x81].map((flags) =>
+    ["grpc", `a frame with the flags ${flags}`, {
+      headers: GRPC,
+      body: withFlags(flags),
+      trailers: [["grpc-status", "0"]],
+    }, { code: Code.Internal, text: `the server sent a frame with unknown flags: ${flags}` }] as const
+  ),
+  ["grpc", "an empty grpc-encoding", {
+    headers: [...GRPC, ["grpc-encoding", ""]],
+    body: MESSAGE,
+    trailers: [["grpc-status", "0"]],
+  }, {}],
+  ["grpc", "a reset without an error", { reset: 0 }, {
+    code: Code.Internal,
+    text: "the server reset the call (HTTP/2 error 0)",
+  }],
   ["grpc-web", "no content type", { headers: [] }, STOPPED],
+  ["grpc-web", "a status that follows the status of HTTP", {
+    status: 503,
+    headers: WEB,
+    body: trailersFrame("grpc-status: 8\r\ngrpc-message: full\r\n"),
+  }, FULL],
+  ["grpc-web", "an HTTP status that no status follows", { status: 503, headers: WEB }, STATUS_503],
+  ["grpc-web", "an HTTP status and the page of a proxy", {
+    status: 503,
+    headers: WEB,
+    body: new TextEncoder().encode("<html>no server</html>"),
+  }, STATUS_503],
+  ["grpc-web", "a text that is not encoded", {
+    headers: WEB,
+    body: trailersFrame("grpc-status: 5\r\ngrpc-message: größe\n😀\r\n"),
+  }, RAW],
+  ["grpc-web", "a text in headers that is not encoded", {
+    headers: [...WEB, ["grpc-status", "5"], ["grpc-message", RAW_TEXT]],
+  }, RAW],
+  ["grpc-web", "a frame with the flags 2", {
+    headers: WEB,
+    body: bytesOf(withFlags(2), trailersFrame("grpc-status: 0\r\n")),
+  }, { code: Code.Internal, text: "the server sent a frame with unknown flags: 2" }],
   [
     "grpc-web",
     "an empty frame of trailers",
@@ -186,6 +256,44 @@ test("an answer of any shape ends its call with the status in it, and no other c
   }
   await Promise.all([carriers.grpc.close(), carriers["grpc-web"].close()]);
 });
+
+test("an answer that is there counts whole, whatever comes after it, and however late it is read", async () => {
+  const count = 200;
+  const frames = bytesOf(...Array.from({ length: count }, () => MESSAGE));
+  const whole = { headers: GRPC, body: frames, trailers: [["grpc-status", "0"]] } as const;
+  let answer: Answer | undefined;
+  await using server = await startScriptedServer(() => answer, { early: true });
+  for (const after of [{ reset: 0 }, { reset: 2 }, { reset: 8 }, { ends: true }]) {
+    answer = { ...whole, ...after };
+    const gone = Promise.withResolvers<void>();
+    const carrier = createHttp2Carrier({ secure: false, hostname: "127.0.0.1", port: server.port }, {
+      runtime: RUNTIME,
+      maxMessageBytes: 1_000,
+      keepAliveMs: 0,
+      onConnectionLost: gone.resolve,
+    });
+    const client = createClient(
+      ProbeService,
+      createCarrierTransport({ carrier: () => carrier, baseUrl: "http://x", maxBufferedBytes: 1_000_000 }),
+    );
+    const left = Promise.withResolvers<void>();
+    const stream = client.exchange(unfinished(left.promise))[Symbol.asyncIterator]();
+    await stream.next();
+    // The reader is late: what comes after the answer is here before it has read on.
+    if (after.ends) await gone.promise;
+    else for await (const _ of client.download({}));
+    let received = 1;
+    while ((await stream.next()).done !== true) received++;
+    assert.equal(received, count, JSON.stringify(after));
+    left.resolve();
+    await carrier.close();
+  }
+});
+
+async function* unfinished(left: Promise<void>) {
+  yield {};
+  await left;
+}
 
 async function readAll(messages: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of messages);

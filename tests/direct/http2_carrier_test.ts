@@ -9,6 +9,7 @@ import { createCarrierTransport } from "../../lib/rpc/transport.ts";
 import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { test } from "../harness.ts";
+import { type Answer, startScriptedServer, type WriteFrame } from "./scripted_server.ts";
 
 /** A server that allows so many calls at a time, and does with each what it is told. */
 async function startServer(maxConcurrentStreams: number, answer: (stream: http2.ServerHttp2Stream) => void) {
@@ -95,6 +96,74 @@ test("http2 carrier: more calls at once than the server allows are spread over s
     await server.close();
   }
 });
+
+const EMPTY: Answer = {
+  headers: [["content-type", "application/grpc"]],
+  body: new Uint8Array(5),
+  trailers: [["grpc-status", "0"]],
+};
+const SETTINGS = 4, GOAWAY = 7;
+/** SETTINGS_MAX_CONCURRENT_STREAMS of 0. */
+const NO_STREAMS = Uint8Array.of(0, 3, 0, 0, 0, 0);
+const goawayOf = (code: number) => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, code);
+
+for (const how of ["ends the connection", "sends it away"]) {
+  test(`http2 carrier: a call waits while a server takes none, and goes out anew when it ${how}`, async () => {
+    let connected: { readonly frame: WriteFrame; readonly socket: net.Socket } | undefined;
+    let calls = 0;
+    await using server = await startScriptedServer(() => {
+      // The settings come before the answer.
+      if (++calls === 1) connected!.frame(SETTINGS, 0, 0, NO_STREAMS);
+      return EMPTY;
+    }, { onConnection: (frame, _connection, socket) => connected ??= { frame, socket } });
+    const { carrier, client } = clientOf(server.port);
+    try {
+      await client.echo({});
+      const waiting = client.echo({});
+      if (how === "ends the connection") connected!.socket.end();
+      else connected!.frame(GOAWAY, 0, 0, goawayOf(0));
+      await waiting;
+      assert.deepEqual([calls, server.connections], [2, 2]);
+    } finally {
+      await carrier.close();
+    }
+  });
+}
+
+for (const code of [0, 2]) {
+  test(`http2 carrier: a server that sends each connection away unused is tried a few times, code ${code}`, async () => {
+    await using server = await startScriptedServer(() => EMPTY, {
+      onConnection(frame, _connection, socket) {
+        frame(GOAWAY, 0, 0, goawayOf(code));
+        socket.end();
+      },
+    });
+    const { carrier, client } = clientOf(server.port);
+    try {
+      await assert.rejects(client.echo({}), (error) => ConnectError.from(error).code === Code.Unavailable);
+      assert.ok(server.connections < 10, `${server.connections} connections`);
+    } finally {
+      await carrier.close();
+    }
+  });
+
+  test(`http2 carrier: a call that a GOAWAY with the code ${code} leaves out is made again`, async () => {
+    let first: WriteFrame | undefined;
+    let calls = 0;
+    await using server = await startScriptedServer(() => {
+      if (++calls > 1) return EMPTY;
+      first!(GOAWAY, 0, 0, goawayOf(code));
+      return undefined;
+    }, { onConnection: (frame) => first ??= frame });
+    const { carrier, client } = clientOf(server.port);
+    try {
+      await client.echo({});
+      assert.equal(calls, 2);
+    } finally {
+      await carrier.close();
+    }
+  });
+}
 
 test(
   "http2 carrier: a server that takes the connection and says nothing holds calls for 20 s, and no others",

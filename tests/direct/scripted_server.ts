@@ -11,22 +11,37 @@ export type Fields = readonly (readonly [name: string, value: string])[];
 export interface Answer {
   /** 200 by default. */
   readonly status?: number;
-  readonly headers: Fields;
+  readonly headers?: Fields;
   /** Whole frames of gRPC or gRPC-Web. */
   readonly body?: Uint8Array;
   /** HTTP trailers, also empty ones; none by default. Over HTTP/2 only. */
   readonly trailers?: Fields;
+  /** The code with which the call is reset after all of this. Over HTTP/2 only. */
+  readonly reset?: number;
+  /** Ends the connection after all of this. Over HTTP/2 only. */
+  readonly ends?: boolean;
+}
+
+/** Writes a frame of HTTP/2. */
+export type WriteFrame = (type: number, flags: number, stream: number, payload: Uint8Array) => void;
+
+/** What a scripted server does besides. */
+export interface ScriptedServerOptions {
+  /** Answers over HTTP/2 when a call begins, and not when all of it has come. */
+  readonly early?: boolean;
+  /** Called for each connection of HTTP/2, after the settings. */
+  readonly onConnection?: (frame: WriteFrame, connection: number, socket: net.Socket) => void;
 }
 
 /** What the next request is answered with; nothing, if undefined. */
 export type Script = () => Answer | undefined;
 
 /** Starts a server on a port of this computer. */
-export async function startScriptedServer(answer: Script) {
+export async function startScriptedServer(answer: Script, options: ScriptedServerOptions = {}) {
   const sockets = new Set<net.Socket>();
   let connections = 0;
   const server = net.createServer((socket) => {
-    connections++;
+    const connection = ++connections;
     sockets.add(socket.on("error", () => {}).on("close", () => sockets.delete(socket)));
     let input = Buffer.alloc(0);
     let read: ((input: Buffer) => number) | undefined;
@@ -36,7 +51,7 @@ export async function startScriptedServer(answer: Script) {
       if (read === undefined) {
         const multiplexed = input.subarray(0, PREFACE.length).equals(PREFACE);
         if (multiplexed) input = input.subarray(PREFACE.length);
-        read = multiplexed ? http2Reader(socket, answer) : http1Reader(socket, answer);
+        read = multiplexed ? http2Reader(socket, answer, options, connection) : http1Reader(socket, answer);
       }
       for (let used = read(input); used > 0; used = read(input)) input = input.subarray(used);
     });
@@ -74,7 +89,7 @@ function http1Reader(socket: net.Socket, answer: Script) {
     if (bodyEnd < end + 4 || bodyEnd > input.length) return 0;
     const answered = answer();
     if (answered === undefined) return bodyEnd;
-    const { status = 200, headers, body = new Uint8Array(0) } = answered;
+    const { status = 200, headers = [], body = new Uint8Array(0) } = answered;
     const lines = [...headers, ["content-length", String(body.length)]].map(([name, value]) =>
       `${name}: ${value}\r\n`
     );
@@ -85,12 +100,17 @@ function http1Reader(socket: net.Socket, answer: Script) {
   };
 }
 
-const DATA = 0, HEADERS = 1, SETTINGS = 4, PING = 6, CONTINUATION = 9;
+const DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, CONTINUATION = 9;
 const END_STREAM = 1, ACK = 1, END_HEADERS = 4;
 const MAX_FRAME_BYTES = 16_384;
 
-function http2Reader(socket: net.Socket, answer: Script) {
-  const frame = (type: number, flags: number, stream: number, payload: Uint8Array) => {
+function http2Reader(
+  socket: net.Socket,
+  answer: Script,
+  { early = false, onConnection }: ScriptedServerOptions,
+  connection: number,
+) {
+  const frame: WriteFrame = (type, flags, stream, payload) => {
     const header = Buffer.alloc(9);
     header.writeUIntBE(payload.length, 0, 3);
     header[3] = type;
@@ -108,13 +128,18 @@ function http2Reader(socket: net.Socket, answer: Script) {
   const respond = (stream: number) => {
     const answered = answer();
     if (answered === undefined) return;
-    const { status = 200, headers, body, trailers } = answered;
+    const { status = 200, headers, body, trailers, reset, ends = false } = answered;
     const isHeadersOnly = body === undefined && trailers === undefined;
-    fields(stream, literal([[":status", String(status)], ...headers]), isHeadersOnly);
+    if (headers !== undefined) {
+      fields(stream, literal([[":status", String(status)], ...headers]), isHeadersOnly);
+    }
     if (body !== undefined) frame(DATA, trailers === undefined ? END_STREAM : 0, stream, body);
     if (trailers !== undefined) fields(stream, literal(trailers), true);
+    if (reset !== undefined) frame(RST_STREAM, 0, stream, Uint8Array.of(0, 0, 0, reset));
+    if (ends) socket.end();
   };
   frame(SETTINGS, 0, 0, new Uint8Array(0));
+  onConnection?.(frame, connection, socket);
   return (input: Buffer): number => {
     if (input.length < 9) return 0;
     const length = input.readUIntBE(0, 3),
@@ -125,7 +150,8 @@ function http2Reader(socket: net.Socket, answer: Script) {
     const payload = input.subarray(9, 9 + length);
     if (type === SETTINGS && (flags & ACK) === 0) frame(SETTINGS, ACK, 0, new Uint8Array(0));
     if (type === PING && (flags & ACK) === 0) frame(PING, ACK, 0, payload);
-    if ((type === HEADERS || type === DATA) && (flags & END_STREAM) !== 0) respond(stream);
+    const isEnd = (type === HEADERS || type === DATA) && (flags & END_STREAM) !== 0;
+    if (early ? type === HEADERS : isEnd) respond(stream);
     return 9 + length;
   };
 }

@@ -11,7 +11,7 @@ import { fromWireStatus } from "./wire_status.ts";
 /** Reads the trailers block of a gRPC-Web body: header lines with names in any letter case, repeated or not. */
 export function parseTrailers(block: Uint8Array): Metadata {
   const trailers = new Metadata();
-  for (const line of new TextDecoder().decode(block).split("\r\n")) {
+  for (const line of byteString(block).split("\r\n")) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
     try {
@@ -25,13 +25,23 @@ export function parseTrailers(block: Uint8Array): Metadata {
   return trailers;
 }
 
+/** Returns bytes as HTTP's headers have them in JavaScript: one character each. */
+function byteString(bytes: Uint8Array): string {
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 8_192) {
+    text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
+  }
+  return text;
+}
+
 /**
- * The value of a field as `Headers` keep it: they cut white space off at both ends, which custom metadata may lose, but
- * the text of an error may not. There it is percent-encoded, as servers may do it (grpc/doc/PROTOCOL-HTTP2.md).
+ * The value of a field as `Headers` keep it: they cut white space off at both ends and refuse line breaks. Custom metadata
+ * may lose it, but the text of an error may not. There it is percent-encoded, as servers may do it
+ * (grpc/doc/PROTOCOL-HTTP2.md).
  */
 export function fieldValue(name: string, value: string): string {
   if (name.toLowerCase() !== "grpc-message") return value;
-  return value.replace(/^[ \t]+|[ \t]+$/g, encodeURIComponent);
+  return value.replace(/^[ \t]+|[ \t]+$|[\0\r\n]+/g, encodeURIComponent);
 }
 
 /** The last block that meant a plain OK; a server writes it in the same bytes every time. */
@@ -107,13 +117,15 @@ function detailed(details: string | undefined, rest: Metadata): ConnectError | u
 }
 
 /**
- * Decodes text from a header. Invalid percent-encoding is left unchanged: "when decoding invalid values,
- * implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
+ * Decodes text from a header, also the UTF-8 of a server that leaves it as it is. What is no UTF-8 is left unchanged: "when
+ * decoding invalid values, implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
  */
 function percentDecoded(value: string): string {
-  return value.replace(/(?:%[0-9A-Fa-f]{2})+/g, (encoded) => {
+  return value.replace(/(?:%[0-9A-Fa-f]{2}|[\x80-\xff])+/g, (encoded) => {
     try {
-      return decodeURIComponent(encoded);
+      return decodeURIComponent(
+        encoded.replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16)}`),
+      );
     } catch {
       return encoded;
     }
@@ -175,7 +187,7 @@ export function refuseResponse(
   // fetch has undone a content-encoding; gRPC over HTTP/2 has none.
   const encoding = (protocol === "grpc" ? headers.get("content-encoding") : null) ??
     headers.get("grpc-encoding");
-  if (encoding !== null && encoding !== "identity" && encoding !== compression) {
+  if (encoding !== null && encoding !== "" && encoding !== "identity" && encoding !== compression) {
     const message = `the server compresses with ${JSON.stringify(encoding)} unasked`;
     return new ConnectError(message, Code.Internal, headers);
   }
