@@ -3,19 +3,15 @@ import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
+import type { Target } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { connectByDeno } from "./deno_socket.ts";
 import { openTunnel } from "./tunnel.ts";
 
-/** A server, and how to connect to it. */
-export interface Place {
-  /** Without brackets. */
-  readonly hostname: string;
-  readonly port: number;
-  readonly unixPath?: string | undefined;
-  /** The proxy to connect through. */
+/** A server, and the proxy to connect to it through. */
+export interface Place extends Omit<Target, "secure"> {
   readonly proxy?: ChosenProxy | undefined;
 }
 

@@ -35,11 +35,8 @@ export interface TakenOfferListener {
  * The reports of an answerer on its offer. The first two throw when they come out of order; `done` and `failed` after
  * either of them do nothing.
  */
-export interface TakenOffer extends Offer {
+export interface TakenOffer extends Offer, TakenOfferListener {
   answered(sdp: string): void;
-  candidate(candidate: ICECandidate): void;
-  done(): void;
-  failed(error: ConnectError): void;
 }
 
 /** Takes an offer. */

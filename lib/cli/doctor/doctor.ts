@@ -54,7 +54,6 @@ export const doctor: Run = async (args, terminal) => {
       progress = showProgress(terminal, "looking on");
     });
   const patient: Patient = {
-    given,
     options,
     context: {
       address: given,
@@ -95,7 +94,6 @@ export const doctor: Run = async (args, terminal) => {
 };
 
 interface Patient {
-  readonly given: string;
   readonly options: DialOptions;
   readonly context: DialContext;
   readonly ladder: Ladder;
@@ -213,7 +211,7 @@ async function tryDial(
   local: boolean,
   network: Omit<DialEvidence, "entries" | "failure"> | undefined,
 ): Promise<Examined> {
-  const { given, options, say, interrupted } = patient;
+  const { context: { address }, options, say, interrupted } = patient;
   // On the local network a machine can be reached although its signaling server cannot.
   const ladder = local && patient.ladder.broken !== undefined ? patient.anew() : patient.ladder;
   const judge = (name: string, finding: () => Finding) =>
@@ -227,7 +225,7 @@ async function tryDial(
   let failure: unknown;
   const began = performance.now();
   try {
-    channel = await dial(given, {
+    channel = await dial(address, {
       ...options,
       logger: {},
       onEvent(event) {
@@ -256,7 +254,7 @@ async function tryDial(
       },
   );
   if (open === undefined) return {};
-  const answerMs = await ladder.climb("first call", (signal) => checkFirstCall(open, given, signal));
+  const answerMs = await ladder.climb("first call", (signal) => checkFirstCall(open, address, signal));
   const { connection } = open.getStats();
   if (connection !== undefined) say(`${describeWire(connection)}\n`);
   return { path: open.path, answerMs };

@@ -3,17 +3,15 @@ import { isIP } from "node:net";
 import { dialAdvice } from "../../core/dial/dial_advice.ts";
 import { failureReason } from "../../core/dial/failure_reason.ts";
 import { connectionReason } from "../../core/net/connection_error.ts";
-import { type ChosenProxy, describeChosen } from "../../core/net/proxy.ts";
+import { describeChosen } from "../../core/net/proxy.ts";
 import { describeTarget, type Target } from "../../core/net/target.ts";
 import { abortable } from "../../runtime/abortable.ts";
-import { openConnection } from "../../net/connection.ts";
+import { openConnection, type Place } from "../../net/connection.ts";
 import { messageOf } from "../error_text.ts";
 import { failed, type Finding } from "./ladder.ts";
 
 /** A server, and the proxy to connect to it through. */
-export interface ProxiedTarget extends Target {
-  readonly proxy?: ChosenProxy | undefined;
-}
+export type ProxiedTarget = Target & Place;
 
 /** Resolves a name. */
 export async function resolveName(hostname: string, signal: AbortSignal): Promise<Finding> {

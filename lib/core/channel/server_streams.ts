@@ -8,19 +8,14 @@ import {
   encodeResponsePacket,
   encodeTrailers,
   type MessageFrame,
+  type RequestFrame,
 } from "./packet.ts";
 import type { DroppedFrames } from "./client_streams.ts";
 import { FIRST_MACHINE_QUESTION, isMachineQuestion } from "./question.ts";
 import { AHEAD_BYTES, SendQueue } from "./send_queue.ts";
 
 /** A call that opens a stream. */
-export interface IncomingCall {
-  readonly stream: number;
-  readonly path: string;
-  readonly metadata: Metadata;
-  /** Undefined without a deadline. */
-  readonly timeoutMs: number | undefined;
-}
+export type IncomingCall = RequestFrame & { readonly kind: "headers" };
 
 /** Receives what a stream receives. */
 export interface IncomingListener {

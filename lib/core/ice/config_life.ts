@@ -1,9 +1,7 @@
+import type { ICEServer } from "../../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+
 /** An ICE server as a signaling server names it. */
-export interface NamedIceServer {
-  readonly urls: readonly string[];
-  readonly username: string;
-  readonly credential: string;
-}
+export type NamedIceServer = Pick<ICEServer, "urls" | "username" | "credential">;
 
 /** How long a signaling server's ICE servers are remembered, in milliseconds. */
 const REMEMBERED_MS = 86_400_000;

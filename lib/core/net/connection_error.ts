@@ -1,29 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { denoFetchCode, denoFetchDetail } from "./deno_fetch_error.ts";
 
-/** Why a server cannot be reached, in the field's words. */
-export type ConnectionReason =
-  | "connection refused"
-  | "name not found"
-  | "no route to host"
-  | "timed out"
-  | "a client certificate is required"
-  | "certificate not trusted"
-  | "TLS failed"
-  | "the server speaks TLS"
-  | "headers too large"
-  | "the server, or a proxy in front of it, speaks HTTP/1.1 alone"
-  | "connection lost"
-  | "the URL of the proxy is wrong"
-  | "the proxy cannot be reached"
-  | "no TLS with the proxy"
-  | "the proxy wants credentials"
-  | "the proxy refuses"
-  | "the proxy cannot reach the server"
-  | "no such proxy there";
-
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
-const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = [
+const REASONS = [
   // Its cause may have a code of the others.
   [/^ERR_PROXY_URL$/, "the URL of the proxy is wrong"],
   [/^ERR_PROXY_UNREACHABLE$/, "the proxy cannot be reached"],
@@ -46,7 +25,10 @@ const REASONS: readonly (readonly [code: RegExp, reason: ConnectionReason])[] = 
     /^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_REQUEST_UNSENT|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/,
     "connection lost",
   ],
-];
+] as const;
+
+/** Why a server cannot be reached, in the field's words. */
+export type ConnectionReason = (typeof REASONS)[number][1];
 
 /** Why a connection failed, by the codes of an error and of what caused it; undefined when no code is known. */
 export function connectionReason(error: unknown): ConnectionReason | undefined {

@@ -2,13 +2,10 @@ import { parseIp } from "./ip.ts";
 import { joinHostPort } from "./address.ts";
 import type { Proxy } from "./proxy.ts";
 import { ProxyError } from "./proxy_error.ts";
+import type { Target } from "./target.ts";
 
 /** The place that a proxy is asked to connect to. */
-export interface Destination {
-  /** A name, or an address without brackets. */
-  readonly hostname: string;
-  readonly port: number;
-}
+export type Destination = Pick<Target, "hostname" | "port">;
 
 /**
  * The client's side of a handshake with a proxy. It yields bytes to send, after which it goes on at once, or undefined
