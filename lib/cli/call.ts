@@ -60,68 +60,47 @@ export const call: Run = async (args, terminal) => {
     const compact = args.has("json") || method.methodKind !== "unary";
     await terminal.write(`${JSON.stringify(json, null, compact ? 0 : 2)}\n`);
   };
-  try {
-    await makeCall(channel, method, messages, deadline, { args, terminal, typing, write });
-    return EXIT.ok;
-  } catch (error) {
-    // The error that ended the requests ended the call: the first one went wrong.
-    const cause = error instanceof ConnectError ? error.cause : undefined;
-    if (cause instanceof UsageError) throw cause;
-    if (!(error instanceof ConnectError) || terminal.signal.aborted) throw error;
-    tellFailure(error, reflection, args, terminal);
-    return exitCodeOf(error);
-  }
-};
-
-interface Answers {
-  /** True if a person types the requests. */
-  readonly typing: boolean;
-  readonly args: Arguments;
-  readonly terminal: Terminal;
-  readonly write: (message: Message) => Promise<void>;
-}
-
-async function makeCall(
-  channel: ViamChannel,
-  method: DescMethod,
-  messages: AsyncGenerator<Message>,
-  deadline: number | undefined,
-  { args, terminal, typing, write }: Answers,
-): Promise<void> {
   const verbose = (name: string, metadata: Headers) => {
     if (args.has("verbose")) tellMetadata(name, metadata, terminal);
   };
   // A line of progress would write over what is being typed.
   const progress = typing ? NO_PROGRESS : showProgress(terminal, `calling ${method.name}`);
-  const signal = terminal.signal;
+  const { signal } = terminal;
   try {
-    if (method.methodKind === "unary") {
-      const first = await abortable(messages.next(), signal);
-      if (first.done === true) throw new UsageError("Standard input has no message");
-      if ((await abortable(messages.next(), signal)).done !== true) {
-        throw new UsageError(`${method.name} takes one message, and standard input has more`);
-      }
-      const answer = await channel.unary(method as DescMethodUnary, signal, deadline, undefined, first.value);
-      progress.end();
-      verbose("header", answer.header);
-      await write(answer.message);
-      verbose("trailer", answer.trailer);
-      return;
-    }
-    const answer = await channel.stream(
-      method as DescMethodStreaming,
-      signal,
-      deadline,
-      undefined,
-      messages,
-    );
+    const answer = method.methodKind === "unary"
+      ? await callOnce(channel, method as DescMethodUnary, messages, signal, deadline)
+      : await channel.stream(method as DescMethodStreaming, signal, deadline, undefined, messages);
     progress.end();
     verbose("header", answer.header);
     for await (const message of answer.message) await write(message);
     verbose("trailer", answer.trailer);
-  } finally {
+    return EXIT.ok;
+  } catch (error) {
     progress.end();
+    // The error that ended the requests ended the call: the first one went wrong.
+    const cause = error instanceof ConnectError ? error.cause : undefined;
+    if (cause instanceof UsageError) throw cause;
+    if (!(error instanceof ConnectError) || signal.aborted) throw error;
+    tellFailure(error, reflection, args, terminal);
+    return exitCodeOf(error);
   }
+};
+
+/** Makes a unary call, whose answer is one message. */
+async function callOnce(
+  channel: ViamChannel,
+  method: DescMethodUnary,
+  messages: AsyncGenerator<Message>,
+  signal: AbortSignal,
+  deadline: number | undefined,
+) {
+  const first = await abortable(messages.next(), signal);
+  if (first.done === true) throw new UsageError("Standard input has no message");
+  if ((await abortable(messages.next(), signal)).done !== true) {
+    throw new UsageError(`${method.name} takes one message, and standard input has more`);
+  }
+  const { message, ...answer } = await channel.unary(method, signal, deadline, undefined, first.value);
+  return { ...answer, message: [message] };
 }
 
 async function* decoded(
