@@ -31,7 +31,7 @@ export interface HttpHandlerOptions {
   /** Called first for every call, with "grpc", "grpc-web" or "connect" and `/package.Service/Method`. */
   readonly onCall: (protocol: string, path: string) => void;
   /** Refuses any call by throwing, also those to nonexistent methods, as a machine does. */
-  readonly authenticate: (call: AuthenticatedCall) => Promise<void>;
+  readonly authenticate: (call: AuthenticatedCall) => void;
   /** Delays any call, or refuses it by throwing. */
   readonly admit: (path: string, signal: AbortSignal) => Promise<void> | undefined;
   /** The text at `/`. */
@@ -53,7 +53,7 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
       const path = `/${context.service.typeName}/${context.method.name}`;
       options.onCall(context.protocolName, path);
       await options.admit(path, context.signal);
-      await options.authenticate(context);
+      options.authenticate(context);
     },
   });
   for (const { method, impl } of options.methods.values()) router.rpc(method, impl);
@@ -107,7 +107,7 @@ export async function createHttpHandler(options: HttpHandlerOptions): Promise<Ht
     response.on("close", () => gone.abort());
     try {
       await options.admit(path, gone.signal);
-      await options.authenticate({
+      options.authenticate({
         service: { typeName: path.split("/")[1] ?? "" },
         requestHeader: requestMetadata(request.rawHeaders),
         values: createContextValues(),

@@ -5,7 +5,7 @@ import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/a
 import type { CredentialType } from "../options/credentials.ts";
 import type { AuthenticatedCall } from "../server/http_handler.ts";
 import type { Routes } from "../server/routes.ts";
-import { createTokenSigner, type TokenClaims, type TokenSigner } from "./token_signer.ts";
+import { createTokenSigner, type TokenSigner } from "./token_signer.ts";
 
 /** A secret that a machine accepts. */
 export interface AcceptedCredentials {
@@ -39,7 +39,7 @@ export interface AuthenticationOptions {
 export interface Authentication {
   readonly routes: Routes;
   /** Throws unless the call has a valid token or needs none. */
-  check(call: AuthenticatedCall): Promise<void>;
+  check(call: AuthenticatedCall): void;
   readonly signer: TokenSigner;
 }
 
@@ -60,7 +60,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   const types = new Set<string>(credentials.map(({ type }) => type));
   if (externalAuth || options.trusted.length > 0) types.add("external");
 
-  function sign(subject: string, audience: readonly string[], type: string): Promise<string> {
+  function sign(subject: string, audience: readonly string[], type: string): string {
     const now = Date.now();
     return signer.sign({
       sub: subject,
@@ -73,17 +73,9 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     });
   }
 
-  async function claimsOf(token: string): Promise<TokenClaims | undefined> {
-    for (const candidate of signers) {
-      const claims = await candidate.verify(token);
-      if (claims !== undefined) return claims;
-    }
-    return undefined;
-  }
-
   const routes: Routes = (router) => {
     router.service(AuthService, {
-      async authenticate({ entity, credentials: given }, context) {
+      authenticate({ entity, credentials: given }, context) {
         if (context.requestHeader.has("authorization")) {
           throw new ConnectError("already authenticated; cannot re-authenticate", Code.InvalidArgument);
         }
@@ -102,21 +94,21 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
           (accepted.entity === undefined ? options.isName(entity) : isSame(accepted.entity, entity))
         );
         if (good.length === 0) throw new ConnectError("invalid credentials", Code.Unauthenticated);
-        return { accessToken: await sign(entity, names(), type) };
+        return { accessToken: sign(entity, names(), type) };
       },
     });
     if (!externalAuth) return;
     router.service(ExternalAuthService, {
-      async authenticateTo({ entity }, context) {
-        return { accessToken: await sign(callerOf(context), [entity], "external") };
-      },
+      authenticateTo: ({ entity }, context) => ({
+        accessToken: sign(callerOf(context), [entity], "external"),
+      }),
     });
   };
 
   return {
     routes,
     signer,
-    async check(context) {
+    check(context) {
       if (context.service.typeName === AuthService.typeName) return;
       const value = context.requestHeader.get("authorization");
       // HTTP joins repeated headers with a comma, and no token has one.
@@ -126,7 +118,8 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       if (!value.startsWith(PREFIX)) {
         throw new ConnectError(`expected authorization header with prefix: ${PREFIX}`, Code.Unauthenticated);
       }
-      const claims = await claimsOf(value.slice(PREFIX.length));
+      const token = value.slice(PREFIX.length);
+      const claims = signers.map((one) => one.verify(token)).find((found) => found !== undefined);
       if (claims === undefined) throw unauthenticated("not a token that this machine accepts");
       if (!claims.aud.some((audience) => names().includes(audience))) {
         throw unauthenticated("invalid audience");

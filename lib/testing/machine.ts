@@ -133,7 +133,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
       maxMessageBytes,
       onCall: (protocol, path) => counter.count(protocol, path),
       admit,
-      authenticate: async (context) => await authentication?.check(context),
+      authenticate: (context) => authentication?.check(context),
       greeting: GREETING,
     }),
     runtime: RUNTIME,

@@ -1,4 +1,5 @@
-import { base64Decode, base64Encode } from "@bufbuild/protobuf/wire";
+import { Buffer } from "node:buffer";
+import { generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto";
 
 /** The claims of a token (protocol §5.6). */
 export interface TokenClaims {
@@ -18,69 +19,52 @@ export interface TokenClaims {
 
 /** Signs JSON Web Tokens with its own Ed25519 key, and verifies them. */
 export interface TokenSigner {
-  sign(claims: TokenClaims): Promise<string>;
+  sign(claims: TokenClaims): string;
   /** Returns the claims of a token that this signer has signed and not revoked; undefined for any other. */
-  verify(token: string): Promise<TokenClaims | undefined>;
+  verify(token: string): TokenClaims | undefined;
   /** Invalidates every token so far. */
   revoke(): void;
 }
 
-interface SigningKey {
-  readonly pair: CryptoKeyPair;
-  /** The public key, base64url: the `kid` that goutils gives an Ed25519 key. */
-  readonly id: string;
-}
-
 /** Makes a signer, whose key is made when it is first needed. */
 export function createTokenSigner(): TokenSigner {
-  let key: Promise<SigningKey> | undefined;
-  const currentKey = () => key ??= makeKey();
+  let pair: { readonly publicKey: KeyObject; readonly privateKey: KeyObject } | undefined;
+  const currentPair = () => pair ??= generateKeyPairSync("ed25519");
   return {
-    async sign(claims) {
-      const { pair, id } = await currentKey();
-      const signed = `${encodeJson({ alg: "EdDSA", kid: id, typ: "JWT" })}.${encodeJson(claims)}`;
-      const signature = await crypto.subtle.sign(
-        "Ed25519",
-        pair.privateKey,
-        new TextEncoder().encode(signed),
-      );
-      return `${signed}.${base64Encode(new Uint8Array(signature), "url")}`;
+    sign(claims) {
+      const { publicKey, privateKey } = currentPair();
+      const signed = `${encode({ alg: "EdDSA", kid: idOf(publicKey), typ: "JWT" })}.${encode(claims)}`;
+      return `${signed}.${sign(null, Buffer.from(signed), privateKey).toString("base64url")}`;
     },
-    async verify(token) {
+    verify(token) {
       const [header, claims, signature, ...rest] = token.split(".");
       if (header === undefined || claims === undefined || signature === undefined || rest.length > 0) return;
-      const { pair, id } = await currentKey();
+      const { publicKey } = currentPair();
       try {
-        const { alg, kid } = decodeJson(header) as { alg?: unknown; kid?: unknown };
-        if (alg !== "EdDSA" || kid !== id) return;
-        const signed = new TextEncoder().encode(`${header}.${claims}`);
-        const genuine = await crypto.subtle.verify(
-          "Ed25519",
-          pair.publicKey,
-          base64Decode(signature),
-          signed,
-        );
-        return genuine ? decodeJson(claims) as TokenClaims : undefined;
+        const { alg, kid } = decode(header) as { alg?: unknown; kid?: unknown };
+        if (alg !== "EdDSA" || kid !== idOf(publicKey)) return;
+        const signed = Buffer.from(`${header}.${claims}`);
+        const isGenuine = verify(null, signed, publicKey, Buffer.from(signature, "base64url"));
+        return isGenuine ? decode(claims) as TokenClaims : undefined;
       } catch {
-        return undefined; // not base64, or not JSON
+        return undefined; // not JSON
       }
     },
     revoke() {
-      key = undefined;
+      pair = undefined;
     },
   };
 }
 
-async function makeKey(): Promise<SigningKey> {
-  const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]) as CryptoKeyPair;
-  const bytes = await crypto.subtle.exportKey("raw", pair.publicKey);
-  return { pair, id: base64Encode(new Uint8Array(bytes), "url") };
+/** The public key, base64url: the `kid` that goutils gives an Ed25519 key. */
+function idOf(publicKey: KeyObject): string {
+  return publicKey.export({ format: "jwk" }).x!;
 }
 
-function encodeJson(value: unknown): string {
-  return base64Encode(new TextEncoder().encode(JSON.stringify(value)), "url");
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-function decodeJson(text: string): unknown {
-  return JSON.parse(new TextDecoder().decode(base64Decode(text)));
+function decode(text: string): unknown {
+  return JSON.parse(Buffer.from(text, "base64url").toString());
 }

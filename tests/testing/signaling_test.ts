@@ -46,7 +46,7 @@ async function signaling(options: Partial<SignalingOptions> = {}): Promise<
       maxMessageBytes: MAX_MESSAGE_BYTES,
       onCall: () => {},
       admit: () => undefined,
-      authenticate: async () => {},
+      authenticate: () => {},
       greeting: "",
     }),
     runtime: RUNTIME,
