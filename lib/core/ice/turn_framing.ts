@@ -1,18 +1,28 @@
+import {
+  attributeOf,
+  ERROR_CODE,
+  errorCodeOf,
+  MAGIC_COOKIE,
+  STUN_HEADER_BYTES,
+  stunAttribute,
+  stunMessage,
+  stunType,
+  transactionOf,
+  XOR_RELAYED_ADDRESS,
+  xorAddress,
+} from "./stun.ts";
+
 /*
  * TURN messages on a stream (RFC 8656 §3.1, §12.5; RFC 8489 §6). Over UDP each is a datagram. Over TCP and TLS they
  * follow each other, are separated by their lengths, and ChannelData is padded to a multiple of four bytes.
  */
 
-const STUN_HEADER_BYTES = 20;
 const CHANNEL_HEADER_BYTES = 4;
 
 const ALLOCATE_REQUEST = 0x0003;
 const ALLOCATE_SUCCESS = 0x0103;
 const ALLOCATE_ERROR = 0x0113;
-const MAGIC_COOKIE = 0x2112a442;
 
-const XOR_RELAYED_ADDRESS = 0x0016;
-const ERROR_CODE = 0x0009;
 const TRY_ALTERNATE = 300;
 const SERVER_ERROR = 500;
 
@@ -39,7 +49,7 @@ export function readTurnMessage(message: Uint8Array): TurnMessage | undefined {
   const length = lengthOf(message, 0);
   if (length === undefined || length === 0 || message.length < length) return undefined;
   if (isChannelData(message[0]!)) return { kind: "data" };
-  switch (uint16(message, 0)) {
+  switch (stunType(message)) {
     case ALLOCATE_REQUEST:
       return { kind: "allocate" };
     case ALLOCATE_SUCCESS:
@@ -110,21 +120,11 @@ export class TurnStreamReader {
  */
 export function refuseAllocate(message: Uint8Array): Uint8Array | undefined {
   if (message.length < STUN_HEADER_BYTES) return undefined;
-  const type = uint16(message, 0);
+  const type = stunType(message);
   if (type !== ALLOCATE_REQUEST && type !== ALLOCATE_ERROR) return undefined;
-  const reason = new TextEncoder().encode("no way to server"); // a multiple of four: no padding
-  const attribute = 4 + reason.length;
-  const answer = new Uint8Array(STUN_HEADER_BYTES + 4 + attribute);
-  const view = new DataView(answer.buffer);
-  view.setUint16(0, ALLOCATE_ERROR);
-  view.setUint16(2, 4 + attribute);
-  answer.set(message.subarray(4, STUN_HEADER_BYTES), 4); // cookie and transaction
-  view.setUint16(20, ERROR_CODE);
-  view.setUint16(22, attribute);
-  answer[26] = Math.floor(SERVER_ERROR / 100);
-  answer[27] = SERVER_ERROR % 100;
-  answer.set(reason, 28);
-  return answer;
+  const reason = new TextEncoder().encode("no way to server");
+  const value = Uint8Array.of(0, 0, Math.floor(SERVER_ERROR / 100), SERVER_ERROR % 100, ...reason);
+  return stunMessage(ALLOCATE_ERROR, transactionOf(message), [stunAttribute(ERROR_CODE, value)]);
 }
 
 /** True for ChannelData: channel numbers are 0x4000 to 0x4fff, and STUN messages begin with two zero bits. */
@@ -154,28 +154,8 @@ function uint16(bytes: Uint8Array, at: number): number {
   return bytes[at]! << 8 | bytes[at + 1]!;
 }
 
-/** Returns the value of an attribute. */
-function attributeOf(message: Uint8Array, wanted: number): Uint8Array | undefined {
-  const end = Math.min(message.length, STUN_HEADER_BYTES + uint16(message, 2));
-  for (let at = STUN_HEADER_BYTES; at + 4 <= end;) {
-    const length = uint16(message, at + 2);
-    if (at + 4 + length > end) return undefined;
-    if (uint16(message, at) === wanted) return message.subarray(at + 4, at + 4 + length);
-    at += 4 + pad(length);
-  }
-  return undefined;
-}
-
-function errorCodeOf(message: Uint8Array): number | undefined {
-  const value = attributeOf(message, ERROR_CODE);
-  return value === undefined || value.length < 4 ? undefined : (value[2]! & 7) * 100 + value[3]!;
-}
-
 /** Returns `host:port`; IPv4 only, which is what the engine asks for. */
 function relayAddressOf(message: Uint8Array): string | undefined {
   const value = attributeOf(message, XOR_RELAYED_ADDRESS);
-  if (value === undefined || value.length < 8 || value[1] !== 1) return undefined;
-  const port = uint16(value, 2) ^ MAGIC_COOKIE >>> 16;
-  const address = [24, 16, 8, 0].map((shift, index) => value[4 + index]! ^ (MAGIC_COOKIE >>> shift & 0xff));
-  return `${address.join(".")}:${port}`;
+  return value?.length === 8 ? xorAddress(value, transactionOf(message)) : undefined;
 }
