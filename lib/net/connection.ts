@@ -15,7 +15,7 @@ export interface Place extends Omit<Target, "secure"> {
   readonly proxy?: ChosenProxy | undefined;
 }
 
-/** How a connection is made. */
+/** Settings of a connection. */
 export interface ConnectOptions {
   /** Gives up. */
   readonly signal: AbortSignal;

@@ -49,7 +49,7 @@ export async function openTunnel(
   }
 }
 
-/** What the proxy is asked for: a name, unless it is a socks5:// one, which is given addresses. */
+/** Resolves the name of the server for a socks5:// proxy; others resolve it themselves. */
 async function resolved(
   { scheme }: Proxy,
   { hostname, port }: Destination,

@@ -3,7 +3,7 @@ import { describeSecret, missingValue, type OptionProblem, wrongValue } from "./
 /** The value to keep, or why there is none. */
 export type Reading = { readonly value: unknown } | Refusal;
 
-/** Why a value cannot be used. */
+/** The reason why a value cannot be used. */
 export interface Refusal {
   /** A predicate: "must be an integer ≥ 0". */
   readonly problem: string;

@@ -15,7 +15,7 @@ export function localAddresses(): { readonly address: string; readonly prefix: n
 
 const ROUTES = new URL("file:///proc/net/route");
 
-/** Whether this system has such a table, and lets us read it. */
+/** False once the table could not be read: other systems have none. */
 let hasRouteTable = true;
 
 /** Linux' table of IPv4 routes, after a line of titles (proc_net(5)); empty elsewhere, or without Deno's permission. */

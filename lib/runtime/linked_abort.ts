@@ -6,7 +6,7 @@ export interface LinkedAbort {
   release(): void;
 }
 
-/** When a linked abort comes by itself, and with what. */
+/** The timeout of a linked abort, and its reasons. */
 export interface LinkedAbortOptions {
   /** The reason, by default that of the signal that came first. */
   readonly reason?: unknown;

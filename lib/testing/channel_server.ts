@@ -21,7 +21,7 @@ import type { Peer } from "../webrtc/peer.ts";
 export interface ChannelServerOptions {
   /** Implementations by path, `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, MethodImplSpec>;
-  /** Whether the caller answers questions (protocol §4.11). */
+  /** True if the caller answers questions (protocol §4.11). */
   readonly isAnswering: boolean;
   /** Largest request message, in bytes. */
   readonly maxMessageBytes: number;

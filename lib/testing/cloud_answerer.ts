@@ -28,7 +28,7 @@ export interface OutsideSignaling {
   readonly address: string;
   /** The machine's names there; 1 to 5. */
   readonly hosts: readonly string[];
-  /** Whom to authenticate as there, and with what. */
+  /** The entity to authenticate as there, and its secret. */
   readonly credentials?: Credentials & { readonly entity: string };
   /** Authorities that the server's certificate may be signed by, PEM; the system's by default. */
   readonly ca?: string;

@@ -14,7 +14,7 @@ import { type ProxiedTarget, silent } from "./tcp.ts";
 /**
  * Makes a TLS handshake and looks at the certificate. Sends nothing over the connection.
  *
- * @param downgrade Whether the dial may continue without TLS.
+ * @param downgrade True if the dial may continue without TLS.
  */
 export async function checkTls(
   target: ProxiedTarget,

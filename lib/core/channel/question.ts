@@ -21,7 +21,7 @@ export function encodeQuestion(stream: number): Uint8Array {
 /** The first stream of a machine's questions, which no client gets to by counting from 1. */
 export const FIRST_MACHINE_QUESTION: number = 2 ** 52;
 
-/** Whether a stream is that of a machine's question. */
+/** True if a stream is that of a machine's question. */
 export function isMachineQuestion(stream: number): boolean {
   return stream >= FIRST_MACHINE_QUESTION;
 }

@@ -6,7 +6,7 @@ import type { Target } from "../net/target.ts";
 export type DialPlan =
   | {
     readonly kind: "direct";
-    /** Why not WebRTC. */
+    /** The reason why it is not dialed over WebRTC. */
     readonly reason: "unix socket" | "disableWebrtc" | "local name";
     readonly target: Target;
   }

@@ -27,10 +27,10 @@ const REASONS = [
   ],
 ] as const;
 
-/** Why a server cannot be reached, in the field's words. */
+/** The reason why a server cannot be reached, in the field's words. */
 export type ConnectionReason = (typeof REASONS)[number][1];
 
-/** Why a connection failed, by the codes of an error and of what caused it; undefined when no code is known. */
+/** Finds the reason of a failed connection by the codes of an error and its causes; undefined when no code is known. */
 export function connectionReason(error: unknown): ConnectionReason | undefined {
   const codes = [...codesOf(error)];
   return REASONS.find(([pattern]) => codes.some((code) => pattern.test(code)))?.[1];

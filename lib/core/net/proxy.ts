@@ -92,7 +92,7 @@ export function describeChosen(chosen: ChosenProxy | undefined): string | undefi
   return chosen === undefined || "problem" in chosen.proxy ? undefined : describeProxy(chosen.proxy);
 }
 
-/** Whether some of the variables name a proxy. */
+/** True if one of the variables names a proxy. */
 export function namesProxy(
   { no_proxy: _1, NO_PROXY: _2, REQUEST_METHOD: _3, ...rest }: ProxyVariables,
 ): boolean {
@@ -140,7 +140,7 @@ function isOnlyFromHere({ hostname, unixPath }: Target): boolean {
     /^(?:169\.254\.|fe[89ab][0-9a-f]:)/.test(name);
 }
 
-/** Whether the list of `NO_PROXY` names a target: by host, suffix, address, block of addresses, or `*` for all. */
+/** True if the list of `NO_PROXY` names a target: by host, suffix, address, block of addresses, or `*` for all. */
 function isExcepted({ hostname, port }: Target, list: string): boolean {
   const name = normal(hostname);
   const address = parseIp(name);

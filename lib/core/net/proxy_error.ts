@@ -1,6 +1,6 @@
 import { describeProxy, type Proxy } from "./proxy.ts";
 
-/** Why a proxy is of no use. */
+/** The reason why a proxy cannot be used. */
 export type ProxyFailure =
   /** Its URL in the environment is wrong. */
   | "ERR_PROXY_URL"
@@ -14,7 +14,7 @@ export type ProxyFailure =
   | "ERR_PROXY_REFUSED"
   /** It cannot reach the server. */
   | "ERR_PROXY_NO_ROUTE"
-  /** What it answers is not the protocol of such a proxy. */
+  /** Its answer is not in the protocol of such a proxy. */
   | "ERR_PROXY_PROTOCOL";
 
 /** Tells whether a proxy is to blame for an error, and for what. */

@@ -7,9 +7,9 @@ const SILENT_WINDOWS = 5, SILENT_MS = 10_000;
 interface Live {
   readonly id: string;
   readonly windowMs: number;
-  /** When the last sign of life was sent: a heartbeat, or a call that the machine answered. */
+  /** The time of the last sign of life: a heartbeat, or a call that the machine answered. */
   signAt: number;
-  /** When the machine last answered one. */
+  /** The time of the last answer to one. */
   heardAt: number;
 }
 

@@ -79,7 +79,7 @@ export class MachineSessions {
     return stopped;
   }
 
-  /** When the next session expires; undefined when there is none. */
+  /** The time at which the next session expires; undefined when there is none. */
   nextExpiry(): number | undefined {
     const times = Array.from(this.#sessions.values(), ({ expiresAt }) => expiresAt);
     return times.length === 0 ? undefined : Math.min(...times);
