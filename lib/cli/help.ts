@@ -6,7 +6,7 @@ const PROGRAM = "viam-dial";
 
 /** The list of commands, as text or as one line of JSON. */
 export function generalHelp(json: boolean): string {
-  if (json) return `${JSON.stringify({ commands: COMMANDS.map(asJson) })}\n`;
+  if (json) return `${JSON.stringify({ commands: COMMANDS })}\n`;
   return [
     "Dials Viam machines, and shows what happens.",
     "",
@@ -23,7 +23,7 @@ export function generalHelp(json: boolean): string {
 
 /** The help of a command, as text or as one line of JSON. */
 export function commandHelp(command: Command, json: boolean): string {
-  if (json) return `${JSON.stringify(asJson(command))}\n`;
+  if (json) return `${JSON.stringify(command)}\n`;
   const { name, usage, summary, details, options } = command;
   return [
     `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
@@ -35,10 +35,6 @@ export function commandHelp(command: Command, json: boolean): string {
     ...columns(rows(options)),
     "",
   ].join("\n");
-}
-
-function asJson({ name, summary, usage, details, options }: Command): object {
-  return { name, summary, usage, details, options };
 }
 
 function rows(options: Options): [string, string][] {

@@ -3,7 +3,6 @@ import { formatTimeline } from "../core/dial/timeline.ts";
 import { DialError } from "../errors.ts";
 import { VERSION } from "../runtime/version.ts";
 import { readArguments, UsageError } from "./arguments.ts";
-import type { Command } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { describeError } from "./error_text.ts";
 import { EXIT, exitCodeOf } from "./exit_code.ts";
@@ -46,7 +45,12 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
       return name === undefined ? EXIT.usage : EXIT.ok;
     }
     if (command === undefined) throw new UsageError(`Unknown command ${JSON.stringify(name)}`);
-    return await runCommand(command, rest, terminal, json);
+    const args = readArguments(rest, command.options);
+    if (args.has("help")) {
+      await terminal.write(commandHelp(command, json));
+      return EXIT.ok;
+    }
+    return await (await command.load())(args, terminal);
   } catch (error) {
     const exitCode = terminal.signal.aborted ? EXIT.interrupted : exitCodeOf(error);
     if (exitCode === EXIT.interrupted) return exitCode;
@@ -68,20 +72,6 @@ export async function runCommandLine(typed: readonly string[], terminal: Termina
     if (exitCode === EXIT.failed && error instanceof Error) terminal.warn(`${error.stack}\n`);
     return exitCode;
   }
-}
-
-async function runCommand(
-  command: Command,
-  typed: readonly string[],
-  terminal: Terminal,
-  json: boolean,
-): Promise<number> {
-  const args = readArguments(typed, command.options);
-  if (args.has("help")) {
-    await terminal.write(commandHelp(command, json));
-    return EXIT.ok;
-  }
-  return await (await command.load())(args, terminal);
 }
 
 function errorAsJson(error: unknown): Record<string, unknown> {

@@ -37,8 +37,6 @@ export interface ChannelServer {
   writable(): void;
   /** The connection is lost: aborts every handler. */
   fail(reason: ConnectError): void;
-  /** Number of open calls. */
-  readonly size: number;
 }
 
 /** Bytes that a slow handler may leave unread in one stream. */
@@ -176,9 +174,6 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
     },
     writable: flush,
     fail,
-    get size() {
-      return streams.size;
-    },
   };
 }
 

@@ -20,11 +20,6 @@ export class MessageQueue<T> implements AsyncIterable<T> {
     this.#wake?.();
   }
 
-  /** True once it has ended; messages may be left. */
-  get ended(): boolean {
-    return this.#end !== undefined;
-  }
-
   /** Only one reader may iterate. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (;;) {

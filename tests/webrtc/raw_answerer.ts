@@ -68,9 +68,6 @@ export async function startRawMachine(
           lost = true;
           wake();
         },
-        get size() {
-          return 0;
-        },
       };
     },
   });

@@ -49,11 +49,6 @@ export class SendQueue {
     return this.#control.length === 0 && this.#lanes.size === 0;
   }
 
-  /** Number of streams that have something to send. */
-  get waiting(): number {
-    return this.#lanes.size;
-  }
-
   /** True while this stream has anything left to send. */
   has(stream: number): boolean {
     return this.#lanes.has(stream);
