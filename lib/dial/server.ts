@@ -1,5 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
-import { targetOf } from "../core/dial/plan.ts";
+import { type DialPlan, targetOf } from "../core/dial/plan.ts";
 import { ANSWER_ROUND_TRIPS, connectRoundTrips, PROBE_ROUND_TRIPS } from "../core/dial/round_trips.ts";
 import { describeChosen } from "../core/net/proxy.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
@@ -157,6 +157,16 @@ function endpointOf(target: Target, tls: TlsOptions, { proxies }: DialContext): 
     ...(target.unixPath === undefined ? {} : { unixPath: target.unixPath }),
     ...(target.secure ? { tls } : {}),
   };
+}
+
+/** Reaches the signaling server of a plan. */
+export function reachSignaling(
+  { signaling, ownSignaling }: DialPlan & { readonly kind: "webrtc" },
+  dial: DialContext,
+  signal: AbortSignal,
+): Promise<ReachedServer> {
+  const tls = ownSignaling ? tlsOfMachine(signaling, dial.options) : dial.options.tls;
+  return reachServer(signaling, tls, dial, signal, { authorizes: true, keepAliveMs: 0 });
 }
 
 /** A transport to one server, for the dial's own calls: no error of theirs has a secret of the options. */

@@ -4,6 +4,7 @@ import { looksLocally } from "../core/dial/plan.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { connectDirectly } from "./direct_link.ts";
+import { reachSignaling } from "./server.ts";
 
 /** Time that the connection through the cloud waits for a machine that was found locally, in milliseconds. */
 const LOCAL_HEAD_START_MS = 300;
@@ -35,9 +36,17 @@ export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Pro
 async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise<Link> {
   const { plan, timeline } = dial;
   if (plan.kind === "direct") return await connectDirectly(plan.target, dial, signal);
-  // Loaded here, so that a script that dials directly starts faster.
-  const { connectByWebrtc } = await abortable(import("./webrtc_link.ts"), signal);
-  const link = await connectByWebrtc(plan, dial, signal);
+  // A reconnect may have a server that is connected already.
+  const reaching = dial.reconnecting ? undefined : reachSignaling(plan, dial, signal);
+  reaching?.catch(() => {});
+  // Loaded meanwhile, and here, so that a script that dials directly starts faster.
+  const { connectByWebrtc } = await abortable(import("./webrtc_link.ts"), signal).catch((error) => {
+    if (reaching !== undefined) {
+      dial.background.add(reaching.then(({ carrier }) => carrier.close(), () => {}));
+    }
+    throw error;
+  });
+  const link = await connectByWebrtc(plan, dial, reaching, signal);
   if (link !== undefined) return link;
   if (dial.reconnecting) {
     throw new ConnectError(

@@ -23,7 +23,7 @@ import type { DialContext } from "./context.ts";
 import type { KeptServer } from "./kept_servers.ts";
 import { hedge } from "./hedge.ts";
 import { type TimedConfig, withConfig } from "./remembered_config.ts";
-import { authorize, type ReachedServer, reachServer, tlsOfMachine, transportTo } from "./server.ts";
+import { authorize, type ReachedServer, reachSignaling, transportTo } from "./server.ts";
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
 const HEDGE_ATTEMPTS = 3;
@@ -33,14 +33,16 @@ const HEDGE_MS = 15;
  * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
  * connects to the machine through it. Undefined when the server does not signal for the machine.
  *
+ * @param reaching The signaling server, if it is being connected to.
  * @param signal Gives the attempt up.
  */
 export async function connectByWebrtc(
   plan: WebrtcPlan,
   dial: DialContext,
+  reaching: Promise<ReachedServer> | undefined,
   signal: AbortSignal,
 ): Promise<Link | undefined> {
-  const before = dial.servers.take(plan.signaling);
+  const before = reaching === undefined ? dial.servers.take(plan.signaling) : undefined;
   if (before !== undefined) {
     try {
       return await connectAgain(before, plan, dial, signal);
@@ -51,8 +53,7 @@ export async function connectByWebrtc(
   }
   // Loading takes as long as a round trip or two, and needs nothing from the server.
   loadEngine().catch(() => {});
-  const tls = plan.ownSignaling ? tlsOfMachine(plan.signaling, dial.options) : dial.options.tls;
-  const server = await reachServer(plan.signaling, tls, dial, signal, { authorizes: true, keepAliveMs: 0 });
+  const server = await (reaching ?? reachSignaling(plan, dial, signal));
   return await connectThrough(server, undefined, plan, dial, signal);
 }
 

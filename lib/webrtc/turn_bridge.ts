@@ -6,7 +6,7 @@ import {
   type StartThread,
   type ToWorker,
 } from "./relay_thread.ts";
-import { openTurnRelay, type TurnRelay, type TurnRelayEvent, type TurnUpstream } from "./turn_relay.ts";
+import type { TurnRelay, TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
 
 /** The package for npm's clients contains JavaScript files. */
 const THREAD = new URL(
@@ -45,7 +45,7 @@ export async function openTurnBridge(
   let current: Thread;
   // Deno writes missing permissions of a thread to the console.
   if (THREAD.protocol === "file:" && !isPermitted({ name: "read", path: THREAD })) {
-    return await openTurnRelay(upstream, report);
+    return await openHere(upstream, report);
   }
   try {
     const startWorker = await loadThreads();
@@ -55,7 +55,7 @@ export async function openTurnBridge(
   } catch {
     // The runtime cannot start a thread here, for lack of a permission or of the file. This thread works as well, as
     // long as the program does not keep it busy.
-    return await openTurnRelay(upstream, report);
+    return await openHere(upstream, report);
   }
   current.worker.postMessage({ kind: "open", id, upstream } satisfies ToWorker);
   try {
@@ -71,6 +71,15 @@ export async function openTurnBridge(
     forget(current, id);
     throw error;
   }
+}
+
+async function openHere(
+  upstream: TurnUpstream,
+  report: (event: TurnRelayEvent) => void,
+): Promise<TurnRelay> {
+  // With a thread, only that loads datagrams and TLS.
+  const { openTurnRelay } = await import("./turn_relay.ts");
+  return await openTurnRelay(upstream, report);
 }
 
 async function closeEntry(from: Thread, id: number, entry: Entry): Promise<void> {
