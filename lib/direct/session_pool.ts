@@ -5,6 +5,7 @@ import { connectionError, connectionFailure } from "../core/net/connection_error
 import { describeTarget } from "../core/net/target.ts";
 import { openConnection } from "../net/connection.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
 import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
 import { loadHttp2, pong, type Session, startSession } from "./http2_session.ts";
 
@@ -61,6 +62,9 @@ const CLOSED = connectionFailure("ECONNRESET", "connection closed");
 /** Pause before another connection is tried beside a silent one, in milliseconds. */
 const AGAIN_MS = 500;
 
+/** Time from the first word on that connection in which the silent one may speak and stay, in milliseconds. */
+const LAST_CHANCE_MS = 100;
+
 /** Sessions to one server. A call that finds no room waits for some, and for another connection, whichever is first. */
 export function createSessionPool(endpoint: Endpoint, options: SessionOptions): SessionPool {
   const tls = endpoint.secure ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) } : undefined;
@@ -68,6 +72,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   const isTlsForProxy = !endpoint.secure && endpoint.proxy !== undefined &&
     !("problem" in endpoint.proxy.proxy) && endpoint.proxy.proxy.scheme === "https";
   const sessions = new Set<Session>();
+  /** Those that were made beside silent ones. */
+  const successors = new WeakSet<Session>();
   const waiting = new Set<Waiting>();
   /** Connections that are being made, by whether they are to be raw. */
   const connecting = new Map<boolean, number>();
@@ -175,11 +181,9 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
         onVerdict: serve,
         onSettled(session) {
           limit = session.limit;
-          // Whichever speaks first carries new calls; those of a silent session may still end well.
-          const silent = suspected(raw);
-          silent.forEach(replace);
+          // Whichever speaks first carries the calls that wait.
           if (waiting.size > 0) serve();
-          if (isBeside && silent.length === 0) endIdle(session);
+          if (isBeside) succeed(session);
         },
         onGone(session) {
           if (!sessions.delete(session) || signal.aborted) return;
@@ -234,6 +238,24 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     });
   }
 
+  /**
+   * Puts a session that has been made beside silent ones in their place. A server that was stopped speaks on all of its
+   * connections, in any order: then those from before stay, and this one ends with its calls.
+   */
+  function succeed(next: Session): void {
+    if (successors.has(next)) return;
+    successors.add(next);
+    const timer = setTimeout(() => {
+      const silent = suspected(next.raw).filter((session) => session !== next);
+      silent.forEach(replace);
+      if (silent.length > 0) return;
+      next.draining = true;
+      endIdle(next);
+    }, LAST_CHANCE_MS);
+    unrefTimer(timer);
+  }
+
+  /** Lets a session end its calls, and no others. */
   function replace(silent: Session): void {
     silent.draining = true;
     if (silent.open === 0) endIdle(silent);

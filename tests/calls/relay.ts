@@ -22,7 +22,7 @@ export interface Relay extends AsyncDisposable {
   cut(how: "close" | "reset"): void;
   /** Passes nothing more on the connections of now, and leaves them open. Later ones work. */
   silence(): void;
-  /** Resolves when a client next sends something on a connection that passes nothing. */
+  /** Resolves when a client next sends something on the last connection, if that passes nothing. */
   sentInVain(): Promise<void>;
   /** Passes nothing on the connections of now until it is told to go on. Later ones work. */
   hold(): { goOn(): void };
@@ -44,7 +44,7 @@ export async function startRelay(
     : tls.createServer({ ...certificate, ALPNProtocols: ["http/1.1"] }, accept);
   server.on("tlsClientError", () => {});
   function accept(outer: net.Socket): void {
-    connections++;
+    const number = ++connections;
     const inner = net.connect({ port, host: "127.0.0.1", noDelay: true });
     const pair = { sockets: [outer, inner], silent: isLost };
     pairs.add(pair);
@@ -57,7 +57,7 @@ export async function startRelay(
       let seen: Cut | undefined, left = Infinity;
       from.on("data", (data: Uint8Array) => {
         if (pair.silent) {
-          if (direction === "request") vain.resolve();
+          if (direction === "request" && number === connections) vain.resolve();
           return;
         }
         if (seen !== cutting) {

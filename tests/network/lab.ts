@@ -134,8 +134,17 @@ export async function openLab(): Promise<Lab> {
       ...["peer", "name", "wan", "netns", to],
     ]);
     await ip(from, "address", "add", `${gateway(address)}/24`, "dev", device);
-    // Linux asks once a second for the hardware address of a host whose link was down, which would make outages longer.
-    await ip(from, "ntable", "change", "name", "arp_cache", "dev", device, "retrans", "50");
+    // Linux asks for the hardware address of a host whose link was down three times, a second apart, and that would add up
+    // to a second to an outage. Here it asks more often in the same time.
+    await ip(
+      from,
+      ..."ntable change name arp_cache dev".split(" "),
+      device,
+      "retrans",
+      "50",
+      "mcast_probes",
+      "60",
+    );
     await ip(from, "link", "set", device, "up");
     await ip(to, "address", "add", `${address}/24`, "dev", "wan");
     await ip(to, "link", "set", "wan", "up");
