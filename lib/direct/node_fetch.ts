@@ -20,11 +20,11 @@ type OpenConnection = typeof import("../net/connection.ts").openConnection;
 type Zlib = typeof import("node:zlib");
 
 /** Encodings that a proxy in front of the server may apply unasked, each with its decoder. */
-const DECODERS: Readonly<Record<string, (zlib: Zlib) => Transform>> = {
-  gzip: (zlib) => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH }),
-  deflate: (zlib) => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH }),
-  br: (zlib) => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH }),
-};
+const DECODERS: ReadonlyMap<string, (zlib: Zlib) => Transform> = new Map([
+  ["gzip", (zlib) => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH })],
+  ["deflate", (zlib) => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH })],
+  ["br", (zlib) => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH })],
+]);
 
 /** A `fetch` with connections of its own. */
 export interface NodeFetch {
@@ -87,9 +87,17 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch 
       return await abortable(
         new Promise((resolve, reject) => {
           const request = http.request(url, { ...options, ...(signal ? { signal } : {}) });
+          // Deno sends a request again on another connection if the one that it has used before is lost, even by an abort
+          // (https://github.com/denoland/deno/issues/36786).
+          request.on("socket", () => request.reusedSocket = false);
           request.on("error", reject);
+          request.on("close", () => reject(connectionFailure("ECONNRESET", "connection closed")));
+          request.on("upgrade", (response, socket) => {
+            socket.destroy();
+            resolve(webResponse(response, null));
+          });
           request.on("response", (response) => {
-            const decoder = DECODERS[response.headers["content-encoding"] ?? ""];
+            const decoder = DECODERS.get(response.headers["content-encoding"]?.toLowerCase() ?? "");
             const body = decoder === undefined ? response : pipeline(response, decoder(zlib), () => {});
             // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
             body.on("error", () => {});
@@ -120,13 +128,15 @@ function nodeHeaders(headers: Headers): Record<string, string> {
   return Object.fromEntries(headers);
 }
 
-function webResponse(response: IncomingMessage, body: WebStream): Response {
+function webResponse(response: IncomingMessage, body: WebStream | null): Response {
   const { statusCode: status = 0, rawHeaders } = response;
   const headers = new Headers();
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     headers.append(rawHeaders[index]!, rawHeaders[index + 1]!);
   }
-  if (!NULL_BODY.has(status)) return new Response(body, { status, headers });
-  response.resume();
-  return new Response(null, { status, headers });
+  if (NULL_BODY.has(status)) response.resume();
+  // `Response` refuses others, which a server may send all the same.
+  const isUsual = status >= 200 && status <= 599;
+  const made = new Response(NULL_BODY.has(status) ? null : body, { status: isUsual ? status : 500, headers });
+  return isUsual ? made : Object.defineProperty(made, "status", { value: status });
 }

@@ -6,6 +6,7 @@ import { type Machine, ProbeService, startMachine } from "../../lib/testing/mod.
 import { dialDirect, type DialOptions } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
 import { test } from "../harness.ts";
+import { startProxy } from "../proxy_server.ts";
 import { until } from "./lanes.ts";
 import { type Cut, startRelay } from "./relay.ts";
 
@@ -66,6 +67,8 @@ interface Lane {
   readonly name: string;
   readonly options: DialOptions;
   readonly secure: "no" | "TLS" | "TLS, HTTP/1.1 alone";
+  /** Through a proxy, so on the sockets of this library. */
+  readonly hasProxy?: boolean;
 }
 
 const LANES: readonly Lane[] = [
@@ -75,6 +78,7 @@ const LANES: readonly Lane[] = [
     { name: "native gRPC", options: { protocol: "grpc" }, secure },
   ]),
   { name: "gRPC-Web", options: { protocol: "grpc-web" }, secure: "TLS, HTTP/1.1 alone" },
+  { name: "gRPC-Web", options: { protocol: "grpc-web" }, secure: "no", hasProxy: true },
 ];
 
 async function* two() {
@@ -89,8 +93,8 @@ async function read(messages: AsyncIterable<unknown>): Promise<void> {
 const certificates = await makeCertificates();
 await certificates.remove();
 
-for (const { name, options, secure } of LANES) {
-  const title = `${name}${secure === "no" ? "" : `, ${secure}`}`;
+for (const { name, options, secure, hasProxy = false } of LANES) {
+  const title = `${name}${secure === "no" ? "" : `, ${secure}`}${hasProxy ? ", through a proxy" : ""}`;
   test(`no call runs twice, wherever its connection is cut: ${title}`, async () => {
     const counter = await startCounter(secure === "TLS" ? certificates : undefined);
     await using _machine = counter.machine;
@@ -98,13 +102,18 @@ for (const { name, options, secure } of LANES) {
       counter.machine.port,
       secure === "TLS, HTTP/1.1 alone" ? certificates : undefined,
     );
-    await using channel = await dialDirect(relay.address, {
+    const host = `machine.test:${relay.address.split(":")[1]}`;
+    await using proxy = await startProxy({ kind: "http", routes: { [host]: Number(host.split(":")[1]) } });
+    await using channel = await dialDirect(hasProxy ? host : relay.address, {
       ...options,
+      ...(hasProxy ? { proxy: `http://127.0.0.1:${proxy.port}` } : {}),
       ...(secure === "no" ? { insecure: true } : { tls: { ca: certificates.ca } }),
     });
     const probe = createClient(ProbeService, channel);
     const data = new Uint8Array(300);
-    type Kind = (options: { readonly headers: HeadersInit }) => Promise<unknown>;
+    type Kind = (
+      options: { readonly headers: HeadersInit; readonly signal: AbortSignal },
+    ) => Promise<unknown>;
     const kinds: Record<string, Kind> = {
       echo: (options) => probe.echo({ data }, options),
       download: (options) => read(probe.download({}, options)),
@@ -116,8 +125,11 @@ for (const { name, options, secure } of LANES) {
     };
     const codes = new Set<string>();
     for (const [kind, call] of Object.entries(kinds)) {
-      const run = async (title: string) => {
-        const error = await call({ headers: { "x-call": title } }).then(() => undefined, ConnectError.from);
+      const run = async (title: string, signal = new AbortController().signal) => {
+        const error = await call({ headers: { "x-call": title }, signal }).then(
+          () => undefined,
+          ConnectError.from,
+        );
         codes.add(error === undefined ? "OK" : Code[error.code]!);
       };
       // A connection that was used before, and then is lost, a runtime may take for one that the server has closed.
@@ -128,13 +140,15 @@ for (const { name, options, secure } of LANES) {
         await run(`${kind}, cut after ${cut.afterBytes} bytes of the ${cut.direction}`);
         relay.cutAfter(undefined);
       }
-      for (const how of ["close", "reset"] as const) {
+      for (const how of ["close", "reset", "abort"] as const) {
         await warm();
         counter.holds = true;
         const title = `${kind}, ${how} while the handler runs`;
-        const cutOff = run(title);
+        const left = new AbortController();
+        const cutOff = run(title, left.signal);
         await until(() => counter.runs.has(title));
-        relay.cut(how);
+        if (how === "abort") left.abort();
+        else relay.cut(how);
         await cutOff;
         counter.holds = false;
       }
@@ -144,6 +158,6 @@ for (const { name, options, secure } of LANES) {
     for (const [call, runs] of counter.runs) {
       if (call !== "" && !call.endsWith("warm")) assert.equal(runs, 1, call);
     }
-    assert.deepEqual([...codes].sort(), ["OK", "Unavailable"]);
+    assert.deepEqual([...codes].sort(), ["Canceled", "OK", "Unavailable"]);
   }, { timeoutMs: 60_000 });
 }

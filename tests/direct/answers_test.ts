@@ -162,6 +162,16 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
     headers: WEB,
     body: trailersFrame("grpc-status: 5\r\ngrpc-message: größe\n😀\r\n"),
   }, RAW],
+  ...[101, 999].map((status) =>
+    ["grpc-web", `the HTTP status ${status}`, { status, headers: [["content-type", "text/html"]] }, {
+      code: RUNTIME === "bun" && status === 101 ? Code.Unavailable : Code.Unknown,
+      text: new RegExp(RUNTIME === "bun" && status === 101 ? "Upgrade" : `^HTTP status ${status} `),
+    }] as const
+  ),
+  ["grpc-web", "a content-encoding with the name of a property", {
+    headers: [...WEB, ["content-encoding", "constructor"]],
+    body: bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n")),
+  }, {}],
   ["grpc-web", "a text in headers that is not encoded", {
     headers: [...WEB, ["grpc-status", "5"], ["grpc-message", RAW_TEXT]],
   }, RAW],
