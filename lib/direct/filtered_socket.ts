@@ -21,6 +21,7 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
       socket.end(() => done());
     },
     destroy(_error, done) {
+      socket.uncork(); // what was written before the end goes out before it
       socket.destroy();
       done(null); // calls report their broken connection
     },
@@ -35,9 +36,22 @@ export function filteredSocket(socket: net.Socket, filter: Http2FrameFilter): Fi
   filtered.on("error", () => {});
   // Bun's session, told by `write` that the socket is full, goes on at this event.
   socket.on("drain", () => void filtered.emit("drain"));
+  let isGathering = false;
+  /** Gathers what a session writes in one turn: the system, and the server, take several frames at the price of one. */
+  const write = (...args: Parameters<net.Socket["write"]>) => {
+    if (!isGathering) {
+      isGathering = true;
+      socket.cork();
+      queueMicrotask(() => {
+        isGathering = false;
+        socket.uncork();
+      });
+    }
+    return socket.write(...args);
+  };
   return Object.assign(filtered, {
     insert: (frame: Uint8Array) => void filtered.push(frame),
-    write: socket.write.bind(socket),
+    write,
     // An HTTP/2 session passes these on to its socket.
     ref: () => void socket.ref(),
     unref: () => void socket.unref(),
