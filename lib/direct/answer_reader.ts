@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { EnvelopeReader, TRAILERS } from "../core/grpc/envelope.ts";
 import {
   endOf,
+  type HeaderReader,
   isContentType,
   parseTrailers,
   refuseResponse,
@@ -9,6 +10,7 @@ import {
   withoutStatus,
 } from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
+import { addHeaders } from "../rpc/add_headers.ts";
 import type { CallEnd } from "../rpc/carrier.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { type Compressor, compressorOf, contentOf, type MessageOptions } from "./compressor.ts";
@@ -21,6 +23,12 @@ export interface AnswerReaderOptions extends MessageOptions {
   readonly keepsChunks?: boolean;
 }
 
+/** The headers of a response. */
+export interface ResponseHeaders extends HeaderReader {
+  /** Makes metadata of all of them, the same each time. */
+  readonly all: () => Metadata;
+}
+
 /**
  * Reads the answer to a call, of gRPC or of gRPC-Web, and tells the listener what is in it. A status among the headers
  * counts if no message follows and no other status (`Trailers-Only` of gRPC over HTTP/2).
@@ -30,13 +38,13 @@ export class AnswerReader {
   readonly #options: AnswerReaderOptions;
   readonly #envelopes: EnvelopeReader;
   #compressor: Compressor | undefined;
-  #headers: Metadata | undefined;
+  #headers: ResponseHeaders | undefined;
   /** The status among the headers. */
   #immediate: CallEnd | undefined;
   /** The error of the HTTP status, if no status of gRPC follows. */
   #refusal: ConnectError | undefined;
   /** Headers with an error among them, not told to the listener yet. */
-  #withheld: Metadata | undefined;
+  #withheld: ResponseHeaders | undefined;
 
   constructor(listener: EndingListener, options: AnswerReaderOptions) {
     this.#listener = listener;
@@ -50,24 +58,25 @@ export class AnswerReader {
   }
 
   /** @returns false when the call is over: nobody wants the body. */
-  headers(httpStatus: number, headers: Metadata): boolean {
+  headers(httpStatus: number, headers: ResponseHeaders): boolean {
     const { protocol, compressor } = this.#options;
     this.#headers = headers;
-    const immediate = headers.has("grpc-status") ? endOf(headers) : undefined;
+    const immediate = headers.get("grpc-status") === null ? undefined : endOf(headers.all());
     const refusal = refuseResponse(httpStatus, headers, protocol, compressor?.name);
     if (refusal !== undefined) {
+      addHeaders(refusal, headers.all());
       // A server of another mind about content types may still say what the error is; grpclib sends none with errors.
       if (immediate?.error !== undefined) this.#listener.end(immediate);
       else if (httpStatus !== 200 && isContentType(headers.get("content-type"), protocol)) {
         this.#refusal = refusal;
         this.#withheld = headers;
         return true;
-      } else this.#listener.fail(refusal, headers);
+      } else this.#listener.fail(refusal, headers.all());
       return false;
     }
     this.#compressor = compressorOf(headers, compressor);
     this.#immediate = immediate;
-    if (immediate?.error === undefined) this.#listener.headers(headers);
+    if (immediate?.error === undefined) this.#listener.headers(headers.all);
     else this.#withheld = headers;
     return true;
   }
@@ -128,7 +137,7 @@ export class AnswerReader {
   /** Something follows the headers, so that a status among them does not count. */
   #releaseHeaders(): void {
     this.#immediate = undefined;
-    if (this.#withheld !== undefined) this.#listener.headers(this.#withheld);
+    if (this.#withheld !== undefined) this.#listener.headers(this.#withheld.all);
     this.#withheld = undefined;
   }
 }

@@ -25,8 +25,8 @@ class Ending implements EndingListener {
     this.#listener = listener;
   }
 
-  headers(metadata: Metadata): void {
-    if (!this.over) this.#listener.headers(metadata);
+  headers(read: () => Metadata): void {
+    if (!this.over) this.#listener.headers(read);
   }
 
   message(bytes: Uint8Array): void {

@@ -6,6 +6,7 @@ import {
   encodeEnvelope,
   encodeEnvelopes,
 } from "../core/grpc/envelope.ts";
+import type { HeaderReader } from "../core/grpc/grpc_status.ts";
 
 /** A compression of messages (grpc/doc/compression.md). */
 export interface Compressor {
@@ -71,7 +72,7 @@ export function framesOf(
 }
 
 /** Returns the compressor of a response, by its headers. */
-export function compressorOf(headers: Headers, offered: Compressor | undefined): Compressor | undefined {
+export function compressorOf(headers: HeaderReader, offered: Compressor | undefined): Compressor | undefined {
   return offered !== undefined && headers.get("grpc-encoding") === offered.name ? offered : undefined;
 }
 

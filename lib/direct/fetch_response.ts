@@ -68,7 +68,8 @@ export async function readResponse(
     protocol: "grpc-web",
     keepsChunks: !REUSES_CHUNKS,
   });
-  if (!answer.headers(response.status, new Metadata(response.headers))) {
+  const metadata = new Metadata(response.headers);
+  if (!answer.headers(response.status, { get: (name) => metadata.get(name), all: () => metadata })) {
     await response.body?.cancel();
     return false;
   }

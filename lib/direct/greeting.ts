@@ -46,9 +46,9 @@ export function greet(
       open(request, listener) {
         let type: string | null = null;
         const call = carrier.open(request, {
-          headers(metadata) {
-            type = metadata.get("content-type");
-            listener.headers(metadata);
+          headers(read) {
+            type = read().get("content-type");
+            listener.headers(read);
           },
           message: (bytes) => listener.message(bytes),
           end(end) {

@@ -10,7 +10,7 @@ import { AnswerReader, type AnswerReaderOptions } from "./answer_reader.ts";
 import type { EndingListener } from "./call_ending.ts";
 import { framesOf } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { endOfTrailers, metadataOf } from "./http2_headers.ts";
+import { endOfTrailers, responseHeadersOf } from "./http2_headers.ts";
 import type { Session } from "./http2_session.ts";
 import { Http2Upload } from "./http2_upload.ts";
 
@@ -239,7 +239,7 @@ export class Http2Call implements Call {
     const stream = this.#stream!;
     this.#hasAnswered = true;
     this.#outbox.settle();
-    if (!this.#answer.headers(Number(headers[":status"]), metadataOf(headers))) return this.#over();
+    if (!this.#answer.headers(Number(headers[":status"]), responseHeadersOf(headers))) return this.#over();
     // Only now: Deno may give data before the response to a listener that is there too early.
     stream.on("data", (chunk: Uint8Array) => {
       session.hear();
@@ -304,10 +304,9 @@ export class Http2Call implements Call {
     this.#context.onOver(this);
     this.#outbox.close();
     const stream = this.#stream;
-    if (stream === undefined) return;
+    if (stream === undefined || (stream.writableEnded && stream.readableEnded)) return;
     // Bytes that have come in must be read, or the stream is never reported closed.
     stream.resume();
-    if (stream.writableEnded && stream.readableEnded) return;
     // `close()` ends the request first (an END_STREAM before the RST_STREAM), and servers take half an upload for a
     // whole one.
     if (!this.#halfClosed) stream.end = () => stream;

@@ -5,6 +5,7 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { authorityOf } from "../core/net/target.ts";
 import type { CallRequest } from "../rpc/carrier.ts";
 import { compressionHeaders, type Compressor } from "./compressor.ts";
+import type { ResponseHeaders } from "./answer_reader.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isSendable } from "./sendable.ts";
 
@@ -42,6 +43,19 @@ export function requestHeadersFor(
   };
 }
 
+/** Reads the headers of a response; only those that are asked for. */
+export function responseHeadersOf(fields: IncomingHttpHeaders): ResponseHeaders {
+  let metadata: Metadata | undefined;
+  const all = () => metadata ??= metadataOf(fields);
+  return {
+    get(name) {
+      const value = fields[name];
+      return value === undefined ? null : Array.isArray(value) ? all().get(name) : value;
+    },
+    all,
+  };
+}
+
 /** Reads the headers or the trailers of a response. */
 export function metadataOf(headers: IncomingHttpHeaders): Metadata {
   const single: Record<string, string> = {};
@@ -61,9 +75,18 @@ export function metadataOf(headers: IncomingHttpHeaders): Metadata {
 
 /** Reads the end of a call from the trailers of a response. */
 export function endOfTrailers(trailers: IncomingHttpHeaders): StatusEnd {
-  return isBareOk(trailers)
-    ? { known: true, error: undefined, trailers: new Metadata() }
-    : endOf(metadataOf(trailers));
+  return isBareOk(trailers) ? new BareOk() : endOf(metadataOf(trailers));
+}
+
+/** OK and no trailers, of which metadata is made only where somebody looks. */
+class BareOk implements StatusEnd {
+  readonly known = true;
+  readonly error = undefined;
+  #trailers: Metadata | undefined;
+
+  get trailers(): Metadata {
+    return this.#trailers ??= new Metadata();
+  }
 }
 
 /** True if the trailers mean OK and contain nothing else: the end of nearly every call, which costs no more than this. */

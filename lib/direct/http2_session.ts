@@ -93,6 +93,8 @@ export async function startSession(start: SessionStart): Promise<Session> {
         maxSessionMemory: SESSION_MEMORY_MIB,
         maxHeaderListPairs: HEADER_LIST_BYTES / 32,
         strictFieldWhitespaceValidation: false,
+        // Checks of each request for names that come twice, which ours do where a program says so.
+        ...{ strictSingleValueFields: false },
       }),
       raw,
       open: 0,

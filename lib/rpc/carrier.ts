@@ -29,7 +29,8 @@ export interface CallEnd {
  * Nothing comes after the end, or after `Call.reset`, and nothing before `Carrier.open` has returned.
  */
 export interface CallListener {
-  headers(metadata: Metadata): void;
+  /** @param read Makes metadata of them, the same each time: most callers never look at it. */
+  headers(read: () => Metadata): void;
   /** A whole serialized message. The listener may keep the bytes. */
   message(bytes: Uint8Array): void;
   end(end: CallEnd): void;

@@ -35,9 +35,9 @@ function openWithSession(
 
   function open(request: CallRequest): void {
     call = carrier.open(request, {
-      headers(metadata) {
+      headers(read) {
         // Those of the refusal have been passed on already, and only one set can be.
-        if (!hasHeaders) listener.headers(metadata);
+        if (!hasHeaders) listener.headers(read);
         hasHeaders = true;
       },
       message(bytes) {

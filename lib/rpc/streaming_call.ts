@@ -51,9 +51,9 @@ export function startStreamingCall<I, O>(options: StreamingCall<I, O>): Streamin
     refused: abandon,
   });
   const call = options.carrier.open(options.request, {
-    headers(metadata) {
-      answered = metadata;
-      headers.resolve(metadata);
+    headers(read) {
+      answered = read();
+      headers.resolve(answered);
     },
     message(bytes) {
       counts.received(bytes.length);

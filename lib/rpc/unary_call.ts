@@ -41,7 +41,7 @@ export function unaryCall(
 export class AnswerCollector implements CallListener {
   readonly #resolve: (answer: UnaryAnswer) => void;
   readonly #reject: (error: ConnectError) => void;
-  #headers: Metadata | undefined;
+  #headers: (() => Metadata) | undefined;
   #message: Uint8Array | undefined;
   #more = false;
   /** Called when the call is over. */
@@ -53,8 +53,8 @@ export class AnswerCollector implements CallListener {
     this.#reject = reject;
   }
 
-  headers(metadata: Metadata): void {
-    this.#headers = metadata;
+  headers(read: () => Metadata): void {
+    this.#headers = read;
   }
 
   message(bytes: Uint8Array): void {
@@ -62,17 +62,30 @@ export class AnswerCollector implements CallListener {
     this.#message = bytes;
   }
 
-  end({ error, trailers }: CallEnd): void {
+  end(end: CallEnd): void {
     this.ended?.();
+    const { error } = end;
     if (error !== undefined) {
-      addHeaders(error, this.#headers);
+      addHeaders(error, this.#headers?.());
       return this.#reject(error);
     }
     const message = this.#message;
     if (message === undefined || this.#more) {
       const problem = message === undefined ? NO_MESSAGE : MORE_MESSAGES;
-      return this.#reject(new ConnectError(problem, Code.Unimplemented, trailers));
+      return this.#reject(new ConnectError(problem, Code.Unimplemented, end.trailers));
     }
-    this.#resolve({ headers: this.#headers ?? new Metadata(), message, trailers });
+    let read = this.#headers;
+    this.#resolve({
+      get headers() {
+        if (read !== undefined) return read();
+        const none = new Metadata();
+        read = () => none;
+        return none;
+      },
+      message,
+      get trailers() {
+        return end.trailers;
+      },
+    });
   }
 }

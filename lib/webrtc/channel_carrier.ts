@@ -86,7 +86,7 @@ export function createChannelCarrier(
     const own: StreamListener = {
       headers(metadata) {
         window.delivered(mark, performance.now());
-        listener.headers(metadata);
+        listener.headers(() => metadata);
       },
       message: (bytes) => listener.message(bytes),
       end: (end) => {

@@ -16,7 +16,7 @@ test("ending() reports one end and nothing after it, and nothing at all once mut
     });
     act(listener);
     act(listener);
-    listener.headers(new Metadata());
+    listener.headers(() => new Metadata());
     listener.message(new Uint8Array(0));
     assert.deepEqual(heard, []);
     return ends.map(({ error }) => error?.code);

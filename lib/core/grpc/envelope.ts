@@ -98,8 +98,10 @@ export interface OversizedEnvelope {
 export class EnvelopeReader {
   readonly #maxMessageBytes: number;
   readonly #keepsChunks: boolean;
-  #header = new Uint8Array(5);
+  /** A header that is cut into chunks. */
+  #header: Uint8Array | undefined;
   #headerBytes = 0;
+  #flags = 0;
   /** The frame that is being assembled. */
   #data: Uint8Array | undefined;
   #dataBytes = 0;
@@ -140,22 +142,30 @@ export class EnvelopeReader {
         const data = this.#data;
         this.#data = undefined;
         this.#headerBytes = 0;
-        if (!onEnvelope(this.#header[0]!, data)) return undefined;
+        if (!onEnvelope(this.#flags, data)) return undefined;
         continue;
       }
-      const header = chunk.subarray(at, at + 5 - this.#headerBytes);
-      this.#header.set(header, this.#headerBytes);
-      this.#headerBytes += header.length;
-      at += header.length;
-      if (this.#headerBytes < 5) return undefined;
-      const length = readLength(this.#header, 0);
+      let header = chunk, from = at;
+      if (this.#headerBytes === 0 && at + 5 <= chunk.length) at += 5;
+      else {
+        header = this.#header ??= new Uint8Array(5);
+        from = 0;
+        const part = chunk.subarray(at, at + 5 - this.#headerBytes);
+        header.set(part, this.#headerBytes);
+        this.#headerBytes += part.length;
+        at += part.length;
+        if (this.#headerBytes < 5) return undefined;
+      }
+      this.#flags = header[from]!;
+      const length = readLength(header, from);
       if (length > this.#maxMessageBytes) return { oversized: length };
       if (at + length <= chunk.length) {
         this.#headerBytes = 0;
         const data = this.#keepsChunks ? chunk.subarray(at, at + length) : chunk.slice(at, at + length);
         at += length;
-        if (!onEnvelope(this.#header[0]!, data)) return undefined;
+        if (!onEnvelope(this.#flags, data)) return undefined;
       } else {
+        this.#headerBytes = 5;
         this.#data = new Uint8Array(length);
         this.#dataBytes = 0;
       }

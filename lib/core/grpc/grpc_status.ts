@@ -158,7 +158,10 @@ const STOPPED = "the server stopped before the call had ended";
  * Returns the error of an answer that ended without a status. A status that was announced, or an empty block of trailers,
  * is what grpc-go behind net/http and gRPC-Web leaves of a call when it stops.
  */
-export function withoutStatus(headers: Metadata | undefined, trailers: Metadata | undefined): ConnectError {
+export function withoutStatus(
+  headers: HeaderReader | undefined,
+  trailers: Metadata | undefined,
+): ConnectError {
   const announced = headers?.get("trailer")?.toLowerCase().includes("grpc-status") === true;
   const isEmpty = trailers?.keys().next().done === true;
   return announced || isEmpty
@@ -166,30 +169,33 @@ export function withoutStatus(headers: Metadata | undefined, trailers: Metadata 
     : new ConnectError("the server sent no status", Code.Internal);
 }
 
-/** Returns the error of a response that is no gRPC answer; undefined if its body can be read. */
+/** Response headers by name, as `Headers` give them. */
+export type HeaderReader = Pick<Headers, "get">;
+
+/** Returns the error of a response that is no gRPC answer, without metadata; undefined if its body can be read. */
 export function refuseResponse(
   status: number,
-  headers: Headers,
+  headers: HeaderReader,
   protocol: "grpc" | "grpc-web",
   compression?: string,
 ): ConnectError | undefined {
   if (status !== 200) {
     const code = HTTP_CODES[status] ?? Code.Unknown;
-    return new ConnectError(`HTTP status ${status} instead of a gRPC answer`, code, headers);
+    return new ConnectError(`HTTP status ${status} instead of a gRPC answer`, code);
   }
   const type = headers.get("content-type");
   // The answer of net/http when grpc-go, behind it, has stopped.
-  if (type === null) return new ConnectError(STOPPED, Code.Unavailable, headers);
+  if (type === null) return new ConnectError(STOPPED, Code.Unavailable);
   if (!isContentType(type, protocol)) {
     const message = `content type ${JSON.stringify(type)} instead of a gRPC answer`;
-    return new ConnectError(message, Code.Unknown, headers);
+    return new ConnectError(message, Code.Unknown);
   }
   // fetch has undone a content-encoding; gRPC over HTTP/2 has none.
   const encoding = (protocol === "grpc" ? headers.get("content-encoding") : null) ??
     headers.get("grpc-encoding");
   if (encoding !== null && encoding !== "" && encoding !== "identity" && encoding !== compression) {
     const message = `the server compresses with ${JSON.stringify(encoding)} unasked`;
-    return new ConnectError(message, Code.Internal, headers);
+    return new ConnectError(message, Code.Internal);
   }
   return undefined;
 }
