@@ -72,8 +72,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   const isTlsForProxy = !endpoint.secure && endpoint.proxy !== undefined &&
     !("problem" in endpoint.proxy.proxy) && endpoint.proxy.proxy.scheme === "https";
   const sessions = new Set<Session>();
-  /** Those that were made beside silent ones. */
-  const successors = new WeakSet<Session>();
+  /** Those that were made beside silent ones and have spoken, each with the last chance of those. */
+  const successors = new Map<Session, ReturnType<typeof setTimeout>>();
   const waiting = new Set<Waiting>();
   /** Connections that are being made, by whether they are to be raw. */
   const connecting = new Map<boolean, number>();
@@ -186,6 +186,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
           if (isBeside) succeed(session);
         },
         onGone(session) {
+          clearTimeout(successors.get(session));
+          successors.delete(session);
           if (!sessions.delete(session) || signal.aborted) return;
           options.onConnectionLost?.();
           if (waiting.size === 0) return;
@@ -243,8 +245,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
    * connections, in any order: then those from before stay, and this one ends with its calls.
    */
   function succeed(next: Session): void {
-    if (successors.has(next)) return;
-    successors.add(next);
+    if (successors.has(next) || closing.signal.aborted) return;
     const timer = setTimeout(() => {
       const silent = suspected(next.raw).filter((session) => session !== next);
       silent.forEach(replace);
@@ -253,6 +254,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       endIdle(next);
     }, LAST_CHANCE_MS);
     unrefTimer(timer);
+    successors.set(next, timer);
   }
 
   /** Lets a session end its calls, and no others. */
@@ -310,6 +312,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     },
     close() {
       clearTimeout(again);
+      for (const timer of successors.values()) clearTimeout(timer);
       closing.abort(CLOSED);
       for (const session of sessions) session.http2.destroy();
       sessions.clear();
