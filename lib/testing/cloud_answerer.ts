@@ -43,8 +43,11 @@ export interface CloudAnswerer {
 /** Offers answered at a time, as by a real machine (protocol §5.2). */
 const WORKERS = 2;
 
-/** Pause of a worker after a failure, in milliseconds. */
-const RETRY_MS = 1_000;
+/** Pause of a worker after a failure, in milliseconds. A real machine pauses for a second, which outages would add to. */
+const RETRY_MS = 300;
+
+/** Time in which the server ends the stream of an offer that has failed, in milliseconds. */
+const END_MS = 1_000;
 
 /** An answerer's own time for an offer, in milliseconds, and the least it takes (protocol §2.9). */
 const ATTEMPT_MS = 10_000, MIN_ATTEMPT_MS = 5_000;
@@ -125,7 +128,7 @@ async function answerOffer(
     call?.failed(error);
     // The server ends the stream when it has read this; it need not be waited for much longer.
     clearTimeout(timer);
-    timer = setTimeout(giveUp, RETRY_MS);
+    timer = setTimeout(giveUp, END_MS);
   }
 
   function start({ sdp, deadline }: AnswerRequestInitStage): void {
