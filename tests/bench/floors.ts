@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { connect } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import library, { type DataChannel, type PeerConnection } from "node-datachannel";
+import { concatenate } from "../../lib/core/grpc/envelope.ts";
 import { MAX_PACKET_BYTES } from "../../lib/core/limits.ts";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { encodeHalfClose, encodeRequestHeaders, encodeRequestPacket } from "../../lib/core/channel/packet.ts";
@@ -62,6 +65,40 @@ export function handFramedFetch({ address, ca }: Target, version: 1 | 2): Promis
     },
     close: () => Promise.resolve(),
   });
+}
+
+/** Native gRPC by hand, over a session of node:http2 on a socket of its own. */
+export async function bareHttp2({ address, ca }: Target): Promise<Subject> {
+  const session = connect(
+    `${ca === undefined ? "http" : "https"}://${address}`,
+    ca === undefined ? {} : { ca },
+  );
+  await once(session, "connect");
+  const headers = { ":method": "POST", "content-type": "application/grpc+proto", "te": "trailers" };
+  return {
+    unary: (data) =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({ ...headers, ":path": `${SERVICE}/Echo` });
+        let answer: Uint8Array = new Uint8Array(0);
+        stream.on("data", (chunk: Uint8Array) => {
+          answer = answer.length === 0 ? chunk : concatenate([answer, chunk]);
+        });
+        stream.on("error", reject);
+        stream.on("end", () => {
+          if (answer.length < 5) return reject(new Error("no message"));
+          fromBinary(PayloadSchema, answer.subarray(5));
+          resolve();
+        });
+        const message = payload(data), frame = new Uint8Array(5 + message.length);
+        new DataView(frame.buffer).setUint32(1, message.length);
+        frame.set(message, 5);
+        stream.end(frame);
+      }),
+    close: () => {
+      session.destroy();
+      return Promise.resolve();
+    },
+  };
 }
 
 /** Most bytes in the channel's buffer, as in goutils, and the level at which sending goes on. */

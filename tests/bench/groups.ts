@@ -6,7 +6,10 @@ import { promisify } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { AuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
-import { add, quantile, type Samples } from "./samples.ts";
+import { openLab } from "../network/lab.ts";
+import { startGoMachine } from "../network/program.ts";
+import { extendPath, missing } from "../network/requirements.ts";
+import { add, median, quantile, type Samples } from "./samples.ts";
 import type { Answer, Command, Target } from "./subject.ts";
 import { type Runtime, type Runtimes, Worker } from "./worker_process.ts";
 
@@ -42,11 +45,13 @@ async function openAll(bench: Bench): Promise<Entry[]> {
     wanted.push(
       [runtime, "direct", clear],
       [runtime, "hand-framed fetch", clear],
+      [runtime, "bare node:http2", clear],
       [runtime, "connect-node", clear],
       [runtime, "webrtc", clear],
       [runtime, "raw frames", clear],
       [runtime, "direct", secure, "direct, TLS"],
       [runtime, "hand-framed fetch, HTTP/2", secure, "hand-framed fetch, TLS"],
+      [runtime, "bare node:http2", secure, "bare node:http2, TLS"],
       [runtime, "connect-node", secure, "connect-node, TLS"],
       [runtime, "direct", embedded, "direct, embedded machine"],
       [runtime, "webrtc", embedded, "webrtc, embedded machine"],
@@ -98,7 +103,7 @@ async function withSubjects(bench: Bench, use: (entries: Entry[]) => Promise<voi
 }
 
 /** Duration of one measurement of unary calls, in seconds. */
-const UNARY_SECONDS = 0.4;
+const UNARY_SECONDS = 0.25;
 
 async function unary(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
@@ -123,29 +128,72 @@ async function unary(bench: Bench): Promise<void> {
 /**
  * Duration of one measurement of a stream, in seconds: long enough for a stable figure, short enough for all of them.
  */
-const STREAM_SECONDS = 0.2;
+const STREAM_SECONDS = 0.12;
 
-async function streams(bench: Bench): Promise<void> {
+async function streams(bench: Bench, kind: "download" | "upload" | "exchange"): Promise<void> {
   await withSubjects(bench, async (entries) => {
-    for (const kind of ["download", "upload", "exchange"] as const) {
-      for (const size of SIZES) {
-        const counts = new Map<string, number>();
-        for (const { name, worker } of entries) {
-          const first = Math.max(4, Math.min(200, Math.floor(2e6 / size)));
-          const { figures } = await worker.do({ op: "stream", kind, size, count: first });
-          const rate = figures?.["messages"] ?? 0;
-          counts.set(name, Math.max(4, Math.ceil(rate * STREAM_SECONDS)));
-        }
-        const able = entries.filter(({ name }) => counts.get(name)! > 0);
-        await inRounds(
-          bench,
-          able,
-          `${kind} ${size}`,
-          ({ name }) => ({ op: "stream", kind, size, count: counts.get(name)! }),
-        );
+    for (const size of SIZES) {
+      const counts = new Map<string, number>();
+      for (const { name, worker } of entries) {
+        const first = Math.max(4, Math.min(200, Math.floor(2e6 / size)));
+        const { figures } = await worker.do({ op: "stream", kind, size, count: first });
+        const rate = figures?.["messages"] ?? 0;
+        counts.set(name, Math.max(4, Math.ceil(rate * STREAM_SECONDS)));
       }
+      const able = entries.filter(({ name }) => counts.get(name)! > 0);
+      await inRounds(
+        bench,
+        able,
+        `${kind} ${size}`,
+        ({ name }) => ({ op: "stream", kind, size, count: counts.get(name)! }),
+      );
     }
   });
+}
+
+/** The links of a comparison, by the names that their figures begin with. */
+export const DISTANCES = { "loopback": undefined, "20 ms": { delayMs: 10 } } as const;
+
+/** Dials, first answers and unary calls at a distance, and the same on loopback. */
+async function distance(bench: Bench): Promise<void> {
+  const problems = await missing();
+  if (problems.length > 0) return bench.log(`distance: needs ${problems.join(", ")}`);
+  extendPath();
+  const { runtimes, samples } = bench;
+  const wanted: (readonly [Runtime, string])[] = OURS.flatMap((runtime) =>
+    ["direct", "hand-framed fetch", "bare node:http2", "connect-node", "webrtc", "raw frames"].map((
+      subject,
+    ) => [runtime, subject] as const)
+  );
+  wanted.push(["node", "grpc-js"], ["python", "direct"], ["python", "webrtc"]);
+  await using lab = await openLab();
+  const client = await lab.host("client"), machine = await lab.host("machine");
+  await (await lab.link(client)).shape(DISTANCES["20 ms"]);
+  await using _program = await startGoMachine(machine, ["-address", "0.0.0.0:8080"]);
+  const there = (command: readonly string[]) => ["ip", "netns", "exec", client.namespace, ...command];
+  const far: Runtimes = {
+    deno: there(runtimes.deno),
+    bun: there(runtimes.bun),
+    node: there(runtimes.node),
+    python: there(runtimes.python),
+    // Deno would look for a newer version of itself, by a name that no lab knows.
+    env: { ...runtimes.env, DENO_NO_UPDATE_CHECK: "1" },
+  };
+  for (let round = 0; round < bench.rounds; round++) {
+    for (const [runtime, subject] of wanted) {
+      for (const link of ["loopback", "20 ms"] as const) {
+        const isNear = link === "loopback";
+        const target = isNear ? bench.clear : { address: `${machine.address}:8080` };
+        const name = `${runtime}/${subject}`;
+        const worker = new Worker(isNear ? runtimes : far, runtime, subject);
+        note(bench, name, link, await worker.do({ op: "answer", target }));
+        const { times = [] } = await worker.do({ op: "dial", target, count: 5 });
+        add(samples, name, link, { redial: median(times) });
+        note(bench, name, link, await worker.do({ op: "unary", size: 64, calls: 30, inFlight: 1 }));
+        await worker.close();
+      }
+    }
+  }
 }
 
 /** Dials of one process after its first: enough for the 99th percentile. */
@@ -338,10 +386,13 @@ async function growth(bench: Bench): Promise<void> {
 /** The groups, in the order in which they run. */
 export const groups: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   unary,
-  streams,
+  download: (bench) => streams(bench, "download"),
+  upload: (bench) => streams(bench, "upload"),
+  exchange: (bench) => streams(bench, "exchange"),
   dial,
   tail: (bench) => tail(bench, bench.rounds < 5 ? 100 : 2_000),
   memory,
   cold,
   growth,
+  distance,
 };

@@ -2,7 +2,7 @@
  * Measures our paths, their floors and other clients on Deno and on Bun, against the Go peer in another process, and
  * writes `docs/performance.md` with its chart.
  *
- * `deno task bench [--rounds N] [--only unary,streams,dial,tail,memory,cold,growth] [--no-report] [--from FILE]…`
+ * `deno task bench [--rounds N] [--only unary,download,…] [--no-report] [--from FILE]…`
  *
  * `--from` adds the samples of an earlier run, which is in `tests/bench/results`: the groups can be measured one by one.
  *

@@ -2,7 +2,7 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { dial, type ViamChannel } from "../../mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
-import { barePair, handFramedFetch, rawFrames } from "./floors.ts";
+import { bareHttp2, barePair, handFramedFetch, rawFrames } from "./floors.ts";
 import type { Subject, SubjectMaker, Target } from "./subject.ts";
 
 /** Every subject that runs on Deno and Bun, by name. */
@@ -20,6 +20,7 @@ export const makers: Record<string, SubjectMaker> = {
   },
   "hand-framed fetch": { open: (target) => handFramedFetch(target, 1) },
   "hand-framed fetch, HTTP/2": { open: (target) => handFramedFetch(target, 2) },
+  "bare node:http2": { open: bareHttp2 },
   "raw frames": { open: ({ address }) => rawFrames(address) },
   "bare handshake": { open: barePair },
 };

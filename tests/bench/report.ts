@@ -1,4 +1,4 @@
-import { GROWTH, IN_FLIGHT, SIZES } from "./groups.ts";
+import { DISTANCES, GROWTH, IN_FLIGHT, SIZES } from "./groups.ts";
 import { notes, profiles } from "./notes.ts";
 import { median, type Samples } from "./samples.ts";
 import { standing, targets } from "./targets.ts";
@@ -54,6 +54,22 @@ export function report(run: Run): string {
       ["subject", "first", "p50", "p99", "failures", "longest", "dials"],
       samples,
       ["first", "p50", "p99", "failures", "most", "dials"].map((figure) => `dial.${figure}`),
+    ),
+    "## At a distance",
+    "On loopback, and at 20 ms there and back: the first dial of a process, its first answer (the dial and one call), " +
+    "the median of five dials after it, all in milliseconds, and the median of unary calls in µs. A dial over HTTP " +
+    "makes the connection with the first call where it does not ask the server anything.",
+    table(
+      [
+        "subject",
+        ...["first dial", "first answer", "redial", "call"].flatMap((title) =>
+          Object.keys(DISTANCES).map((link) => `${title}, ${link}`)
+        ),
+      ],
+      samples,
+      ["dial", "answer", "redial", "p50"].flatMap((figure) =>
+        Object.keys(DISTANCES).map((link) => `${link}.${figure}`)
+      ),
     ),
     "## Memory",
     "Resident memory in MB; `heap` is what 10,000 calls leave, in kB, between two forced collections.",

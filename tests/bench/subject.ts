@@ -41,6 +41,8 @@ export type Command =
     readonly size: number;
     readonly count: number;
   }
+  /** Opens, and makes one unary call of 64 bytes: the times of both, in milliseconds. */
+  | { readonly op: "answer"; readonly target: Target }
   /** Opens and closes `count` channels, one after the other. */
   | { readonly op: "dial"; readonly target: Target; readonly count: number }
   /** Opens `count` more channels and keeps them open. */

@@ -48,6 +48,7 @@ export const targets: readonly TargetRow[] = [
     "direct",
     "hand-framed fetch",
   ),
+  row("p50-http2", "direct unary p50 / bare node:http2", "at most", 1.2, P50, "direct", "bare node:http2"),
   row("p50-connect", "direct unary p50 / connect-node", "at most", 0.65, P50, "direct", "connect-node"),
   row(
     "rate-fetch",
@@ -57,6 +58,15 @@ export const targets: readonly TargetRow[] = [
     RATE,
     "direct",
     "hand-framed fetch",
+  ),
+  row(
+    "rate-http2",
+    "direct calls/s, 32 in flight / bare node:http2",
+    "at least",
+    0.8,
+    RATE,
+    "direct",
+    "bare node:http2",
   ),
   row(
     "rate-connect",

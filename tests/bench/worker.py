@@ -109,6 +109,14 @@ async def main(path: str) -> None:
             if op == "open":
                 connection = await opened(path, command["target"])
                 probe = ProbeServiceStub(connection.channel)
+            elif op == "answer":
+                began = time.perf_counter()
+                connection = await opened(path, command["target"])
+                probe = ProbeServiceStub(connection.channel)
+                dialed = time.perf_counter()
+                await probe.Echo(Payload(data=bytes(64)))
+                times = {"dial": dialed - began, "answer": time.perf_counter() - began}
+                answer["figures"] = {name: seconds * 1e3 for name, seconds in times.items()}
             elif op == "unary":
                 answer["figures"] = await unary(probe, command["size"], command["calls"], command["inFlight"])
             elif op == "stream":

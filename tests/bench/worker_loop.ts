@@ -18,6 +18,13 @@ export async function serve(maker: SubjectMaker): Promise<void> {
         await subject?.close();
         subject = await maker.open(command.target);
         return { ok: true };
+      case "answer": {
+        const began = performance.now();
+        subject = await maker.open(command.target);
+        const dial = performance.now() - began;
+        await subject.unary?.(new Uint8Array(64));
+        return { ok: true, figures: { dial, answer: performance.now() - began } };
+      }
       case "unary": {
         const unary = subject?.unary?.bind(subject);
         return unary === undefined ? { ok: true, missing: true } : await measureUnary(unary, command);

@@ -12,6 +12,8 @@ const PREFIX = "vd-";
 /** A network namespace: a host of its own. */
 export interface Host {
   readonly name: string;
+  /** Its name for `ip netns`. */
+  readonly namespace: string;
   /** The IPv4 address of the host. */
   readonly address: string;
   /** Runs a program there and returns its standard output; the program must succeed. */
@@ -106,6 +108,7 @@ export async function openLab(): Promise<Lab> {
   function hostOf(full: string, name: string, address: string): Host {
     const host: Host = {
       name,
+      namespace: full,
       address,
       run: (command, ...args) => output("ip", ["netns", "exec", full, command, ...args]),
       start: (command, args, options = {}) =>
