@@ -12,13 +12,14 @@ export const SURVIVAL: Table = {
     'event. Failed calls are counted by code. "Again after" is the time from the end of the event, ' +
     "when the path is there again, to the end of the first successful call. The connection stayed, or was " +
     "replaced. What is sent within the first second, before silence is suspected, can fail. A link that " +
-    "was down for a second is found again by the connection that a second of silence begins, or by the engine's " +
-    "next retransmission, 0.2, 0.6 or 1.4 s after the first packet that got lost; one that was down for longer, " +
-    "by the other connection, once the machine is back at its signaling server. Where it connects to that anew, " +
-    "the time since then is given, too: after a minute, gRPC on a machine on pion pauses for many seconds between " +
-    "two tries. Where the round trip jumps, the connection stays, but the engine, whose retransmissions begin " +
-    "after 0.2 s, takes what is late for lost, sends it again, and lets its window grow by one packet a round " +
-    "trip afterwards: calls wait behind that, some for longer than their 10 s.",
+    "was down for a second is found again by packets that the router has kept, by the connection that a second " +
+    "of silence begins, or by the engine's next retransmission, 0.2, 0.6 or 1.4 s after the first packet that got " +
+    "lost; one that was down for longer, by the other connection, once the machine is back at its signaling " +
+    "server. Where it connects to that anew, the time since then is given, too: after a minute, gRPC on a machine " +
+    "on pion pauses for many seconds between two tries. Where the round trip jumps, the connection stays, but the " +
+    "engine takes what is late by more than 0.2 s for lost, sends it again, and begins anew with a window of one " +
+    "packet, which takes some six round trips to hold what 20 calls a second send: some calls wait for longer " +
+    "than their 10 s. Loss is of round trips, half of it each way.",
   columns: ["calls failed", "again after", "longest call", "connection", "left behind"],
 };
 
@@ -26,8 +27,8 @@ export const SURVIVAL_DIRECT: Table = {
   id: "survival of direct channels",
   title: "What a direct channel survives",
   text:
-    "The same over HTTP/2. A connection counts as replaced if it is gone afterwards. TCP sends again after " +
-    "twice the time with every packet that gets lost, and nothing else can go on that connection meanwhile.",
+    "The same over HTTP/2, where a call that cannot connect fails at once. A connection counts as replaced if " +
+    "it is gone afterwards. TCP doubles the time to the next retransmission with each that gets lost.",
   columns: SURVIVAL.columns,
 };
 
