@@ -42,6 +42,13 @@ export interface DirectCarrier extends Carrier {
   onConnectionLost(listener: () => void): void;
 }
 
+/** True if the answer to gRPC-Web says what is there, and native gRPC only broke the connection. */
+function saysMore(web: ConnectError, native: ConnectError): boolean {
+  const isAnswer = web.cause === undefined && native.cause !== undefined;
+  // Servers that speak HTTP/2 alone may refuse HTTP/1.1 so, and want no credentials by that.
+  return isAnswer && web.code !== Code.Unauthenticated && web.code !== Code.PermissionDenied;
+}
+
 /**
  * Opens a way to a server over HTTP. What the server speaks is learnt by one harmless request; no user's call is
  * ever tried twice.
@@ -115,7 +122,7 @@ export async function openDirectCarrier(
         Code.FailedPrecondition,
       );
     }
-    let first: Greeting | undefined;
+    let failed: Greeting | undefined;
     for (const asked of ["grpc", "grpc-web"] as const) {
       if (protocol !== "auto" && protocol !== asked || (asked === "grpc-web" && needsNode)) continue;
       const carrier = await carrierOf(asked === "grpc" ? "http2" : "fetch", options.signal);
@@ -124,10 +131,10 @@ export async function openDirectCarrier(
         refusal = greeting.refusal;
         return asked;
       }
-      first ??= greeting;
+      if (failed === undefined || saysMore(greeting.error, failed.error)) failed = greeting;
       if (greeting.unreachable) break;
     }
-    throw first!.error;
+    throw failed!.error;
   }
 
   function open(request: CallRequest, listener: CallListener): Call {

@@ -50,3 +50,21 @@ test("a proxy that speaks HTTP/1.1 alone lets all calls through but bidirectiona
   })().then(() => undefined, ConnectError.from);
   assert.match(String(refused), /HTTP\/1\.1/);
 });
+
+test("a server that answers gRPC with a page over HTTP/1.1 is named by its status", async () => {
+  const server = http.createServer((_request, response) =>
+    response.writeHead(302, { location: "/login" }).end()
+  );
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  try {
+    await assert.rejects(
+      dialDirect(`127.0.0.1:${port}`, { insecure: true }),
+      /HTTP status 302 instead of a gRPC answer/,
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    await once(server, "close");
+  }
+});

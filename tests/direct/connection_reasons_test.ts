@@ -38,6 +38,8 @@ interface Case {
   readonly secure?: boolean;
   readonly hostname?: string;
   readonly tls?: TlsOptions;
+  /** Not over HTTP/1.1, and not where Bun's fetch has no code for it. */
+  readonly overHttp2?: boolean;
   /** The server; nobody listens by default. */
   readonly server?: () => net.Server;
 }
@@ -103,6 +105,14 @@ const cases: readonly Case[] = [
     server: () => tlsServer(expired),
   },
   {
+    title: "a server that negotiates HTTP/1.1 alone",
+    reason: "the server, or a proxy in front of it, speaks HTTP/1.1 alone",
+    secure: true,
+    tls: { ca },
+    overHttp2: true,
+    server: () => tlsServer({ cert, key, ALPNProtocols: ["http/1.1"] }),
+  },
+  {
     title: "a server that wants a certificate",
     // Bun's fetch has no code of its own for it.
     reason: "a client certificate is required",
@@ -138,9 +148,11 @@ async function failureOf(
   }
 }
 
-for (const { title, reason, secure = false, hostname = "127.0.0.1", tls: tlsOptions, server } of cases) {
+for (const each of cases) {
+  const { title, reason, secure = false, hostname = "127.0.0.1", tls: tlsOptions, server, overHttp2 } = each;
   for (const via of ["fetch", "fetch, HTTP/2", "node:http2"] as const) {
     // Only Deno's fetch can be told its version of HTTP in the clear, and Node's has one alone.
+    if (overHttp2 === true && (via === "fetch" || (via === "fetch, HTTP/2" && runtime === "bun"))) continue;
     if (via === "fetch, HTTP/2" && (runtime === "node" || (runtime === "bun" && !secure))) continue;
     const expected =
       runtime === "bun" && via !== "node:http2" && reason === "a client certificate is required"

@@ -12,6 +12,8 @@ const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
   "TLS failed":
     "Check that the server speaks TLS and takes the versions and the certificate of the tls option",
   "the server speaks TLS": "Remove insecure, or http:// from the address",
+  "the server, or a proxy in front of it, speaks HTTP/1.1 alone":
+    'Reach the server without that proxy, or set protocol to "auto"',
   "the URL of the proxy is wrong":
     'Set that variable to a URL such as http://proxy.example:3128, or the option proxy to one or to "none"',
   "the proxy cannot be reached":

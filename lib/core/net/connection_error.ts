@@ -18,7 +18,10 @@ const REASONS = [
   [/^ERR_SSL_\w*ALERT_CERTIFICATE_REQUIRED$/, "a client certificate is required"],
   [/^ERR_TLS_EXPECTED$/, "the server speaks TLS"],
   [/^HPE_HEADER_OVERFLOW$/, "headers too large"],
-  [/^ERR_HTTP2_EXPECTED$/, "the server, or a proxy in front of it, speaks HTTP/1.1 alone"],
+  [
+    /^ERR_HTTP2_EXPECTED$|^ERR_SSL_\w*NO_APPLICATION_PROTOCOL$/,
+    "the server, or a proxy in front of it, speaks HTTP/1.1 alone",
+  ],
   [/^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/, "certificate not trusted"],
   [/^(?:EPROTO$|ERR_SSL_|ERR_TLS_)/, "TLS failed"],
   [

@@ -21,6 +21,7 @@ const CODES: readonly (readonly [words: RegExp, code: string])[] = [
   [/received fatal alert: CertificateRequired/, "ERR_SSL_ALERT_CERTIFICATE_REQUIRED"],
   [/invalid peer certificate: .*CaUsedAsEndEntity/, "CERT_CA_USED_AS_END_ENTITY"],
   [/invalid peer certificate/, "CERT_UNTRUSTED"],
+  [/received fatal alert: NoApplicationProtocol/, "ERR_HTTP2_EXPECTED"],
   [/InvalidContentType|received fatal alert|peer is incompatible|peer misbehaved/, "EPROTO"],
   // Over HTTP/1.1 it takes 100 headers.
   [/message head is too large/, "HPE_HEADER_OVERFLOW"],
