@@ -170,16 +170,10 @@ function decompressed(data: Uint8Array, compressor: Compressor | undefined): Uin
   try {
     return compressor.decompress(data, MAX_MESSAGE_BYTES);
   } catch (error) {
-    const large = isOverLimit(error);
-    throw new ConnectError(
-      large
-        ? `a message is over the limit of ${MAX_MESSAGE_BYTES} bytes`
-        : `a message is not valid ${compressor.name}`,
-      large ? Code.ResourceExhausted : Code.InvalidArgument,
-      undefined,
-      undefined,
-      error,
-    );
+    const [text, code] = isOverLimit(error)
+      ? [`a message is over the limit of ${MAX_MESSAGE_BYTES} bytes`, Code.ResourceExhausted]
+      : [`a message is not valid ${compressor.name}`, Code.InvalidArgument];
+    throw new ConnectError(text, code, undefined, undefined, error);
   }
 }
 

@@ -68,11 +68,9 @@ export function connectionFailure(
 export function connectionError(target: string, error: unknown): ConnectError {
   const reason = connectionReason(error);
   const detail = denoFetchDetail(error);
-  return new ConnectError(
-    reason === undefined ? `cannot reach ${target}: ${detail}` : `${reason}: ${target} (${detail})`,
-    reason === "headers too large" ? Code.ResourceExhausted : Code.Unavailable,
-    undefined,
-    undefined,
-    error,
-  );
+  const text = reason === undefined
+    ? `cannot reach ${target}: ${detail}`
+    : `${reason}: ${target} (${detail})`;
+  const code = reason === "headers too large" ? Code.ResourceExhausted : Code.Unavailable;
+  return new ConnectError(text, code, undefined, undefined, error);
 }
