@@ -72,25 +72,18 @@ function textOf(found: Described): string {
 
 function asJson(found: Described): object {
   const { kind } = found;
+  const name = found.kind === "rpc" ? `${found.parent.typeName}/${found.name}` : found.typeName;
   switch (found.kind) {
     case "service":
-      return { kind, name: found.typeName, descriptor: toJson(ServiceDescriptorProtoSchema, found.proto) };
+      return { kind, name, descriptor: toJson(ServiceDescriptorProtoSchema, found.proto) };
     case "message":
-      return {
-        kind,
-        name: found.typeName,
-        descriptor: toJson(DescriptorProtoSchema, withoutOptions(found)),
-      };
+      return { kind, name, descriptor: toJson(DescriptorProtoSchema, withoutOptions(found)) };
     case "enum":
-      return { kind, name: found.typeName, descriptor: toJson(EnumDescriptorProtoSchema, found.proto) };
-    case "rpc":
-      return {
-        kind,
-        name: `${found.parent.typeName}/${found.name}`,
-        descriptor: toJson(MethodDescriptorProtoSchema, found.proto),
-        input: asJson(found.input),
-        output: asJson(found.output),
-      };
+      return { kind, name, descriptor: toJson(EnumDescriptorProtoSchema, found.proto) };
+    case "rpc": {
+      const descriptor = toJson(MethodDescriptorProtoSchema, found.proto);
+      return { kind, name, descriptor, input: asJson(found.input), output: asJson(found.output) };
+    }
   }
 }
 

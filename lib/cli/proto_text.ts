@@ -51,28 +51,8 @@ function label(field: DescField): string {
 }
 
 function fieldType(field: DescField): string {
-  switch (field.fieldKind) {
-    case "scalar":
-      return scalarName(field.scalar);
-    case "message":
-      return field.message.typeName;
-    case "enum":
-      return field.enum.typeName;
-    case "list":
-      return itemType(field.listKind, field.scalar, field.message ?? field.enum);
-    case "map":
-      return `map<${scalarName(field.mapKey)}, ${
-        itemType(field.mapKind, field.scalar, field.message ?? field.enum)
-      }>`;
-  }
-}
-
-function itemType(
-  kind: "scalar" | "message" | "enum",
-  scalar: ScalarType | undefined,
-  type: DescMessage | DescEnum | undefined,
-): string {
-  return kind === "scalar" ? scalarName(scalar!) : type!.typeName;
+  const type = (field.message ?? field.enum)?.typeName ?? scalarName(field.scalar!);
+  return field.fieldKind === "map" ? `map<${scalarName(field.mapKey)}, ${type}>` : type;
 }
 
 function scalarName(scalar: ScalarType): string {
