@@ -253,11 +253,6 @@ function errorOf(reason: unknown): Error {
 }
 
 function unavailable(cause: Error | undefined): ConnectError {
-  return new ConnectError(
-    cause === undefined ? "the channel is closed" : `the channel is closed: ${cause.message}`,
-    Code.Unavailable,
-    undefined,
-    undefined,
-    cause,
-  );
+  const text = cause === undefined ? "the channel is closed" : `the channel is closed: ${cause.message}`;
+  return new ConnectError(text, Code.Unavailable, undefined, undefined, cause);
 }

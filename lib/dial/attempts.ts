@@ -36,9 +36,7 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
         begun = true;
         await abortable(checkClientCertificate(options.tls), signal);
         // Loaded before there is a link, and within the budget.
-        if (options.session) {
-          await abortable(import("../session/keep_session.ts"), signal);
-        }
+        if (options.session) await abortable(import("../session/keep_session.ts"), signal);
         return await connectAnyWay(dial, signal);
       } catch (thrown) {
         if (options.signal?.aborted === true) throw options.signal.reason;

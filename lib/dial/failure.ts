@@ -1,13 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { dialAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
 import { failureReason } from "../core/dial/failure_reason.ts";
+import { messageOf } from "../core/error_message.ts";
 import { connectionReason, isProxyFailure } from "../core/net/connection_error.ts";
 import { permissionAdvice, permissionOf } from "../core/dial/permission.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import {
   AuthenticationError,
-  type DialAttempt,
   DialError,
+  type DialErrorInit,
   DialPermissionError,
   DialTimeoutError,
   HostOfflineError,
@@ -17,12 +18,8 @@ import {
 } from "../errors.ts";
 
 /** The facts of a failed dial. */
-export interface DialFailure {
+export interface DialFailure extends Required<Omit<DialErrorInit, "cause">> {
   readonly error: unknown;
-  readonly phase: DialPhase;
-  readonly address: string;
-  readonly attempts: readonly DialAttempt[];
-  readonly timeline: readonly TimelineEntry[];
   /** The proxy that leads to the server, in words. */
   readonly proxy?: string | undefined;
   /** Set when the time ran out. */
@@ -39,14 +36,8 @@ export function toDialError(failure: DialFailure): DialError {
   const init = { phase, address, attempts, timeline, cause: error };
   // It was made before the attempt was over, and lacks the facts of the whole dial.
   if (error instanceof InsecureConnectionError) {
-    const { message, authenticated } = error;
-    return new InsecureConnectionError(message, {
-      phase: error.phase,
-      address,
-      attempts,
-      timeline,
-      authenticated,
-    });
+    const { message, phase, authenticated } = error;
+    return new InsecureConnectionError(message, { phase, address, attempts, timeline, authenticated });
   }
   const reason = timeoutMs === undefined ? failureReason(error) : "unknown";
   const byProxy = isProxyFailure(error);
@@ -63,8 +54,7 @@ export function toDialError(failure: DialFailure): DialError {
       init,
     );
   }
-  const text = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "") +
-    (through && `,${through}`);
+  const text = messageOf(error).replace(/\.$/, "") + (through && `,${through}`);
   const failed = (why: string, what = advice) => `Cannot dial ${address}: ${why}: ${text}. ${what}`;
   switch (reason) {
     case "permission": {

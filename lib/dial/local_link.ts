@@ -1,4 +1,5 @@
 import { localNameOf, planLocalDial } from "../core/dial/plan.ts";
+import { messageOf } from "../core/error_message.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import type { FoundMachine } from "../core/net/mdns_records.ts";
 import { missingMdnsPermission } from "../mdns/mdns.ts";
@@ -26,9 +27,7 @@ export async function findLocally(dial: DialContext, signal: AbortSignal): Promi
     }
     machine = await findOnLocalNetwork(name, signal);
   } catch (error) {
-    if (!signal.aborted) {
-      timeline.remark("mdns", error instanceof Error ? error.message : String(error), false);
-    }
+    if (!signal.aborted) timeline.remark("mdns", messageOf(error), false);
     return undefined;
   }
   if (machine === undefined) {
@@ -81,7 +80,7 @@ function besides(timeline: TimelineRecorder): TimelineRecorder {
         note(phase, describe(result));
         return result;
       } catch (error) {
-        note(phase, error instanceof Error ? error.message : String(error), false);
+        note(phase, messageOf(error), false);
         throw error;
       }
     },

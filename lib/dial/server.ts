@@ -174,7 +174,6 @@ export function transportTo(
   server: { readonly carrier: Carrier; readonly target: Target },
   options: ResolvedDialOptions,
   authorization: Authorization | undefined,
-  headers: readonly (readonly [string, string])[] = [],
 ): Transport {
   const secrets = [options.credentials?.payload, options.accessToken].filter((secret) =>
     secret !== undefined
@@ -182,10 +181,7 @@ export function transportTo(
   return createCarrierTransport({
     carrier: () => server.carrier,
     baseUrl: urlOf(server.target),
-    headers: new Metadata([
-      [...CLIENT_HEADER],
-      ...headers.map(([name, value]): [string, string] => [name, value]),
-    ]),
+    headers: new Metadata([[...CLIENT_HEADER]]),
     authorization,
     maxBufferedBytes: options.maxBufferedBytes,
     interceptors: [hideInErrors(secrets)],

@@ -1,3 +1,4 @@
+import { messageOf } from "../core/error_message.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
 import type { Logger } from "../logger.ts";
 import type { DialTrace } from "./telemetry.ts";
@@ -54,12 +55,7 @@ export function createTimeline(
         return result;
       } catch (error) {
         failed = name;
-        add({
-          phase: name,
-          ...times(),
-          detail: error instanceof Error ? error.message : String(error),
-          ok: false,
-        });
+        add({ phase: name, ...times(), detail: messageOf(error), ok: false });
         throw error;
       } finally {
         running.splice(running.lastIndexOf(name), 1);

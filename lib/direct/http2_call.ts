@@ -16,6 +16,14 @@ import { Http2Upload } from "./http2_upload.ts";
 
 const NGHTTP2_REFUSED_STREAM = 7, NGHTTP2_CANCEL = 8;
 
+/** The codes of HTTP/2 resets (grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping"); `Internal` for others. */
+const RESET_CODES: Readonly<Record<number, Code>> = {
+  7: Code.Unavailable,
+  8: Code.Canceled,
+  11: Code.ResourceExhausted,
+  12: Code.PermissionDenied,
+};
+
 /** The code of an error that stands for a reset by the server. */
 const STREAM_ERROR = "ERR_HTTP2_STREAM_ERROR";
 
@@ -285,13 +293,9 @@ export class Http2Call implements Call {
     const isBroken = rstCode === 0 &&
       (error !== undefined || session.draining || session.failure !== undefined);
     if (isBroken || !isReset) return this.#connectionLost(session.failure ?? error ?? CLOSED);
-    return new ConnectError(
-      `the server reset the call (HTTP/2 error ${rstCode})`,
-      codeFromReset(rstCode),
-      undefined,
-      undefined,
-      error,
-    );
+    const code = RESET_CODES[rstCode] ?? Code.Internal;
+    const text = `the server reset the call (HTTP/2 error ${rstCode})`;
+    return new ConnectError(text, code, undefined, undefined, error);
   }
 
   #connectionLost(error: unknown): ConnectError {
@@ -311,21 +315,5 @@ export class Http2Call implements Call {
     // whole one.
     if (!this.#halfClosed) stream.end = () => stream;
     stream.close(NGHTTP2_CANCEL);
-  }
-}
-
-/** The code for an HTTP/2 reset (grpc/doc/PROTOCOL-HTTP2.md, "HTTP2 Transport Mapping"). */
-function codeFromReset(rstCode: number): Code {
-  switch (rstCode) {
-    case 7:
-      return Code.Unavailable;
-    case 8:
-      return Code.Canceled;
-    case 11:
-      return Code.ResourceExhausted;
-    case 12:
-      return Code.PermissionDenied;
-    default:
-      return Code.Internal;
   }
 }

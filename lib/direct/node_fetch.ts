@@ -80,7 +80,7 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch 
       const options: RequestOptions = {
         method,
         agent,
-        headers: nodeHeaders(new Headers(headers)),
+        headers: Object.fromEntries(new Headers(headers)),
         maxHeaderSize: MAX_HEADER_BYTES,
       };
       // A request that has no connection yet says nothing when it is aborted.
@@ -122,10 +122,6 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch 
       return Promise.resolve();
     },
   };
-}
-
-function nodeHeaders(headers: Headers): Record<string, string> {
-  return Object.fromEntries(headers);
 }
 
 function webResponse(response: IncomingMessage, body: WebStream | null): Response {

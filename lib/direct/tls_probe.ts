@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { clientHello, readGreeting } from "../core/net/client_hello.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -30,22 +31,14 @@ export async function probeTls(
   }
 }
 
-function answerOf(
+async function answerOf(
   socket: Socket,
   name: string,
   signal: AbortSignal,
 ): Promise<"tls" | "plaintext" | "unknown"> {
-  return new Promise((resolve, reject) => {
-    function finish(settle: () => void): void {
-      signal.removeEventListener("abort", abort);
-      socket.destroy();
-      settle();
-    }
-    const abort = () => finish(() => reject(signal.reason));
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort, { once: true });
-    socket.on("close", () => finish(() => resolve("unknown")));
-    socket.once("data", (data: Uint8Array) => finish(() => resolve(readGreeting(data[0]!))));
-    socket.write(clientHello(name, crypto.getRandomValues(new Uint8Array(32))));
-  });
+  const { promise, resolve } = Promise.withResolvers<"tls" | "plaintext" | "unknown">();
+  socket.on("close", () => resolve("unknown"));
+  socket.once("data", (data: Uint8Array) => resolve(readGreeting(data[0]!)));
+  socket.write(clientHello(name, crypto.getRandomValues(new Uint8Array(32))));
+  return await abortable(promise, signal).finally(() => socket.destroy());
 }

@@ -48,11 +48,5 @@ export function endWithin(deadline: Deadline, error: ConnectError): ConnectError
 }
 
 function timedOut(cause?: ConnectError): ConnectError {
-  return new ConnectError(
-    "the operation timed out",
-    Code.DeadlineExceeded,
-    undefined,
-    undefined,
-    cause,
-  );
+  return new ConnectError("the operation timed out", Code.DeadlineExceeded, undefined, undefined, cause);
 }

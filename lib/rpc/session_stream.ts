@@ -3,8 +3,7 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { isSessionExpired } from "../core/session/session_expired.ts";
 import { SESSION_KEY } from "./call_sessions.ts";
 import type { Call, CallListener, CallRequest, Carrier } from "./carrier.ts";
-import { outletOf } from "./held_call.ts";
-import { Outbox } from "./outbox.ts";
+import { HeldCall } from "./held_call.ts";
 
 /**
  * Opens streams that carry a session's id. A machine that does not know the session refuses a stream before it runs
@@ -29,12 +28,12 @@ function openWithSession(
   listener: CallListener,
 ): Call {
   const openedAt = performance.now();
-  const outbox = new Outbox();
-  let hasHeaders = false, isPaused = false, isReset = false, isRetry = false;
-  let call: Call | undefined;
+  const held = new HeldCall();
+  const { outbox } = held;
+  let hasHeaders = false, isRetry = false;
 
   function open(request: CallRequest): void {
-    call = carrier.open(request, {
+    held.attach(carrier.open(request, {
       headers(read) {
         // Those of the refusal have been passed on already, and only one set can be.
         if (!hasHeaders) listener.headers(read);
@@ -49,43 +48,24 @@ function openWithSession(
         outbox.close();
         listener.end(end);
       },
-    });
-    if (isPaused) call.pause();
-    outbox.attach(outletOf(call));
+    }));
     if (isRetry) outbox.settle();
   }
 
   async function openAgain(): Promise<void> {
     isRetry = true;
-    call = undefined;
-    outbox.detach();
+    held.detach();
     try {
       const id = await renew();
-      if (!isReset) open(requestWith(request, id, openedAt));
+      if (!held.isReset) open(requestWith(request, id, openedAt));
     } catch (error) {
       outbox.close();
-      if (!isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
+      if (!held.isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
     }
   }
 
   open(request);
-  return {
-    send: (message, last) => outbox.send(message, last),
-    halfClose: () => outbox.halfClose(),
-    reset() {
-      isReset = true;
-      outbox.close();
-      call?.reset();
-    },
-    pause() {
-      isPaused = true;
-      call?.pause();
-    },
-    resume() {
-      isPaused = false;
-      call?.resume();
-    },
-  };
+  return held;
 }
 
 function requestWith(request: CallRequest, sessionId: string | undefined, openedAt: number): CallRequest {

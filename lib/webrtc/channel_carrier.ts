@@ -57,18 +57,12 @@ export function createChannelCarrier(
 
   function wakeSenders(): void {
     if (waiting.size === 0) return;
-    for (const [id, wake] of waiting) {
-      if (streams.isSending(id)) continue;
-      waiting.delete(id);
-      wake();
-    }
+    for (const id of waiting.keys()) if (!streams.isSending(id)) wake(id);
   }
 
   function wake(id: number): void {
-    const resolve = waiting.get(id);
-    if (resolve === undefined) return;
+    waiting.get(id)?.();
     waiting.delete(id);
-    resolve();
   }
 
   function fail(error: ConnectError): void {

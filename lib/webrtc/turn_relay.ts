@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
+import { once } from "node:events";
 import type { Socket } from "node:net";
 import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/ice/relayed_nomination.ts";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
@@ -181,13 +182,8 @@ async function bind(address: string, type: "udp4" | "udp6"): Promise<DatagramSoc
   // Without the permission Deno throws where nobody can catch it, which would end the process.
   if (!isPermitted({ name: "net", host: address })) throw new Error(`needs --allow-net=${address}`);
   const socket = createSocket(type);
-  await new Promise<void>((resolve, reject) => {
-    socket.once("error", reject);
-    socket.bind({ port: 0, address }, () => {
-      socket.off("error", reject);
-      resolve();
-    });
-  });
+  socket.bind({ port: 0, address });
+  await once(socket, "listening");
   return socket;
 }
 

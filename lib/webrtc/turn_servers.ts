@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { CandidatePair } from "../core/ice/candidate.ts";
+import { messageOf } from "../core/error_message.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import type { IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
@@ -109,7 +110,7 @@ async function connectBridged(
     } catch (error) {
       if (knows(endpoint) && !settings.relayOnly) return [toEngineServer(endpoint)];
       // Other ways may do.
-      fail(error instanceof Error ? error.message : String(error));
+      fail(messageOf(error));
       return [];
     }
   }
@@ -140,14 +141,8 @@ async function connectBridged(
     // ICE itself says only that it found no way.
     if (!(error instanceof ExchangeError) || failures.length === 0) throw error;
     const message = [error.rawMessage, ...new Set(failures)].join("; ");
-    const explained = new ConnectError(
-      message,
-      error.code,
-      error.metadata,
-      undefined,
-      byProxy ?? error.cause,
-    );
-    throw new ExchangeError(error.reason, explained);
+    const { reason, code, metadata, cause } = error;
+    throw new ExchangeError(reason, new ConnectError(message, code, metadata, undefined, byProxy ?? cause));
   } finally {
     given.release();
   }

@@ -215,13 +215,8 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
   function lose(reason: string, cause?: unknown, byMachine = false): void {
     clearTimeout(gathering);
     liveness.stop();
-    const error = new ConnectError(
-      `connection lost: ${reason}`,
-      Code.Unavailable,
-      undefined,
-      undefined,
-      cause,
-    );
+    const text = `connection lost: ${reason}`;
+    const error = new ConnectError(text, Code.Unavailable, undefined, undefined, cause);
     exchange.handle({ kind: "giveUp", error });
     carrier?.fail(error);
     machineOpened.resolve();
