@@ -185,7 +185,7 @@ test("a call gives up waiting for its session with its signal, and with its dead
   const wheels = createClient(WheelService, channel);
   const abort = new AbortController();
   const [late, left, stream] = [
-    rejection(() => wheels.turn({}, { timeoutMs: 50 })),
+    rejection(() => wheels.turn({}, { timeoutMs: 400 })),
     rejection(() => wheels.turn({}, { signal: abort.signal })),
     rejection(async () => {
       for await (const _ of wheels.turnOften({}, { signal: abort.signal }));
