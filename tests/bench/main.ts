@@ -41,8 +41,11 @@ const unknown = chosen.filter((name) => !(name in groups));
 if (unknown.length > 0) throw new Error(`no such group: ${unknown.join(", ")}`);
 
 const load = loadavg()[0]!;
-const runtimes = await prepareRuntimes();
+const written = new Date().toISOString();
+// A run that is stopped keeps what it has measured.
+process.once("SIGTERM", () => void save().finally(() => process.exit(1)));
 const samples: Samples = {};
+const runtimes = await prepareRuntimes();
 for (const file of values.from) {
   const earlier = JSON.parse(await readFile(file, "utf8")) as Run;
   for (const [subject, figures] of Object.entries(earlier.samples)) {
@@ -82,19 +85,7 @@ try {
   await rm(folder, { recursive: true, force: true });
 }
 
-const run: Run = {
-  written: new Date().toISOString(),
-  rounds: Number(values.rounds),
-  cores: cpus().length,
-  platform: `${platform()}, ${arch()}`,
-  load,
-  versions: await versions(),
-  download: await downloads(),
-  samples,
-};
-const results = new URL("results/", import.meta.url);
-await mkdir(results, { recursive: true });
-await writeFile(new URL(`${run.written.replaceAll(":", "-")}.json`, results), JSON.stringify(run, null, 2));
+const run = await save();
 const page = report(run);
 console.log(page.slice(page.indexOf("## Targets"), page.indexOf("## Unary")));
 if (!values["no-report"]) {
@@ -104,6 +95,23 @@ if (!values["no-report"]) {
   await promisify(execFile)(process.execPath, ["fmt", "--quiet", "docs/performance.md"], { cwd: ROOT });
 }
 process.exit(0); // a killed child's pipes may still be open
+
+async function save(): Promise<Run> {
+  const run: Run = {
+    written,
+    rounds: Number(values.rounds),
+    cores: cpus().length,
+    platform: `${platform()}, ${arch()}`,
+    load,
+    versions: await versions(),
+    download: await downloads(),
+    samples,
+  };
+  const results = new URL("results/", import.meta.url);
+  await mkdir(results, { recursive: true });
+  await writeFile(new URL(`${run.written.replaceAll(":", "-")}.json`, results), JSON.stringify(run, null, 2));
+  return run;
+}
 
 async function startEmbedded({ deno, env }: Runtimes): Promise<{ address: string } & AsyncDisposable> {
   const program = fileURLToPath(new URL("machine.ts", import.meta.url));

@@ -57,7 +57,7 @@ export function report(run: Run): string {
     ),
     "## At a distance",
     "On loopback, and at 20 ms there and back: the first dial of a process, its first answer (the dial and one call), " +
-    "the median of five dials after it, all in milliseconds, and the median of unary calls in µs. A dial over HTTP " +
+    "the median of five dials after it, all in milliseconds, and the median of unary calls in µs; three rounds. A dial over HTTP " +
     "makes the connection with the first call where it does not ask the server anything.",
     table(
       [
