@@ -62,6 +62,7 @@ export function createFrameWriter(
   function flush(): void {
     while (source.sending) {
       const now = performance.now();
+      if (window?.isBeginning === true) window.begin(peer.roundTripMs(), now);
       if (window?.wantsQuestion === true) window.asked(source.ask(), now);
       const frame = source.next(buffer, room(now));
       if (frame === undefined) {

@@ -1,3 +1,5 @@
+import { Pacing } from "./pacing.ts";
+
 /** Window of a path that nothing is known of yet, in bytes: a small call behind it waits 260 ms at 1 Mbit/s. */
 const FIRST_WINDOW_BYTES = 32_768;
 
@@ -7,6 +9,12 @@ const MIN_WINDOW_BYTES = 18_432;
 /** Largest window, in bytes: the engine's own buffer holds it and leaves room for control frames. */
 const MAX_WINDOW_BYTES = 3_670_016;
 
+/**
+ * Largest window of a paced path, in bytes: the engines on the other side have room for 1 MiB, of which each packet
+ * takes 256 bytes more than it has.
+ */
+const MAX_PACED_WINDOW_BYTES = 800_000;
+
 /** Pace towards a peer that answers no questions, in bytes a millisecond: some 5 Mbit/s. */
 const UNANSWERED_BYTES_PER_MS = 640;
 
@@ -15,6 +23,12 @@ const UNANSWERED_MS = 5_000;
 
 /** The delay that bulk data may add to a path's own: a share of that, within bounds in milliseconds. */
 const QUEUE_SHARE = 0.7, LEAST_QUEUE_MS = 10, MOST_QUEUE_MS = 60;
+
+/** The same on a paced path: pacing leaves the engine's own window full, and little in front of it. */
+const MOST_PACED_QUEUE_MS = 35;
+
+/** Bytes in addition to a window that is paced, as a share of what the path holds: what questions tell too late. */
+const LATE_SHARE = 0.3;
 
 /** Time after which the least round trip is measured anew, in milliseconds: the path may have become longer. */
 const LEAST_AGE_MS = 10_000;
@@ -46,8 +60,14 @@ const MIN_GROWTH = 1.25, START_ROUNDS = 2;
  */
 const START_FACTOR = 3.5;
 
+/** The same on a paced path, which does not let it have nothing to send. */
+const PACED_START_FACTOR = 2;
+
 /** A path stalls when an answer is late by three times the delay that bulk data may add, and by this at least. */
 const STALLED_MS = 120;
+
+/** On a paced path, an answer is late by this; while one is, half as much is handed over. */
+const LATE_MS = 40;
 
 /** Answers whose rates count: those of two windows. */
 const RATES = 2 * QUESTIONS_PER_WINDOW;
@@ -127,6 +147,12 @@ export class DeliveryWindow {
   #changedAt = 0;
   /** Whether the window was full since it changed last: one that is not says nothing about a larger one. */
   #wasFull = false;
+  /** Whether the path's round trip was noted. */
+  #isBegun = false;
+  /** Set on a long path. */
+  #pacing: Pacing | undefined;
+  /** Set while nothing is handed over on a paced path, until nearly all of what the engine has is delivered. */
+  #isEmptying = false;
 
   /** @param maxFrameBytes Largest frame of bulk data, in bytes. */
   constructor(maxFrameBytes: number) {
@@ -141,6 +167,7 @@ export class DeliveryWindow {
   /** Most bytes of bulk data in the next frame. */
   get frameBytes(): number {
     const share = Math.round(this.#limit() / QUESTIONS_PER_WINDOW);
+    if (this.#pacing !== undefined) return Math.min(this.#maxFrameBytes, this.#pacing.frameBytes(share));
     return Math.min(this.#maxFrameBytes, Math.max(MIN_FRAME_BYTES, share));
   }
 
@@ -163,10 +190,24 @@ export class DeliveryWindow {
    * @param now Milliseconds on any clock that does not go back.
    */
   hasRoom(now: number): boolean {
+    if (this.#handed === this.#delivered) this.#pacing?.begin(now);
     const first = this.#questions.values().next().value;
-    // Half of the window keeps the engine busy: its own starts again at ten packets once it has nothing to send.
-    const share = first !== undefined && this.#isStalled(now - first.askedAt) ? 0.5 : 1;
-    if (this.#handed - this.#delivered < share * this.#limit()) return true;
+    const waitedMs = first === undefined ? 0 : now - first.askedAt;
+    const isStalled = this.#isStalled(waitedMs);
+    let most = this.#limit();
+    if (this.#pacing !== undefined) {
+      if (isStalled) this.#isEmptying = true;
+      if (this.#isEmptying) return false;
+      if (!this.#pacing.hasRoom(now, this.#isLate(waitedMs) ? most / 2 : most)) {
+        this.#wasFull = true;
+        return false;
+      }
+      most += LATE_SHARE * this.#rate * (this.#least ?? 0);
+    } else if (isStalled) {
+      // Half of the window keeps the engine busy: its own starts again at ten packets once it has nothing to send.
+      most /= 2;
+    }
+    if (this.#handed - this.#delivered < most) return true;
     this.#wasFull = true;
     return this.#isAnswered ? false : this.#pace(now);
   }
@@ -174,16 +215,37 @@ export class DeliveryWindow {
   /** Time after which there may be room though nothing was answered, in milliseconds; undefined if answers decide. */
   retryMs(now: number): number | undefined {
     const first = this.#questions.values().next().value;
+    const pacedMs = this.#isEmptying ? undefined : this.#pacing?.retryMs(now);
+    if (pacedMs !== undefined) return pacedMs;
     if (this.#isAnswered || first === undefined) return undefined;
     return Math.max(PACE_MS, first.askedAt + UNANSWERED_MS - now);
+  }
+
+  /** Whether nothing is known of the path, so that its round trip is asked for. */
+  get isBeginning(): boolean {
+    return !this.#isBegun && this.#questions.size === 0;
+  }
+
+  /**
+   * Notes the path's round trip as the engine has measured it before there is bulk data.
+   *
+   * @param pathMs Milliseconds; undefined as long as it has measured none.
+   */
+  begin(pathMs: number | undefined, now: number): void {
+    if (pathMs === undefined) return;
+    this.#isBegun = true;
+    if (Pacing.isFor(pathMs)) this.#pacing = new Pacing(now, pathMs);
   }
 
   /** Notes that a frame was handed over. */
   wrote(bytes: number, now: number): void {
     if (now - this.#wroteAt > IDLE_MS && this.#handed === this.#delivered) this.#forget();
-    if (this.#handed === this.#delivered) this.#deliveredAt = this.#deliveredHandedAt = now;
+    if (this.#handed === this.#delivered) {
+      this.#deliveredAt = this.#deliveredHandedAt = now;
+    }
     this.#wroteAt = now;
     this.#handed += bytes;
+    this.#pacing?.wrote(bytes, now);
   }
 
   /** Whether a question has to follow what was handed over: too much of it is not known to be delivered. */
@@ -236,6 +298,12 @@ export class DeliveryWindow {
     this.#recent.push(roundTrip);
     if (this.#recent.length > QUESTIONS_PER_WINDOW) this.#recent.shift();
     this.#measureLeast(roundTrip, question.askedAt, now);
+    this.#pacing?.measured(this.#least!);
+    if (this.#pacing !== undefined && this.#stalled > 0) this.#isEmptying = true;
+    if (this.#isEmptying) {
+      if (!this.#isLate(roundTrip) || this.#questions.size === 0) this.#beginAgain(now);
+      return true;
+    }
     if (this.#draining === undefined) this.#steer(question.askedAt, now);
     return true;
   }
@@ -265,11 +333,36 @@ export class DeliveryWindow {
   /** Whether a question that waits so long shows that the path has become much slower. */
   #isStalled(waitedMs: number): boolean {
     if (this.#least === undefined || this.#start !== undefined) return false;
+    if (this.#pacing !== undefined) return waitedMs > this.#expectedMs(this.#least) + STALLED_MS;
     return waitedMs > this.#least + Math.max(STALLED_MS, 3 * this.#queueTarget(this.#least));
   }
 
+  /** Whether an answer that takes so long waited in front of the engine's own window, on a paced path. */
+  #isLate(waitedMs: number): boolean {
+    return this.#least !== undefined && waitedMs > this.#expectedMs(this.#least) + LATE_MS;
+  }
+
+  /** Longest time that a question should take: what the window lets wait, and the questions' distance. */
+  #expectedMs(least: number): number {
+    const windowMs = this.#rate > 0 ? (1 + LATE_SHARE) * this.#window / this.#rate : 0;
+    return Math.max(least + this.#queueTarget(least), windowMs);
+  }
+
+  /** Paces from the beginning, since the engine's own window has fallen. */
+  #beginAgain(now: number): void {
+    const least = this.#least!;
+    this.#forget();
+    this.#least = least;
+    this.#leastAt = this.#changedAt = now;
+    this.#stalled = this.#lateRounds = 0;
+    this.begin(least, now);
+  }
+
   #queueTarget(least: number): number {
-    return Math.min(MOST_QUEUE_MS, Math.max(LEAST_QUEUE_MS, least * QUEUE_SHARE));
+    return Math.min(
+      this.#pacing === undefined ? MOST_QUEUE_MS : MOST_PACED_QUEUE_MS,
+      Math.max(LEAST_QUEUE_MS, least * QUEUE_SHARE),
+    );
   }
 
   #measureLeast(roundTrip: number, askedAt: number, now: number): void {
@@ -305,13 +398,14 @@ export class DeliveryWindow {
       if (this.#rate > start.rate * MIN_GROWTH) {
         start.rate = this.#rate;
         start.rounds = 0;
-      } else if (isRound && this.#wasFull) start.rounds++;
+      } else if (isRound && (this.#wasFull || this.#pacing !== undefined)) start.rounds++;
       if (start.rounds === START_ROUNDS || lowest > START_FACTOR * least + target) {
         this.#start = undefined;
         return this.#change(Math.min(this.#rate, this.#window / lowest) * target, now);
       }
       if (isRound) start.window = this.#window;
-      const bytes = START_FACTOR * this.#rate * Math.max(Math.min(least, start.pathMs), LEAST_QUEUE_MS);
+      const factor = this.#pacing === undefined ? START_FACTOR : PACED_START_FACTOR;
+      const bytes = factor * this.#rate * Math.max(Math.min(least, start.pathMs), LEAST_QUEUE_MS);
       return this.#change(
         Math.max(this.#window, Math.min(2 * start.window, bytes)),
         isRound ? now : this.#changedAt,
@@ -331,7 +425,8 @@ export class DeliveryWindow {
   }
 
   #change(bytes: number, now: number): void {
-    this.#window = Math.min(MAX_WINDOW_BYTES, Math.max(MIN_WINDOW_BYTES, Math.round(bytes)));
+    const most = this.#pacing === undefined ? MAX_WINDOW_BYTES : MAX_PACED_WINDOW_BYTES;
+    this.#window = Math.min(most, Math.max(MIN_WINDOW_BYTES, Math.round(bytes)));
     if (now === this.#changedAt) return;
     this.#changedAt = now;
     this.#wasFull = false;
@@ -342,6 +437,7 @@ export class DeliveryWindow {
   #pace(now: number): boolean {
     const first = this.#questions.values().next().value;
     if (first === undefined || now - first.askedAt < UNANSWERED_MS) return false;
+    this.#pacing = undefined;
     const since = this.#pacedAt ?? now;
     this.#pacedAt = now;
     this.#delivered = Math.min(this.#handed, this.#delivered + (now - since) * UNANSWERED_BYTES_PER_MS);
@@ -351,7 +447,8 @@ export class DeliveryWindow {
   #forget(): void {
     this.#window = FIRST_WINDOW_BYTES;
     this.#start = firstStart();
-    this.#least = this.#draining = undefined;
+    this.#least = this.#draining = this.#pacing = undefined;
+    this.#isBegun = this.#isEmptying = false;
     this.#rates = [];
     this.#recent = [];
     this.#wasFull = false;
