@@ -109,15 +109,18 @@ function failedRemarks(timeline: readonly TimelineEntry[], during: DialPhase): s
 
 /** Makes the refusal to continue without TLS (Python's `InsecureConnectionError`; protocol §2.7). */
 export function insecureConnection(
-  failure: Omit<DialFailure, "error">,
+  { proxy, ...failure }: Omit<DialFailure, "error">,
   target: string,
   authenticated: boolean,
 ): InsecureConnectionError {
   const text = authenticated
     ? `Requested address ${target} is insecure and will not send credentials`
     : `Requested address ${target} is insecure`;
+  const answer = proxy === undefined
+    ? "It speaks no TLS"
+    : `It speaks no TLS, or the proxy ${proxy} answers in its place`;
   const hint = authenticated
-    ? "It speaks no TLS. If the network is trusted, set insecure or allowInsecureWithCredsDowngrade"
-    : "It speaks no TLS. If that is right, set insecure or allowInsecureDowngrade";
-  return new InsecureConnectionError(`${text}. ${hint}`, { ...failure, authenticated });
+    ? "If the network is trusted, set insecure or allowInsecureWithCredsDowngrade"
+    : "If that is right, set insecure or allowInsecureDowngrade";
+  return new InsecureConnectionError(`${text}. ${answer}. ${hint}`, { ...failure, authenticated });
 }

@@ -115,7 +115,13 @@ export async function reachServer(
     if (cannotAsk(error) || await probe() !== "plaintext") throw error;
     if (!allowed) {
       throw insecureConnection(
-        { phase: "tls", address: dial.address, attempts: [], timeline: timeline.entries },
+        {
+          phase: "tls",
+          address: dial.address,
+          attempts: [],
+          timeline: timeline.entries,
+          proxy: describeChosen(endpoint.proxy),
+        },
         describeTarget(target),
         authenticated,
       );

@@ -39,6 +39,9 @@ const MOST_TRIES = 3;
 /** Bytes of an upload that are kept for another try. */
 const KEPT_BYTES = 64 * 1024;
 
+/** Headers that Bun's fetch sends; it drops further ones without a word. Some are its own. */
+const BUN_HEADERS = 240;
+
 /** A body that can be given to fetch again: bytes, or what an outbox has kept. */
 type Body = Uint8Array<ArrayBuffer> | Outbox;
 
@@ -77,6 +80,12 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       ["x-grpc-web", "1"],
       ...(compressor === undefined ? [] : compressionHeaders(compressor)),
     ];
+    if (options.runtime === "bun" && headers.length > BUN_HEADERS) {
+      throw new ConnectError(
+        `the call has ${headers.length} headers, and Bun's fetch sends no more than ${BUN_HEADERS}`,
+        Code.ResourceExhausted,
+      );
+    }
     if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs)]);
     else if (constant === true) {
       // Bun takes an object sooner than pairs, Deno pairs; where a name comes twice, only pairs will do.
@@ -176,7 +185,9 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         const response = await post(this.#request, body, this.#abort.signal);
         whole = await readResponse(response, this.#listener, this.#gate, options);
       } catch (error) {
-        if (!this.#listener.over) this.#listener.fail(connectionLost(error));
+        if (!this.#listener.over) {
+          this.#listener.fail(error instanceof ConnectError ? error : connectionLost(error));
+        }
       } finally {
         open.delete(this);
         this.#outbox?.close();

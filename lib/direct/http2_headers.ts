@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { endOf, fieldValue, formatTimeout, type StatusEnd } from "../core/grpc/grpc_status.ts";
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
@@ -8,6 +9,15 @@ import { compressionHeaders, type Compressor } from "./compressor.ts";
 import type { ResponseHeaders } from "./answer_reader.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { isSendable } from "./sendable.ts";
+
+/** Bytes that an entry takes besides its name and value (RFC 9113, section 6.5.2). */
+const ENTRY_BYTES = 32;
+
+/**
+ * Most bytes of a call's metadata. Node and Deno send a block of headers up to 64 KiB, and Bun loses the connection at
+ * larger ones.
+ */
+const MAX_METADATA_BYTES = 60 * 1024;
 
 /** Makes the headers of requests to one server (grpc/doc/PROTOCOL-HTTP2.md, *Requests*). */
 export function requestHeadersFor(
@@ -23,9 +33,17 @@ export function requestHeadersFor(
   function commonHeaders(metadata: Metadata, constant: boolean | undefined): OutgoingHttpHeaders {
     if (last?.metadata === metadata) return last.headers;
     const headers: OutgoingHttpHeaders = {};
+    let bytes = 0;
     for (const [name, values] of metadata.lists()) {
       if (!isSendable(name)) continue;
+      for (const value of values) bytes += name.length + value.length + ENTRY_BYTES;
       headers[name] = values.length === 1 ? values[0]! : headerValues(name, values);
+    }
+    if (bytes > MAX_METADATA_BYTES) {
+      throw new ConnectError(
+        `the call's metadata takes ${bytes} bytes, over the limit of ${MAX_METADATA_BYTES}`,
+        Code.ResourceExhausted,
+      );
     }
     headers[":method"] = "POST";
     Object.assign(headers, authority);

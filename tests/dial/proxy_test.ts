@@ -244,6 +244,18 @@ const failures: readonly Failure[] = [
     options: says(OPENED),
     message: /connection lost: robot\.test:443 .*, through the proxy http:\/\/127\.0\.0\.1:\d+\. Check/,
   },
+  {
+    title: "answers with a page in the connection that it has opened",
+    kind: "http",
+    options: {
+      answer(socket) {
+        socket.write(OPENED);
+        socket.once("data", () => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
+      },
+    },
+    message:
+      /robot\.test:443 is insecure\. It speaks no TLS, or the proxy http:\/\/127\.0\.0\.1:\d+ answers in its place\./,
+  },
 ];
 
 for (const { title, kind, user = "u:s3cret@", options = {}, message } of failures) {

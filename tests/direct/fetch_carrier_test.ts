@@ -79,3 +79,30 @@ test("fetch carrier: a call that is cancelled while the connection is made takes
     await remove();
   }
 });
+
+test("fetch carrier: 300 entries of metadata arrive, or fail the call", async () => {
+  await using machine = await startMachine({ auth: "none", webrtc: false });
+  const carrier = createFetchCarrier({ secure: false, hostname: "127.0.0.1", port: machine.port }, {
+    runtime: RUNTIME,
+    version: "http1",
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+  });
+  const probe = createClient(
+    ProbeService,
+    createCarrierTransport({ carrier: () => carrier, baseUrl: machine.url, maxBufferedBytes: 1 << 26 }),
+  );
+  const call = async (entries: number) => {
+    const headers = Object.fromEntries(
+      Array.from({ length: entries }, (_, index) => [`x-entry-${index}`, "v"]),
+    );
+    const { metadata } = await probe.inspect({}, { headers });
+    return Object.keys(metadata).filter((name) => name.startsWith("x-entry-")).length;
+  };
+  try {
+    if (RUNTIME === "bun") await assert.rejects(call(300), /resource_exhausted.*no more than 240/);
+    else assert.equal(await call(300), 300);
+    assert.equal(await call(230), 230);
+  } finally {
+    await carrier.close();
+  }
+});

@@ -107,6 +107,25 @@ const SETTINGS = 4, GOAWAY = 7;
 const NO_STREAMS = Uint8Array.of(0, 3, 0, 0, 0, 0);
 const goawayOf = (code: number) => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, code);
 
+test("http2 carrier: more metadata than a runtime sends fails its call, and no other", async () => {
+  await using server = await startScriptedServer(() => EMPTY);
+  const { carrier, client } = clientOf(server.port);
+  try {
+    const large = { headers: { "x-large": "v".repeat(200_000) } };
+    for (const call of [() => client.echo({}, large), () => readAll(client.download({}, large))]) {
+      await assert.rejects(call(), (error) => ConnectError.from(error).code === Code.ResourceExhausted);
+    }
+    await client.echo({}, { headers: { "x-large": "v".repeat(60_000) } });
+    assert.equal(server.connections, 1);
+  } finally {
+    await carrier.close();
+  }
+});
+
+async function readAll(messages: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of messages);
+}
+
 for (const how of ["ends the connection", "sends it away"]) {
   test(`http2 carrier: a call waits while a server takes none, and goes out anew when it ${how}`, async () => {
     let connected: { readonly frame: WriteFrame; readonly socket: net.Socket } | undefined;
