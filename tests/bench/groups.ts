@@ -107,8 +107,8 @@ const UNARY_SECONDS = 0.25;
 
 async function unary(bench: Bench): Promise<void> {
   await withSubjects(bench, async (entries) => {
-    // Compilers need a few thousand calls to finish.
-    for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 3_000, inFlight: 32 });
+    // Compilers need some thousand calls to finish.
+    for (const { worker } of entries) await worker.do({ op: "unary", size: 64, calls: 8_000, inFlight: 32 });
     for (const inFlight of IN_FLIGHT) {
       const calls = new Map<string, number>();
       for (const { name, worker } of entries) {
