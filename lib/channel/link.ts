@@ -29,6 +29,8 @@ export interface Link {
   readonly path: () => ChannelPath;
   /** Reads the engine's statistics of the connection; undefined when there is no engine. */
   readonly wire?: () => WireStats;
+  /** The same of a second connection, which bulk data has to itself; undefined while there is none. */
+  readonly bulkWire?: () => WireStats | undefined;
   /** Releases what it holds. Idempotent. */
   close(): Promise<void>;
 }

@@ -46,6 +46,8 @@ export interface ChannelStats {
   readonly reconnects: number;
   /** The data channel's connection; undefined for a direct channel, whose sockets are the runtime's. */
   readonly connection: WireStats | undefined;
+  /** A second one, which bulk data has to itself so that small calls do not wait; undefined while there is none. */
+  readonly bulkConnection: WireStats | undefined;
 }
 
 /** Combines the statistics of a channel. */
@@ -53,6 +55,7 @@ export function channelStats(
   counts: TrafficCounts,
   reconnects: number,
   connection: WireStats | undefined,
+  bulkConnection?: WireStats,
 ): ChannelStats {
   const { started, succeeded, failed } = counts;
   return {
@@ -61,5 +64,6 @@ export function channelStats(
     bytes: { sent: counts.bytesSent, received: counts.bytesReceived },
     reconnects,
     connection,
+    bulkConnection,
   };
 }

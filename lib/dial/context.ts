@@ -30,4 +30,6 @@ export interface DialContext {
    * channel stays WebRTC: a direct connection is trusted in another way.
    */
   readonly reconnecting: boolean;
+  /** True when a live connection of the channel carries its calls meanwhile: there is one try, and no haste. */
+  readonly beside?: boolean;
 }

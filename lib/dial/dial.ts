@@ -204,7 +204,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
     inSession: () => inSession ??= openSession().then(transportWith),
     state: () => kept.state,
     path: () => kept.link.path(),
-    stats: () => channelStats(counts, kept.reconnects, kept.link.wire?.()),
+    stats: () => channelStats(counts, kept.reconnects, kept.link.wire?.(), kept.link.bulkWire?.()),
     closed: kept.closed,
     listen(listener) {
       listeners.add(listener);

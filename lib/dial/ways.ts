@@ -1,10 +1,12 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { divideLink, type WatchedLink } from "../channel/lanes.ts";
 import type { Link } from "../channel/link.ts";
 import { looksLocally } from "../core/dial/plan.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { connectDirectly } from "./direct_link.ts";
 import { reachSignaling } from "./server.ts";
+import { createTimeline } from "./timeline.ts";
 
 /** Time that the connection through the cloud waits for a machine that was found locally, in milliseconds. */
 const LOCAL_HEAD_START_MS = 300;
@@ -47,7 +49,9 @@ async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise
     throw error;
   });
   const link = await connectByWebrtc(plan, dial, reaching, signal);
-  if (link !== undefined) return link;
+  if (link !== undefined) {
+    return withLanes(link, dial, (beside, by) => connectByWebrtc(plan, beside, undefined, by));
+  }
   if (dial.reconnecting) {
     throw new ConnectError(
       "the signaling server no longer signals for this machine",
@@ -56,4 +60,25 @@ async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise
   }
   timeline.remark("config", `no signaler for ${plan.host}; dialing it directly`);
   return await connectDirectly(plan.fallback, dial, signal);
+}
+
+/** Lets bulk data have a connection of its own, which is made in the same way, unless that is not wanted. */
+function withLanes(
+  link: WatchedLink,
+  dial: DialContext,
+  connect: (dial: DialContext, signal: AbortSignal) => Promise<WatchedLink | undefined>,
+): Link {
+  const { address, options } = dial;
+  const { logger, signal, webrtc } = options;
+  if (webrtc.separateBulk === false) return link;
+  return divideLink(link, {
+    signal,
+    log: (message) => logger.info(message, { address }),
+    async connect(by) {
+      // Its steps are for the log alone: they belong neither to the dial nor to a reconnect.
+      const next = await connect({ ...dial, beside: true, timeline: createTimeline(logger, undefined) }, by);
+      if (next === undefined) throw new Error("the signaling server no longer signals for this machine");
+      return next;
+    },
+  });
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import type { ChannelPath, Link } from "../channel/link.ts";
+import type { WatchedLink } from "../channel/lanes.ts";
+import type { ChannelPath } from "../channel/link.ts";
 import type { DialPlan } from "../core/dial/plan.ts";
 import { ANSWER_ROUND_TRIPS, CHANNEL_ROUND_TRIPS } from "../core/dial/round_trips.ts";
 import { describeCandidates, type TimelineCandidates } from "../core/dial/timeline.ts";
@@ -41,7 +42,7 @@ export async function connectByWebrtc(
   dial: DialContext,
   reaching: Promise<ReachedServer> | undefined,
   signal: AbortSignal,
-): Promise<Link | undefined> {
+): Promise<WatchedLink | undefined> {
   const before = reaching === undefined ? dial.servers.take(plan.signaling) : undefined;
   if (before !== undefined) {
     try {
@@ -60,8 +61,11 @@ export async function connectByWebrtc(
 /** The connection from before is silent, or has ended: what it leads through may be gone, or the server is another. */
 class StaleConnectionError extends Error {}
 
-/** Time that a server may take to answer a ping, besides two round trips, in milliseconds. */
-const PONG_MS = 200;
+/**
+ * Time that a server may take to answer a ping, besides two round trips, in milliseconds; and where bulk data may stand
+ * in front of the answer.
+ */
+const PONG_MS = 200, PONG_BESIDE_MS = 3_000;
 
 /**
  * Dials through a server that is connected, or was, and begins with the offer at once. A ping shows meanwhile whether
@@ -74,12 +78,14 @@ async function connectAgain(
   plan: WebrtcPlan,
   dial: DialContext,
   signal: AbortSignal,
-): Promise<Link | undefined> {
+): Promise<WatchedLink | undefined> {
   const connection = server.carrier.connection!;
   const isOpen = connection.isOpen;
   const name = describeTarget(server.target);
   const asking = linkAbort([signal], {
-    timeoutMs: isOpen && !isNetworkSeen ? 2 * roundTripMs + PONG_MS : undefined,
+    timeoutMs: isOpen && !isNetworkSeen
+      ? 2 * roundTripMs + (dial.beside ? PONG_BESIDE_MS : PONG_MS)
+      : undefined,
     onTimeout: () => new StaleConnectionError(`${name} is silent on the connection from before`),
   });
   const attempt = linkAbort([signal]);
@@ -118,7 +124,7 @@ async function connectThrough(
   plan: WebrtcPlan,
   dial: DialContext,
   signal: AbortSignal,
-): Promise<Link | undefined> {
+): Promise<WatchedLink | undefined> {
   const { options, timeline } = dial;
   const loading = loadEngine();
   loading.catch(() => {});
@@ -286,7 +292,7 @@ async function openConnection(
       attempts.add(Promise.allSettled([connection, released]));
       return { result: connection, promising: promising.promise };
     },
-    attempts: HEDGE_ATTEMPTS,
+    attempts: dial.beside ? 1 : HEDGE_ATTEMPTS,
     // On a slow network everything takes longer: an answer that took its time says so.
     delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
     retryable: isBadLuck,

@@ -161,6 +161,7 @@ export const OPTIONS: Group = {
         turnScheme: isOneOf("turn", "turns"),
         turnPort: isInteger(1, 65_535),
         turnTransport: isOneOf("udp", "tcp"),
+        separateBulk: isBoolean,
       },
     },
     session: { members: { methods: isListOf(isMethodPath) }, orBoolean: true },

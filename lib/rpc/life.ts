@@ -17,6 +17,8 @@ export interface Life {
   listen(listener: (sign: LifeSign) => void): void;
   /** Asks the machine for an answer at once: the computer has slept, or its network has changed. */
   doubt(): void;
+  /** Asks the machine a question that it answers in the order of its other answers; the answer is no sign. */
+  ask(answered: () => void): void;
   /** Another connection has taken over: ends this one when its calls are over, or give no sign of life for 4 s. */
   replace(): void;
 }

@@ -15,7 +15,7 @@ export interface ChannelCarrier extends Carrier {
   writable(): void;
   /** The connection is lost: ends every call with `error`, and every later one. */
   fail(error: ConnectError): void;
-  /** Asks the machine a question, instead of the one before. */
+  /** Asks the machine a question. */
   ask(answered: () => void): void;
   /** The path as the machine's answers show it. */
   estimate(): PathEstimate;
@@ -40,15 +40,14 @@ export function createChannelCarrier(
     packetBytes: Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - overhead)),
     answered(question) {
       writer.answered(question);
-      if (question !== asked?.question) return;
-      const { answered } = asked;
-      asked = undefined;
-      answered();
+      const answered = asked.get(question);
+      asked.delete(question);
+      answered?.();
     },
   });
   /** Senders that wait for their stream's messages to be written. */
   const waiting = new Map<number, () => void>();
-  let asked: { readonly question: number; readonly answered: () => void } | undefined;
+  const asked = new Map<number, () => void>();
   let lost: ConnectError | undefined;
   let closing: Promise<void> | undefined;
   const window = new DeliveryWindow(MAX_PACKET_BYTES);
@@ -72,6 +71,7 @@ export function createChannelCarrier(
     streams.fail(error);
     for (const resolve of waiting.values()) resolve();
     waiting.clear();
+    asked.clear();
   }
 
   function open(request: CallRequest, listener: CallListener): Call {
@@ -131,7 +131,7 @@ export function createChannelCarrier(
     writable: flush,
     fail,
     ask(answered) {
-      asked = { question: streams.ask(), answered };
+      asked.set(streams.ask(), answered);
       flush();
     },
     estimate: () => window.estimate,

@@ -6,7 +6,7 @@ import { unrefTimer } from "../runtime/unref_timer.ts";
 export interface Watched {
   /** Returns its current state. */
   look(): Sighting;
-  /** Asks the machine for an answer; one to a question before counts no more. */
+  /** Asks the machine for an answer. */
   ask(answered: () => void): void;
   /** Asks the machine's engine for an answer. */
   ping(): Promise<void>;
@@ -34,6 +34,8 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   let looking: ReturnType<typeof setInterval> | undefined;
   let resting: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
+  /** The number of the last question: an answer to one before counts no more. */
+  let question = 0;
 
   function stop(): void {
     stopped = true;
@@ -65,8 +67,9 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   function ask(): void {
     begin();
     liveness.asked(performance.now());
+    const asked = ++question;
     watched.ask(() => {
-      if (!stopped && liveness.answered(performance.now())) tell("alive");
+      if (asked === question && !stopped && liveness.answered(performance.now())) tell("alive");
     });
   }
 
@@ -112,6 +115,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
       doubt() {
         if (!stopped && liveness.doubt(performance.now())) doubt();
       },
+      ask: (answered) => watched.ask(answered),
       replace() {
         liveness.replace();
         begin();

@@ -27,6 +27,7 @@ function scriptedLink(calls = 0) {
       calls,
       listen: (listener) => tell = listener,
       doubt() {},
+      ask() {},
       replace: () => done.push("replaced"),
     },
     path: () => assert.fail("nobody asks"),

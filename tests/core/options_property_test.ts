@@ -35,7 +35,17 @@ const NAMES = [
   ],
   ...["ca", "cert", "key", "serverName", "rejectUnauthorized", "minVersion", "signalingAddress"],
   ...["signalingInsecure", "iceServers", "forceRelay", "forceP2P", "turnUri", "turnScheme", "turnPort"],
-  ...["turnTransport", "urls", "username", "credential", "__proto__", "constructor", "toString", "length"],
+  ...[
+    "turnTransport",
+    "separateBulk",
+    "urls",
+    "username",
+    "credential",
+    "__proto__",
+    "constructor",
+    "toString",
+    "length",
+  ],
 ];
 
 /** Arbitrary values, and some that options accept. */
@@ -100,6 +110,7 @@ const plausible = fc.record({
   ),
   webrtc: fc.record({
     forceRelay: fc.boolean(),
+    separateBulk: fc.boolean(),
     forceP2P: fc.boolean(),
     iceServers: fc.array(fc.record({ urls: fc.array(fc.constant("stun:a.example"), { minLength: 1 }) })),
   }, { requiredKeys: [] }),

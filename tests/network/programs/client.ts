@@ -97,7 +97,7 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
     }).finally(() => open.delete(call));
     open.add(call);
   }, everyMs);
-  let moved = 0;
+  let moved = 0, isDivided = false;
   if (direction === "up") {
     const endless = async function* () {
       while (!isOver()) yield bytes(65_536);
@@ -112,12 +112,13 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
         if (isOver()) break;
       }
     } finally {
+      isDivided = channel?.getStats().bulkConnection !== undefined;
       stop.abort();
     }
   }
   const tookMs = performance.now() - began;
   await Promise.all(open);
-  return { bytes: moved, tookMs, calls, sending: channel?.getStats().connection?.sending };
+  return { bytes: moved, tookMs, calls, isDivided };
 }
 
 /** Calls of every kind, each stopped at one of its steps, and their endings. */
