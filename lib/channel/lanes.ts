@@ -244,8 +244,8 @@ class CountedListener implements CallListener {
     this.#lanes = lanes;
   }
 
-  headers(metadata: Metadata): void {
-    this.#listener.headers(metadata);
+  headers(read: () => Metadata): void {
+    this.#listener.headers(read);
   }
 
   message(bytes: Uint8Array): void {
