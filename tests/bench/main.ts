@@ -2,9 +2,11 @@
  * Measures our paths, their floors and other clients on Deno and on Bun, against the Go peer in another process, and
  * writes `docs/performance.md` with its chart.
  *
- * `deno task bench [--rounds N] [--only unary,download,…] [--no-report] [--from FILE]…`
+ * `deno task bench [--rounds N] [--only unary,download,…] [--no-report] [--from FILE]… [--section TITLE]`
  *
  * `--from` adds the samples of an earlier run, which is in `tests/bench/results`: the groups can be measured one by one.
+ *
+ * `--section "At a distance"` writes this section of the page alone, and leaves the others as they are.
  *
  * PEER_BENCH names a command that measures one more client. It finds the address in BENCH_ADDRESS and the number of
  * rounds in BENCH_ROUNDS; its last line is `{ "subject": { "unary 1.p50": [one number a round], … } }`.
@@ -22,7 +24,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { startGoMachine } from "../interop/go_machine.ts";
 import { chart } from "./chart.ts";
 import { type Bench, groups } from "./groups.ts";
-import { report, type Run } from "./report.ts";
+import { report, type Run, withSection } from "./report.ts";
 import type { Samples } from "./samples.ts";
 import { prepareRuntimes, type Runtimes } from "./worker_process.ts";
 
@@ -34,6 +36,7 @@ const { values } = parseArgs({
     only: { type: "string", default: Object.keys(groups).join(",") },
     "no-report": { type: "boolean", default: false },
     from: { type: "string", multiple: true, default: [] },
+    section: { type: "string" },
   },
 });
 const chosen = values.only.split(",");
@@ -90,8 +93,11 @@ const page = report(run);
 console.log(page.slice(page.indexOf("## Targets"), page.indexOf("## Unary")));
 if (!values["no-report"]) {
   await mkdir(join(ROOT, "docs"), { recursive: true });
-  await writeFile(join(ROOT, "docs/performance.md"), page);
-  await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
+  const file = join(ROOT, "docs/performance.md");
+  if (values.section === undefined) {
+    await writeFile(file, page);
+    await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
+  } else await writeFile(file, withSection(await readFile(file, "utf8"), page, values.section));
   await promisify(execFile)(process.execPath, ["fmt", "--quiet", "docs/performance.md"], { cwd: ROOT });
 }
 process.exit(0); // a killed child's pipes may still be open

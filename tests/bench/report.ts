@@ -57,8 +57,8 @@ export function report(run: Run): string {
     ),
     "## At a distance",
     "On loopback, and at 20 ms there and back: the first dial of a process, its first answer (the dial and one call), " +
-    "the median of five dials after it, all in milliseconds, and the median of unary calls in µs; three rounds. A dial over HTTP " +
-    "makes the connection with the first call where it does not ask the server anything.",
+    "the median of five dials after it, all in milliseconds, and the median of unary calls in µs; three rounds, on " +
+    `${run.written.slice(0, 10)}. Where a dial asks the server nothing, the first call makes the connection.`,
     table(
       [
         "subject",
@@ -103,6 +103,18 @@ export function report(run: Run): string {
     ...(profiles.length === 0 ? [] : ["## What profiles show", ...profiles]),
   ];
   return parts.filter((part) => part !== "").join("\n\n") + "\n";
+}
+
+/** The page before, with one section as it is now; a new one comes in front of what follows it now. */
+export function withSection(before: string, now: string, title: string): string {
+  const sections = (page: string) => page.split(/^(?=## )/m);
+  const isIt = (section: string) => section.startsWith(`## ${title}\n`);
+  const all = sections(now), at = all.findIndex(isIt);
+  if (at === -1) throw new Error(`no such section: ${title}`);
+  const next = all[at + 1]?.split("\n", 1)[0] ?? "";
+  const kept = sections(before).filter((section) => !isIt(section));
+  const place = kept.findIndex((section) => section.startsWith(`${next}\n`));
+  return kept.toSpliced(place === -1 ? kept.length : place, 0, all[at]!).join("");
 }
 
 function targetTable(samples: Samples): string {
