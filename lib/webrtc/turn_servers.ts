@@ -9,6 +9,7 @@ import type { ProxyFailure } from "../core/net/proxy_error.ts";
 import type { Target } from "../core/net/target.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
+import { isPermitted } from "../runtime/permission.ts";
 import type { EngineIceServer } from "./peer.ts";
 import { openTurnBridge } from "./turn_bridge.ts";
 import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
@@ -108,7 +109,6 @@ async function connectBridged(
       bridges.set(bridge, relay);
       return [toEngineServer({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
     } catch (error) {
-      if (knows(endpoint) && !settings.relayOnly) return [toEngineServer(endpoint)];
       // Other ways may do.
       fail(messageOf(error));
       return [];
@@ -171,7 +171,14 @@ function noRelay(): ExchangeError {
 }
 
 function needsBridge(endpoint: IceEndpoint, { relayOnly, isLibdatachannel }: TurnSettings): boolean {
-  return endpoint.scheme !== "stun" && (relayOnly || !isLibdatachannel || !knows(endpoint));
+  if (endpoint.scheme === "stun") return false;
+  return relayOnly || !knows(endpoint) || (!isLibdatachannel && mayUseDatagrams(endpoint));
+}
+
+/** Tells whether a bridge over UDP is permitted; the engine needs no permission. */
+function mayUseDatagrams({ hostname, port }: IceEndpoint): boolean {
+  const hosts = ["127.0.0.1", "0.0.0.0", joinHostPort(hostname, port)];
+  return hosts.every((host) => isPermitted({ name: "net", host }));
 }
 
 /** True if the engine can ask the server itself. */
