@@ -19,11 +19,11 @@ export const PATHS: Table = {
   id: "paths",
   title: "Ways to a machine",
   text:
-    `The median of ${TIMES} dials through the signaling server in a process that has dialed before; in brackets, of its ` +
-    "first, which is followed by a call of each of the four kinds. With STUN and TURN servers the engine's requests " +
+    "Each row is a process's first dial through the signaling server, followed by a call of each of the four kinds, " +
+    `and then ${TIMES} more dials, whose median the first column has. With STUN and TURN servers the engine's requests ` +
     "to them and its checks take turns, one each 50 ms, as a trace shows: where nothing delays the answer, the first check " +
     "leaves after some 150 ms.",
-  columns: ["dialed in", "path", "left behind"],
+  columns: ["dialed in", "the first dial", "path", "left behind"],
 };
 
 /** Longest that a dial by a relay may take, in milliseconds: the engine alone nominates a pair after 2 s. */
@@ -178,8 +178,8 @@ function scenarioOf(one: PathCase): Scenario {
         path.kind !== "relay" || fastest < RELAYED_MS,
         `no dial by a relay took less than ${duration(fastest)}`,
       );
-      const times = [...count === 0 ? [] : [duration(median(dialMs))], `(${duration(tookMs)})`];
-      return [times.join("; "), path.kind, await leave(client)];
+      const cells = [duration(tookMs), path.kind, await leave(client)];
+      return [count === 0 ? "" : duration(median(dialMs)), ...cells];
     },
   };
 }
