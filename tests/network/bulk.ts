@@ -106,6 +106,8 @@ interface Transferred {
   readonly calls: readonly { readonly atMs: number; readonly tookMs: number }[];
   /** Whether bulk data had a connection of its own at the end. */
   readonly isDivided: boolean;
+  /** Whether another connection has taken over, which leaves bulk data on the one before. */
+  readonly isReplaced: boolean;
 }
 
 /** The best of bare frames, in bytes a second, by kind of link and runtime. */
@@ -150,7 +152,7 @@ async function measure(setting: Setting, kind: Kind, direction: "up" | "down"): 
   const isQueued = setting.make === "pion" && direction === "down" &&
     kind.shape.bitsPerSecond! <= 10_000_000;
   const forMs = setting.gate ? Math.min(kind.forMs, 5_000) : isQueued ? 2 * kind.forMs : kind.forMs;
-  const { bytes, tookMs, calls, isDivided }: Transferred = await client.ask(
+  const { bytes, tookMs, calls, isDivided, isReplaced }: Transferred = await client.ask(
     "transfer",
     { direction, forMs, everyMs: 100 },
     150_000,
@@ -168,7 +170,7 @@ async function measure(setting: Setting, kind: Kind, direction: "up" | "down"): 
   const times = calls.map((call) => call.tookMs).toSorted((one, other) => one - other);
   const medianMs = times[times.length >> 1]!, longMs = times[Math.floor(times.length * 0.99)]!;
   const { targets } = kind;
-  must(isDivided || !isQueued, "small calls had no connection of their own");
+  must(isDivided || isReplaced || !isQueued, "small calls had no connection of their own");
   // A busy computer is slow: only what is far from the target is a failure.
   must(medianMs <= 3 * targets.medianMs, `the median call took ${medianMs.toFixed(0)} ms`);
   // What bare frames reach depends on chance, too.
@@ -250,8 +252,8 @@ export const BULK_SCENARIOS: readonly Scenario[] = KINDS.flatMap((kind): Scenari
     table: kind.table.id,
     name: `${kind.name}: download`,
     quick: kind.name.startsWith("10 Mbit/s"),
-    // A machine on pion queues whatever it is given.
-    ...kind.table === LIMITED ? { pion: "always" as const } : {},
+    // A machine on pion queues whatever it is given. Where its start loses packets, suspicion may come first.
+    ...kind.table === LIMITED ? { pion: "also" as const } : {},
     run: (setting) => measure(setting, kind, "down"),
   },
 ]);

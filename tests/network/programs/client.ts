@@ -118,7 +118,8 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
   }
   const tookMs = performance.now() - began;
   await Promise.all(open);
-  return { bytes: moved, tookMs, calls, isDivided };
+  const isReplaced = (channel?.getStats().reconnects ?? 0) > 0;
+  return { bytes: moved, tookMs, calls, isDivided, isReplaced };
 }
 
 /** Calls of every kind, each stopped at one of its steps, and their endings. */
