@@ -30,6 +30,9 @@ import { authorize, type ReachedServer, reachSignaling, transportTo } from "./se
 const HEDGE_ATTEMPTS = 3;
 const HEDGE_MS = 15;
 
+/** Time more for each STUN or TURN server, in milliseconds: two of its requests take the turns of checks. */
+const HEDGE_SERVER_MS = 100;
+
 /**
  * Makes a WebRTC link (protocol §2.9): reaches the signaling server, gets a token and ICE servers from it, and
  * connects to the machine through it. Undefined when the server does not signal for the machine.
@@ -294,7 +297,7 @@ async function openConnection(
     },
     attempts: dial.beside ? 1 : HEDGE_ATTEMPTS,
     // On a slow network everything takes longer: an answer that took its time says so.
-    delayMs: () => Math.max(HEDGE_MS, 4 * answeredAfterMs),
+    delayMs: () => Math.max(HEDGE_MS + HEDGE_SERVER_MS * endpoints.length, 4 * answeredAfterMs),
     retryable: isBadLuck,
     discard: ({ carrier }) => attempts.add(carrier.close()),
     signal,
