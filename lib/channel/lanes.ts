@@ -1,4 +1,5 @@
 import { Lanes, LANES_LOOK_MS } from "../core/channel/lanes.ts";
+import { messageOf } from "../core/error_message.ts";
 import type { CallEnd, CallListener, Carrier } from "../rpc/carrier.ts";
 import type { Life, LifeSign } from "../rpc/life.ts";
 import { createBackground } from "../runtime/background.ts";
@@ -87,7 +88,7 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
     use(left, undefined);
     log(`one of two connections is lost: ${loss.error.message}`);
     if (calls() === 0) tell("idle");
-    if (lane === left || isOver) return;
+    if (isOver) return;
     // What ended the one may have ended the other.
     if (left.sign === "alive") left.link.life.doubt();
     else tell(left.sign);
@@ -123,9 +124,11 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
     const { bytesReceived, roundTripMs } = main.link.wire();
     const action = lanes.look(clock.now(), {
       main: { received: bytesReceived, roundTripMs, isTrusted: main.sign === "alive" },
-      bulk: bulk === undefined
-        ? undefined
-        : { received: bulk.link.wire().bytesReceived, calls: bulk.link.life.calls },
+      bulk: bulk === undefined ? undefined : {
+        received: bulk.link.wire().bytesReceived,
+        calls: bulk.link.life.calls,
+        isTrusted: bulk.sign === "alive",
+      },
     });
     switch (action) {
       case "ask": {
@@ -137,7 +140,9 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
       case "open":
         return void background.add(open());
       case "swap":
-        return use(bulk!, main);
+        use(bulk!, main);
+        // Calls may wait for the answer to a doubt about the other one.
+        return tell(main.sign);
       case "close": {
         background.add(bulk!.link.close());
         return use(main, undefined);
@@ -159,13 +164,13 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
       use(lane, main);
       followLife(lane);
       followEnd(lane);
-      // A doubt about the other connection holds no calls any more.
+      // Calls that waited for the answer to a doubt about the other connection go out on this one.
       tell("alive");
       log("small calls have a connection beside that of bulk data");
     } catch (error) {
       if (opening !== attempt) return;
       lanes.failed(clock.now());
-      log(`no second connection: ${error instanceof Error ? error.message : error}`);
+      log(`no second connection: ${messageOf(error)}`);
       if (main.sign === "suspected") tell("suspected");
     } finally {
       attempt.release();

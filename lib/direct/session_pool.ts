@@ -63,7 +63,7 @@ const CLOSED = connectionFailure("ECONNRESET", "connection closed");
 const AGAIN_MS = 500;
 
 /** Time from the first word on that connection in which the silent one may speak and stay, in milliseconds. */
-const LAST_CHANCE_MS = 100;
+const LAST_CHANCE_MS = 500;
 
 /** Sessions to one server. A call that finds no room waits for some, and for another connection, whichever is first. */
 export function createSessionPool(endpoint: Endpoint, options: SessionOptions): SessionPool {
@@ -249,7 +249,9 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     const timer = setTimeout(() => {
       const silent = suspected(next.raw).filter((session) => session !== next);
       silent.forEach(replace);
-      if (silent.length > 0) return;
+      // One that is lost meanwhile has not spoken: this one is all that there is.
+      const mayServe = (one: Session) => one !== next && one.raw === next.raw && !one.draining;
+      if (silent.length > 0 || ![...sessions].some(mayServe)) return;
       next.draining = true;
       endIdle(next);
     }, LAST_CHANCE_MS);

@@ -71,7 +71,7 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
   /** Passes a candidate to the engine. */
   function pass(line: string, lineMid: string): void {
     peer.addCandidate(line, lineMid);
-    if (isChecking) return;
+    if (isChecking || looking.signal.aborted) return;
     isChecking = true;
     clearTimeout(checking);
     checking = setTimeout(options.onChecking, CHECKING_MS);

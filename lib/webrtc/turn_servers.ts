@@ -109,6 +109,8 @@ async function connectBridged(
       bridges.set(bridge, relay);
       return [toEngineServer({ ...endpoint, scheme: "turn", hostname: "127.0.0.1", port: relay.port })];
     } catch (error) {
+      // Without a bridge, a relay to a machine on pion takes longer, and works.
+      if (knows(endpoint) && !settings.relayOnly) return [toEngineServer(endpoint)];
       // Other ways may do.
       fail(messageOf(error));
       return [];

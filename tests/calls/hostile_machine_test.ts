@@ -96,7 +96,11 @@ async function withMachine(
     }
   };
   await using machine = await startRawMachine(onFrame);
-  await using channel = await dial(machine.address, { insecure: true, maxReconnectAttempts: 0 });
+  await using channel = await dial(machine.address, {
+    insecure: true,
+    maxReconnectAttempts: 0,
+    webrtc: { separateBulk: false }, // whose questions are reset, too
+  });
   const lost: unknown[] = [];
   channel.addEventListener("disconnected", (event) => lost.push(event));
   await run(

@@ -13,7 +13,7 @@ interface Scene {
   /** The wait of a question until its answer. */
   readonly waitMs: number;
   /** Open calls of the connection of bulk data, and bytes that arrive there each look. */
-  readonly bulk?: { readonly calls: number; readonly arriving?: number };
+  readonly bulk?: { readonly calls: number; readonly arriving?: number; readonly isTrusted?: boolean };
 }
 
 type Entry = [now: number, action: LanesAction];
@@ -30,7 +30,7 @@ function watch(lanes: Lanes, scene: Scene, fromMs: number, untilMs: number): Ent
     }
     const sighting: LanesSighting = {
       main: { received, roundTripMs, isTrusted },
-      bulk: bulk === undefined ? undefined : { received: bulkReceived, calls: bulk.calls },
+      bulk: bulk === undefined ? undefined : { isTrusted: true, ...bulk, received: bulkReceived },
     };
     const action = lanes.look(now, sighting);
     if (action !== "nothing") log.push([now, action]);
@@ -43,7 +43,7 @@ function watch(lanes: Lanes, scene: Scene, fromMs: number, untilMs: number): Ent
   return log;
 }
 
-/** What arrives each look at 1 Mbit/s. */
+/** Bytes that arrive each look at 1 Mbit/s. */
 const MBIT = 31_250;
 
 const stories: readonly [title: string, Scene, (lanes: Lanes, log: Entry[]) => void][] = [
@@ -133,6 +133,7 @@ test("Lanes lets the connections change roles where the main one is full and the
   const actions = (scene: Scene) => watch(divided(), scene, 2_000, 5_000).map(([, action]) => action);
   assert.ok(actions({ ...full, bulk: { calls: 0 } }).includes("swap"));
   assert.ok(!actions({ ...full, bulk: { calls: 1 } }).includes("swap"));
+  assert.ok(!actions({ ...full, bulk: { calls: 0, isTrusted: false } }).includes("swap"));
 }, { pure: true });
 
 test("Lanes remembers a method by its share of all bytes", () => {
@@ -144,7 +145,7 @@ test("Lanes remembers a method by its share of all bytes", () => {
     const received = (now - 2_000) / LANES_LOOK_MS * MBIT;
     lanes.look(now, {
       main: { received: received / 5, roundTripMs: 20, isTrusted: true },
-      bulk: { received, calls: 1 },
+      bulk: { received, calls: 1, isTrusted: true },
     });
   }
   const found = ["/camera/Preview", "/cloud/GetPoints", SMALL].filter((path) => lanes.isBulk(path));

@@ -70,15 +70,20 @@ async function callDuring(world: World, client: Program, event: Event, isDirect:
   await event.happen(world, client);
   const backMs: number = await client.ask("now");
   const returning = event.isLong === true && !isDirect ? watchReturn(world) : undefined;
-  await client.ask("recover", { timeoutMs: 60_000 }, 90_000);
-  await pause(1_500);
+  try {
+    await client.ask("recover", { timeoutMs: 60_000 }, 90_000);
+    await pause(1_500);
+  } catch (error) {
+    await returning?.stop().catch(() => {});
+    throw error;
+  }
   const after = new Set(await connections());
+  const returnMs = await returning?.stop();
   const { outcomes, events }: { outcomes: Outcome[]; events: Survived["events"] } = await client.ask(
     "outcomes",
     {},
     30_000,
   );
-  const returnMs = await returning?.stop();
   const again = outcomes.filter(({ code, endedMs }) => code === undefined && endedMs > backMs)
     .map(({ endedMs }) => endedMs);
   const againAfterMs = Math.min(...again) - backMs;
@@ -115,6 +120,8 @@ function watchReturn({ machine, signaling }: World): { stop(): Promise<number | 
     }
     return undefined;
   })();
+  // Whoever stops the watch hears of its failure.
+  running.catch(() => {});
   return {
     stop() {
       isOver = true;

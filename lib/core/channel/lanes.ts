@@ -36,8 +36,10 @@ export interface LanesSighting {
     /** False while the machine is doubted or suspected to be gone. */
     readonly isTrusted: boolean;
   };
-  /** The connection of bulk data, if there is one: bytes received so far, and open calls. */
-  readonly bulk: { readonly received: number; readonly calls: number } | undefined;
+  /** The connection of bulk data, if there is one: bytes received so far, open calls, and trust as above. */
+  readonly bulk:
+    | { readonly received: number; readonly calls: number; readonly isTrusted: boolean }
+    | undefined;
 }
 
 /** The action after a look. */
@@ -87,7 +89,7 @@ export class Lanes {
   #retryAt = -Infinity;
   #busyAt = 0;
 
-  /** Whether calls of this method go to the connection of bulk data. */
+  /** True if calls of this method go to the connection of bulk data. */
   isBulk(path: string): boolean {
     return this.#methods.has(path);
   }
@@ -125,7 +127,7 @@ export class Lanes {
    * @param now Milliseconds on any clock that does not go back, here and above.
    */
   look(now: number, { main, bulk }: LanesSighting): LanesAction {
-    // A program that computes does not hear, and nothing waits then but for itself.
+    // A program that computes does not hear answers, so not all of that time counts as a wait.
     const elapsed = Math.min(now - this.#lookedAt, 2 * LANES_LOOK_MS);
     this.#lookedAt = now;
     const arrived = this.#main.look(main.received);
@@ -138,7 +140,7 @@ export class Lanes {
     this.#learn(this.#isFull || bulk !== undefined);
     if (bulk !== undefined) {
       if (bulk.calls > 0) this.#busyAt = now;
-      else if (this.#isFull) return "swap";
+      else if (this.#isFull && bulk.isTrusted) return "swap";
       else if (now - this.#busyAt >= IDLE_MS) return "close";
     } else {
       this.#busyAt = now;

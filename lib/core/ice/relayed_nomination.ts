@@ -51,7 +51,7 @@ export function readRelayedCheck(message: Uint8Array): RelayedCheck | undefined 
 /**
  * Makes the message to the relay that repeats a check and nominates its pair.
  *
- * @param transaction 12 bytes of chance, so that the engine does not take the answer for one to its own check.
+ * @param transaction 12 random bytes, so that the engine does not take the answer for one to its own check.
  * @param sign HMAC-SHA1 with the machine's ICE password.
  */
 export function nominatingMessage(
