@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { messageOf } from "../core/error_message.ts";
 import type { Background } from "../runtime/background.ts";
 import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
 
@@ -121,6 +122,6 @@ interface Running {
 
 /** Adds to the reason of an abort what the last try failed with. */
 function withLast(reason: unknown, last: unknown): ConnectError {
-  const text = (error: unknown) => error instanceof Error ? error.message : String(error);
-  return new ConnectError(`${text(reason)}: ${text(last)}`, Code.Unavailable, undefined, undefined, last);
+  const text = `${messageOf(reason)}: ${messageOf(last)}`;
+  return new ConnectError(text, Code.Unavailable, undefined, undefined, last);
 }

@@ -8,6 +8,7 @@ import {
 import type { Link } from "../channel/link.ts";
 import type { Address } from "../core/net/address.ts";
 import type { DialPhase } from "../core/dial/timeline.ts";
+import { messageOf } from "../core/error_message.ts";
 import { STREAM_OVER } from "../rpc/stream_over.ts";
 import { VERSION } from "../runtime/version.ts";
 
@@ -221,7 +222,7 @@ function inject(api: Api, context: Context, span: Span, header: Headers): void {
 }
 
 function fail(span: Span, error: unknown): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof Error) span.recordException(error);
   span.setAttribute("error.type", error instanceof Error ? error.name : "Error");
   span.setStatus({ code: ERROR, message });

@@ -3,6 +3,7 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { messageOf } from "../core/error_message.ts";
 import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/ice/relayed_nomination.ts";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
@@ -155,7 +156,7 @@ export async function openTurnRelay(
     report({ type: "connected" });
     for (const datagram of waiting ?? []) opened.send(datagram);
     waiting = undefined;
-  }, (error) => end(error instanceof Error ? error.message : String(error), proxyFailureOf(error)));
+  }, (error) => end(messageOf(error), proxyFailureOf(error)));
 
   return {
     port: local.address().port,

@@ -147,7 +147,7 @@ export class DeliveryWindow {
   #changedAt = 0;
   /** Whether the window was full since it changed last: one that is not says nothing about a larger one. */
   #wasFull = false;
-  /** Whether the path's round trip was noted. */
+  /** True once the path's round trip was noted. */
   #isBegun = false;
   /** Set on a long path. */
   #pacing: Pacing | undefined;
@@ -221,7 +221,7 @@ export class DeliveryWindow {
     return Math.max(PACE_MS, first.askedAt + UNANSWERED_MS - now);
   }
 
-  /** Whether nothing is known of the path, so that its round trip is asked for. */
+  /** True while nothing is known of the path, so that its round trip is asked for. */
   get isBeginning(): boolean {
     return !this.#isBegun && this.#questions.size === 0;
   }
@@ -240,9 +240,7 @@ export class DeliveryWindow {
   /** Notes that a frame was handed over. */
   wrote(bytes: number, now: number): void {
     if (now - this.#wroteAt > IDLE_MS && this.#handed === this.#delivered) this.#forget();
-    if (this.#handed === this.#delivered) {
-      this.#deliveredAt = this.#deliveredHandedAt = now;
-    }
+    if (this.#handed === this.#delivered) this.#deliveredAt = this.#deliveredHandedAt = now;
     this.#wroteAt = now;
     this.#handed += bytes;
     this.#pacing?.wrote(bytes, now);
@@ -337,7 +335,7 @@ export class DeliveryWindow {
     return waitedMs > this.#least + Math.max(STALLED_MS, 3 * this.#queueTarget(this.#least));
   }
 
-  /** Whether an answer that takes so long waited in front of the engine's own window, on a paced path. */
+  /** True if an answer that takes so long waited in front of the engine's own window, on a paced path. */
   #isLate(waitedMs: number): boolean {
     return this.#least !== undefined && waitedMs > this.#expectedMs(this.#least) + LATE_MS;
   }

@@ -39,7 +39,7 @@ export class Pacing {
   #rate = 0;
   /** Bytes that may be handed over; below 0 after more than that. */
   #bytes = FIRST_BYTES;
-  /** Whether the last packet has no other one to be acknowledged with. */
+  /** True if the last packet has no other one to be acknowledged with. */
   #isOdd = false;
 
   /** @param pathMs Round trip of the path, in milliseconds. */
@@ -49,7 +49,7 @@ export class Pacing {
     this.#dueAt = now + pathMs;
   }
 
-  /** Whether frames are spread on a path of this round trip. */
+  /** True if frames are spread on a path of this round trip. */
   static isFor(pathMs: number): boolean {
     return pathMs >= MIN_PATH_MS;
   }
@@ -62,7 +62,7 @@ export class Pacing {
     return (isEven ? packets : packets + 1) * CHUNK_BYTES - OVERHEAD_BYTES;
   }
 
-  /** Whether a frame may be handed over now: a window in each round trip, and less at the beginning. */
+  /** True if a frame may be handed over now: a window in each round trip, and less at the beginning. */
   hasRoom(now: number, windowBytes: number): boolean {
     const roundTrips = (now - this.#beganAt) / this.#pathMs;
     this.#rate = Math.min(windowBytes, FIRST_BYTES * GROWTH ** roundTrips) / this.#pathMs;
