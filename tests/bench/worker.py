@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import sys
 import time
@@ -11,6 +12,11 @@ from viam.rpc.dial import DialOptions, dial
 
 from viam_dial.probe.v1.probe_grpc import ProbeServiceStub
 from viam_dial.probe.v1.probe_pb2 import DownloadRequest, Payload
+
+
+# The SDK's engine writes its log to standard output, in the middle of lines of ours.
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 
 async def opened(path: str, target: dict):
@@ -132,7 +138,8 @@ async def main(path: str) -> None:
                 answer["missing"] = True
         except Exception as error:  # noqa: BLE001: the orchestrator reports it
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        answers.write(f"{json.dumps(answer)}\n")
+        answers.flush()
         if op == "exit":
             break
 

@@ -69,8 +69,7 @@ export class Worker {
     });
     child.stdin!.on("error", () => {});
     createInterface({ input: child.stdout! }).on("line", (line) => {
-      // The Python SDK's engine also writes its log there.
-      if (line.startsWith("{")) this.#waiting.shift()?.(JSON.parse(line));
+      this.#waiting.shift()?.(JSON.parse(line));
     });
   }
 
