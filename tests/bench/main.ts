@@ -98,7 +98,14 @@ if (!values["no-report"]) {
     await writeFile(file, page);
     await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
   } else await writeFile(file, withSection(await readFile(file, "utf8"), page, values.section));
-  await promisify(execFile)(process.execPath, ["fmt", "--quiet", "docs/performance.md"], { cwd: ROOT });
+  await promisify(execFile)(process.execPath, [
+    "fmt",
+    "--quiet",
+    "docs/performance.md",
+    "docs/performance.svg",
+  ], {
+    cwd: ROOT,
+  });
 }
 process.exit(0); // a killed child's pipes may still be open
 
