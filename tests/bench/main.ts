@@ -98,14 +98,8 @@ if (!values["no-report"]) {
     await writeFile(file, page);
     await writeFile(join(ROOT, "docs/performance.svg"), chart(samples));
   } else await writeFile(file, withSection(await readFile(file, "utf8"), page, values.section));
-  await promisify(execFile)(process.execPath, [
-    "fmt",
-    "--quiet",
-    "docs/performance.md",
-    "docs/performance.svg",
-  ], {
-    cwd: ROOT,
-  });
+  const pages = ["docs/performance.md", "docs/performance.svg"];
+  await promisify(execFile)(process.execPath, ["fmt", "--quiet", ...pages], { cwd: ROOT });
 }
 process.exit(0); // a killed child's pipes may still be open
 
