@@ -178,7 +178,10 @@ export async function startSession(start: SessionStart): Promise<Session> {
       session.isSettled = true;
       start.onSettled(session);
     });
-    session.http2.on("goaway", goaway);
+    session.http2.on("goaway", (code, lastStreamId, debugData) => {
+      goaway(code, lastStreamId, debugData);
+      if (session.open > 0) outlive(session.http2);
+    });
     session.http2.on("error", (error) => {
       session.failure ??= error;
       gone();
@@ -200,6 +203,15 @@ export function pong(http2: ClientHttp2Session): Promise<void> {
   http2.once("close", lost);
   if (http2.destroyed || !http2.ping((error) => error === null ? resolve() : reject(error))) lost();
   return promise.finally(() => http2.off("close", lost));
+}
+
+/**
+ * Keeps a session for the calls that its server still answers after a GOAWAY. node:http2 ends it right after the event:
+ * with an error code at once, otherwise after its calls, which nobody pings for meanwhile.
+ */
+function outlive(http2: ClientHttp2Session): void {
+  const { close, destroy } = http2;
+  http2.close = http2.destroy = () => Object.assign(http2, { close, destroy });
 }
 
 const REFUSED_STREAM = 7;

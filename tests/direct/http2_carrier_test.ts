@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { goawayFilter } from "../../lib/core/http2/goaway.ts";
 import { filteredSocket } from "../../lib/direct/filtered_socket.ts";
 import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
@@ -46,6 +46,8 @@ async function startServer(maxConcurrentStreams: number, answer: (stream: http2.
     },
   };
 }
+
+type ProbeClient = Client<typeof ProbeService>;
 
 /** A client over a carrier of its own to a port of this computer. */
 function clientOf(port: number, secure = false) {
@@ -105,7 +107,7 @@ const EMPTY: Answer = {
 const SETTINGS = 4, GOAWAY = 7;
 /** SETTINGS_MAX_CONCURRENT_STREAMS of 0. */
 const NO_STREAMS = Uint8Array.of(0, 3, 0, 0, 0, 0);
-const goawayOf = (code: number) => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, code);
+const goawayOf = (code: number, lastStreamId = 0) => Uint8Array.of(0, 0, 0, lastStreamId, 0, 0, 0, code);
 
 test("http2 carrier: more metadata than a runtime sends fails its call, and no other", async () => {
   await using server = await startScriptedServer(() => EMPTY);
@@ -166,23 +168,35 @@ for (const code of [0, 2]) {
     }
   });
 
-  test(`http2 carrier: a call that a GOAWAY with the code ${code} leaves out is made again`, async () => {
-    let first: WriteFrame | undefined;
-    let calls = 0;
-    await using server = await startScriptedServer(() => {
-      if (++calls > 1) return EMPTY;
-      first!(GOAWAY, 0, 0, goawayOf(code));
-      return undefined;
-    }, { onConnection: (frame) => first ??= frame });
-    const { carrier, client } = clientOf(server.port);
-    try {
-      await client.echo({});
-      assert.equal(calls, 2);
-    } finally {
-      await carrier.close();
+  test(`http2 carrier: calls before a GOAWAY with the code ${code} are answered, those after it made again`, async () => {
+    const kinds = {
+      "unary": ({ echo }: ProbeClient) => echo({}),
+      "server streaming": ({ download }: ProbeClient) => readAll(download({})),
+      "client streaming": ({ upload }: ProbeClient) => upload(noMessages()),
+      "bidirectional": ({ exchange }: ProbeClient) => readAll(exchange(noMessages())),
+    };
+    for (const [kind, call] of Object.entries(kinds)) {
+      let first: WriteFrame | undefined;
+      let calls = 0;
+      const taken = Promise.withResolvers<Answer>();
+      await using server = await startScriptedServer(() => {
+        if (++calls === 1) return taken.promise;
+        if (calls === 2) return void first!(GOAWAY, 0, 0, goawayOf(code, 1));
+        taken.resolve(EMPTY);
+        return EMPTY;
+      }, { onConnection: (frame) => first ??= frame });
+      const { carrier, client } = clientOf(server.port);
+      try {
+        await Promise.all([call(client), call(client)]);
+        assert.deepEqual([calls, server.connections], [3, 2], kind);
+      } finally {
+        await carrier.close();
+      }
     }
   });
 }
+
+async function* noMessages(): AsyncGenerator<{ data: Uint8Array }> {}
 
 test(
   "http2 carrier: a server that takes the connection and says nothing holds calls for 20 s, and no others",

@@ -33,8 +33,8 @@ export interface ScriptedServerOptions {
   readonly onConnection?: (frame: WriteFrame, connection: number, socket: net.Socket) => void;
 }
 
-/** What the next request is answered with; nothing, if undefined. */
-export type Script = () => Answer | undefined;
+/** What the next request is answered with; nothing, if undefined. A promise over HTTP/2 only. */
+export type Script = () => Answer | Promise<Answer> | undefined;
 
 /** Starts a server on a port of this computer. */
 export async function startScriptedServer(answer: Script, options: ScriptedServerOptions = {}) {
@@ -88,7 +88,7 @@ function http1Reader(socket: net.Socket, answer: Script) {
       : end + 4;
     if (bodyEnd < end + 4 || bodyEnd > input.length) return 0;
     const answered = answer();
-    if (answered === undefined) return bodyEnd;
+    if (answered === undefined || answered instanceof Promise) return bodyEnd;
     const { status = 200, headers = [], body = new Uint8Array(0) } = answered;
     const lines = [...headers, ["content-length", String(body.length)]].map(([name, value]) =>
       `${name}: ${value}\r\n`
@@ -125,9 +125,9 @@ function http2Reader(
       frame(at === 0 ? HEADERS : CONTINUATION, flags | end, stream, block.subarray(at, at + MAX_FRAME_BYTES));
     }
   };
-  const respond = (stream: number) => {
-    const answered = answer();
+  const respond = (stream: number, answered: Answer | Promise<Answer> | undefined) => {
     if (answered === undefined) return;
+    if (answered instanceof Promise) return void answered.then((known) => respond(stream, known));
     const { status = 200, headers, body, trailers, reset, ends = false } = answered;
     const isHeadersOnly = body === undefined && trailers === undefined;
     if (headers !== undefined) {
@@ -151,7 +151,7 @@ function http2Reader(
     if (type === SETTINGS && (flags & ACK) === 0) frame(SETTINGS, ACK, 0, new Uint8Array(0));
     if (type === PING && (flags & ACK) === 0) frame(PING, ACK, 0, payload);
     const isEnd = (type === HEADERS || type === DATA) && (flags & END_STREAM) !== 0;
-    if (early ? type === HEADERS : isEnd) respond(stream);
+    if (early ? type === HEADERS : isEnd) respond(stream, answer());
     return 9 + length;
   };
 }
