@@ -6,9 +6,10 @@ import { isWorker } from "../runtime/thread.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
 /*
- * The one importer of node-datachannel. It copes with three properties of the engine (ARCHITECTURE.md): an exception
+ * The one importer of node-datachannel. It copes with these properties of the engine (ARCHITECTURE.md): an exception
  * that escapes a callback aborts the process; without a closed callback on every channel and a state callback on every
- * connection the process never exits; channels must close before their connection.
+ * connection the process never exits; channels must close before their connection. These take the process down: the
+ * collection of a channel before its end is reported, and a callback for ICE states.
  */
 
 /**
@@ -57,8 +58,6 @@ export interface PeerListener {
   gatheringComplete(): void;
   /** "connecting", "connected", "disconnected", "failed" or "closed". */
   state(state: string): void;
-  /** "checking", "connected" (a pair works), "completed" (a pair is nominated), "disconnected", "failed" or "closed". */
-  iceState?(state: string): void;
   /** Channel 0 is open. */
   open(): void;
   /** Channel 0 is closed. */
@@ -92,6 +91,12 @@ export interface Peer {
   bufferedAmount(): number;
   /** The largest frame the other side takes, in bytes. */
   maxFrameBytes(): number;
+  /**
+   * "new", "checking", "connected" (a pair works), "completed" (a pair is nominated), "disconnected", "failed" or
+   * "closed". It is not reported: the engine would report the last state from a thread of its own, which `close` does
+   * not wait for before it frees the callback.
+   */
+  iceState(): string;
   /** The path in use. */
   selectedPair(): CandidatePair | undefined;
   /** Round-trip time of the path in milliseconds, where the engine knows it. */
@@ -115,10 +120,12 @@ export interface Engine {
 let loading: Promise<Engine> | undefined;
 let live = 0;
 /**
- * True if a channel was closed before it was taken, or its closing was not reported: it keeps the process alive, and
- * only garbage collection frees it, or cleaning up once nothing is in use.
+ * True if a channel was closed before it was taken, or its closing was not reported: it keeps the process alive until
+ * the engine cleans up, once nothing is in use.
  */
 let stuck = false;
+/** Channels that were closed before they were taken. Cleaning up uses them, collected or not, so they are held. */
+const untaken = new Set<DataChannel>();
 
 /** Number of peer connections that this process has not finished closing. */
 export function livePeers(): number {
@@ -229,7 +236,6 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     if (state === "closed") connectionClosed.resolve();
     guarded(() => listener.state(state))();
   });
-  connection.onIceStateChange(guarded((state) => listener.iceState?.(state)));
   connection.onLocalDescription(guarded((sdp, type) => listener.localDescription(sdp, type)));
   connection.onLocalCandidate(
     guarded((candidate, mid) => listener.localCandidate(candidate.replace(/^a=/, ""), mid)),
@@ -259,7 +265,11 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     if (channel.isOpen()) {
       hold(channel);
       closeQuietly(channel);
-    } else stuck = true; // its connection has closed it
+      return;
+    }
+    // Its connection has closed it.
+    stuck = true;
+    untaken.add(channel);
   });
 
   /**
@@ -307,6 +317,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
       if (live === 0 && stuck) {
         stuck = false;
         cleanUp();
+        untaken.clear();
       }
     })();
     return closing;
@@ -343,6 +354,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     },
     bufferedAmount: () => closing === undefined ? data.bufferedAmount() : 0,
     maxFrameBytes: () => data.maxMessageSize(),
+    iceState: () => closing === undefined ? connection.iceState() : "closed",
     selectedPair: () => {
       if (closing !== undefined) return undefined;
       const pair = connection.getSelectedCandidatePair();

@@ -23,13 +23,14 @@ const PROMOTE_MS = 1;
 /** Interval of the looks for a better pair than a relayed one, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
 
+/** Longest interval of the looks for a pair that works, in milliseconds: a fiftieth of the time so far. */
+const LOOK_MS = 20;
+
 /** Passes the machine's candidates to the engine: which, when, and with which priority. */
 export interface RemoteCandidates {
   /** Takes the answer: its description at once, and its candidates as if they had arrived separately. */
   accept(answer: string): void;
   addCandidate(line: string, mid: string): void;
-  /** Takes a change of the engine's ICE state. */
-  iceState(state: string): void;
   /** Stops passing candidates. */
   stop(): void;
 }
@@ -103,8 +104,20 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
     }, Math.max(0, at - performance.now()));
   }
 
+  /** Waits for a pair that works, to nominate it. */
+  function awaitPair(since: number): void {
+    const state = peer.iceState(), forMs = performance.now() - since;
+    if (state === "connected") {
+      options.onChecking();
+      promotion = setTimeout(promote, PROMOTE_MS, performance.now());
+    } else if (state !== "completed") {
+      promotion = setTimeout(awaitPair, Math.min(forMs / 50, LOOK_MS), since);
+    }
+  }
+
   /** Nominates the pair that works, and looks for a direct one as long as that is relayed. */
   function promote(since: number): void {
+    if (peer.iceState() !== "connected") return awaitPair(since);
     const pair = peer.selectedPair();
     const forMs = performance.now() - since, { relayOnly } = options;
     const chosen = pair === undefined ? undefined : promotionOf({ pair, forMs, relayOnly });
@@ -128,16 +141,13 @@ export function createRemoteCandidates(options: RemoteCandidatesOptions): Remote
         });
       }
       peer.accept(withoutCandidates(answer));
-      if (promotes) checking = setTimeout(options.onChecking, FIRST_MS);
-      else options.onChecking();
+      if (promotes) {
+        checking = setTimeout(options.onChecking, FIRST_MS);
+        awaitPair(performance.now());
+      } else options.onChecking();
       for (const line of candidatesOf(answer)) add(line, mid);
     },
     addCandidate: add,
-    iceState(state) {
-      clearTimeout(promotion);
-      if (state === "connected") options.onChecking();
-      if (state === "connected" && promotes) promotion = setTimeout(promote, PROMOTE_MS, performance.now());
-    },
     stop() {
       looking.abort(new DOMException("the connection is open, or given up", "AbortError"));
       clearTimeout(next);

@@ -145,7 +145,6 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
           lose(`the peer connection is ${state}`, undefined, state === "closed");
         }
       },
-      iceState: (state) => remote.iceState(state),
       open() {
         carrier ??= createChannelCarrier(peer, options, () => lose("the data channel takes no more frames"));
         exchange.handle({ kind: "channelOpen" });

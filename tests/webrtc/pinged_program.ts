@@ -1,8 +1,9 @@
 /**
- * Two peers, of which one pings the other: while garbage is collected, or when the other has just closed and this
- * program has not heard of it, so that the engine never reports the end of the ping. Run by pinged_test.ts.
+ * Two peers, of which one pings the other: while garbage is collected; when the other has just closed and this program
+ * has not heard of it, so that the engine never reports the end of the ping; or when the other closes before it takes
+ * the ping, and garbage is collected before the last peer is closed. Run by pinged_test.ts.
  *
- * pinged_program.ts "collecting garbage"|"closed"
+ * pinged_program.ts "collecting garbage"|"closed"|"untaken"
  */
 
 import process from "node:process";
@@ -58,11 +59,24 @@ const pinging: Peer = peerOf({
 });
 pinged.offer();
 await Promise.all([opened.promise, ready.promise]);
+/** Keeps this program from hearing of anything. */
+function block(milliseconds: number): void {
+  const until = performance.now() + milliseconds;
+  while (performance.now() < until);
+}
+
 if (process.argv[2] === "closed") {
   void pinged.close();
-  const until = performance.now() + 500;
-  while (performance.now() < until);
+  block(500);
   void pinging.ping();
+} else if (process.argv[2] === "untaken") {
+  for (let count = 0; count < 20; count++) void pinging.ping();
+  block(200);
+  await pinged.close();
+  for (let count = 0; count < 5; count++) {
+    await sleep(10);
+    collect();
+  }
 } else {
   for (let count = 0; count < 60; count++) {
     await pinging.ping();

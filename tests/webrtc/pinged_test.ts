@@ -26,3 +26,14 @@ test(
   },
   { timeoutMs: 60_000 },
 );
+
+test(
+  "Peer.close() ends well when a ping was not taken before, and garbage has been collected since",
+  async () => {
+    await using child = startProgram("tests/webrtc/pinged_program.ts", { args: ["untaken"], exposeGc: true });
+    assert.equal(await child.line(), "closed");
+    const { code, signal, stderr } = await child.exit;
+    assert.deepEqual([code, signal], [0, null], stderr);
+  },
+  { timeoutMs: 60_000 },
+);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { loadEngine, type Peer } from "../../lib/webrtc/peer.ts";
 import { createRemoteCandidates } from "../../lib/webrtc/remote_candidates.ts";
+import { eventually } from "../dial/leaks.ts";
 import { test } from "../harness.ts";
 import { listener } from "./listener.ts";
 
@@ -13,7 +14,7 @@ const NOWHERE = "candidate:9 1 UDP 2130706431 127.0.0.1 9 typ host";
  */
 async function nominated(answerOf: (sdp: string) => string) {
   const engine = await loadEngine();
-  const completed = Promise.withResolvers<void>();
+  const failed = Promise.withResolvers<never>();
   const early: [line: string, mid: string][] = [];
   let isAnswered = false;
   const caller: Peer = engine.createPeer(
@@ -26,12 +27,7 @@ async function nominated(answerOf: (sdp: string) => string) {
         if (isAnswered) answerer.addCandidate(line, mid);
         else early.push([line, mid]);
       },
-      iceState(state) {
-        remote.iceState(state);
-        if (state === "completed") completed.resolve();
-        if (state === "failed") completed.reject(new Error("ICE failed"));
-      },
-      failed: completed.reject,
+      failed: failed.reject,
     }),
   );
   const remote = createRemoteCandidates({
@@ -53,12 +49,16 @@ async function nominated(answerOf: (sdp: string) => string) {
         isAnswered = true;
         for (const [line, mid] of early) answerer.addCandidate(line, mid);
       },
-      failed: completed.reject,
+      failed: failed.reject,
     }),
   );
   try {
     caller.offer();
-    await completed.promise;
+    const completed = eventually(
+      () => caller.iceState() === "completed",
+      () => `ICE is ${caller.iceState()}`,
+    );
+    await Promise.race([completed, failed.promise]);
     return caller.selectedPair();
   } finally {
     remote.stop();
