@@ -151,7 +151,7 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
   }
 
   async function open(): Promise<void> {
-    const attempt = opening = linkAbort(signal === undefined ? [] : [signal], { timeoutMs: ATTEMPT_MS });
+    const attempt = opening = linkAbort([signal], { timeoutMs: ATTEMPT_MS });
     try {
       const next = await connect(attempt.signal);
       if (opening !== attempt) return await next.close();

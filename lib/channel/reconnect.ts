@@ -107,8 +107,8 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
 
   function attempt(): Attempt {
     const { timeoutMs, signal } = options;
-    const bound = linkAbort(signal === undefined ? [stop.signal] : [stop.signal, signal], {
-      timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs,
+    const bound = linkAbort([stop.signal, signal], {
+      timeoutMs,
       onTimeout: () => new DOMException(`not connected after ${timeoutMs} ms`, "TimeoutError"),
     });
     const result = options.connect(bound.signal).finally(() => bound.release());

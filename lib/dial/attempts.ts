@@ -5,6 +5,7 @@ import { describeTarget, type Target } from "../core/net/target.ts";
 import type { DialAttempt, DialError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { linkAbort } from "../runtime/linked_abort.ts";
 import { wait } from "../runtime/wait.ts";
 import { checkClientCertificate } from "./client_certificate.ts";
 import type { DialContext } from "./context.ts";
@@ -20,38 +21,31 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
   const { options } = dial;
   options.signal?.throwIfAborted();
   const attempts: DialAttempt[] = [];
-  const budget = new AbortController();
-  const timer = options.timeoutMs === Infinity ? undefined : setTimeout(
-    () => budget.abort(new DOMException("the dial took too long", "TimeoutError")),
-    options.timeoutMs,
-  );
-  const signal = options.signal === undefined
-    ? budget.signal
-    : AbortSignal.any([budget.signal, options.signal]);
-  try {
-    for (let attempt = 1;; attempt++) {
-      let begun = false;
-      try {
-        await wait(backoffMs(attempt, Math.random()), signal);
-        begun = true;
-        await abortable(checkClientCertificate(options.tls), signal);
-        // Loaded before there is a link, and within the budget.
-        if (options.session) await abortable(import("../session/keep_session.ts"), signal);
-        return await connectAnyWay(dial, signal);
-      } catch (thrown) {
-        if (options.signal?.aborted === true) throw options.signal.reason;
-        if (thrown instanceof DialOptionsError) throw thrown;
-        // If the time runs out between two attempts, the dial failed with the error of the last one.
-        const before = begun ? undefined : attempts.at(-1);
-        const error = before === undefined ? thrown : before.error;
-        if (before === undefined) attempts.push(attemptOf(dial, error));
-        if (attempt < options.initialAttempts && !signal.aborted) continue;
-        const isLate = before === undefined && budget.signal.aborted;
-        throw dialError(dial, error, attempts, isLate ? options.timeoutMs : undefined);
-      }
+  using budget = linkAbort([options.signal], {
+    timeoutMs: options.timeoutMs,
+    onTimeout: () => new DOMException("the dial took too long", "TimeoutError"),
+  });
+  const { signal } = budget;
+  for (let attempt = 1;; attempt++) {
+    let begun = false;
+    try {
+      await wait(backoffMs(attempt, Math.random()), signal);
+      begun = true;
+      await abortable(checkClientCertificate(options.tls), signal);
+      // Loaded before there is a link, and within the budget.
+      if (options.session) await abortable(import("../session/keep_session.ts"), signal);
+      return await connectAnyWay(dial, signal);
+    } catch (thrown) {
+      if (options.signal?.aborted === true) throw options.signal.reason;
+      if (thrown instanceof DialOptionsError) throw thrown;
+      // If the time runs out between two attempts, the dial failed with the error of the last one.
+      const before = begun ? undefined : attempts.at(-1);
+      const error = before === undefined ? thrown : before.error;
+      if (before === undefined) attempts.push(attemptOf(dial, error));
+      if (attempt < options.initialAttempts && !signal.aborted) continue;
+      const isLate = before === undefined && signal.aborted;
+      throw dialError(dial, error, attempts, isLate ? options.timeoutMs : undefined);
     }
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -85,13 +85,13 @@ async function connectAgain(
   const connection = server.carrier.connection!;
   const isOpen = connection.isOpen;
   const name = describeTarget(server.target);
-  const asking = linkAbort([signal], {
+  using asking = linkAbort([signal], {
     timeoutMs: isOpen && !isNetworkSeen
       ? 2 * roundTripMs + (dial.beside ? PONG_BESIDE_MS : PONG_MS)
       : undefined,
     onTimeout: () => new StaleConnectionError(`${name} is silent on the connection from before`),
   });
-  const attempt = linkAbort([signal]);
+  using attempt = linkAbort([signal]);
   const answers = dial.timeline.step(
     "connect",
     () =>
@@ -110,9 +110,6 @@ async function connectAgain(
     // What the attempt still waits for does not come.
     connection.drop();
     throw new StaleConnectionError(`${name} has ended the connection from before`, { cause: error });
-  } finally {
-    asking.release();
-    attempt.release();
   }
 }
 

@@ -19,15 +19,13 @@ export async function probeTls(
   signal: AbortSignal,
 ): Promise<"tls" | "plaintext" | "unknown"> {
   const { openConnection } = await import("../net/connection.ts");
-  const bounded = linkAbort([signal], { timeoutMs: PROBE_TIMEOUT_MS });
+  using bounded = linkAbort([signal], { timeoutMs: PROBE_TIMEOUT_MS });
   try {
     const socket = await openConnection(endpoint, { signal: bounded.signal, timeoutMs: PROBE_TIMEOUT_MS });
     return await answerOf(socket, endpoint.tls?.serverName ?? endpoint.hostname, bounded.signal);
   } catch {
     signal.throwIfAborted();
     return "unknown";
-  } finally {
-    bounded.release();
   }
 }
 

@@ -35,33 +35,30 @@ export interface ConnectOptions {
 export async function openConnection(place: Place, options: ConnectOptions): Promise<Socket> {
   const { hostname, port, unixPath, proxy } = place;
   const { tls, timeoutMs = 20_000 } = options;
-  const { signal, release } = linkAbort([options.signal], {
+  using bound = linkAbort([options.signal], {
     timeoutMs,
     onTimeout: () => connectionFailure("ETIMEDOUT", `not connected after ${timeoutMs} ms`),
   });
-  try {
-    signal.throwIfAborted();
-    const tunnel = proxy === undefined
-      ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
-      // Half of the time, so that a proxy that does not answer is told from a server that does not.
-      : await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
-    if (tunnel !== undefined && tls === undefined) return tunnel;
-    const where = tunnel !== undefined
-      ? { socket: tunnel, host: hostname } // the host is what the certificate has to be for
-      : unixPath === undefined
-      ? { host: hostname, port, noDelay: true }
-      : { path: unixPath };
-    const socket = tls === undefined ? connectTcp(where as { path: string }) : connectTls({
-      ...where,
-      // Without a name of its own TLS would ask for none. An address is none (RFC 6066, section 3).
-      ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-      ...tls,
-    });
-    if (tls !== undefined && RUNTIME === "deno") setImmediate(prepareTls);
-    return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
-  } finally {
-    release();
-  }
+  const { signal } = bound;
+  signal.throwIfAborted();
+  const tunnel = proxy === undefined
+    ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
+    // Half of the time, so that a proxy that does not answer is told from a server that does not.
+    : await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
+  if (tunnel !== undefined && tls === undefined) return tunnel;
+  const where = tunnel !== undefined
+    ? { socket: tunnel, host: hostname } // the host is what the certificate has to be for
+    : unixPath === undefined
+    ? { host: hostname, port, noDelay: true }
+    : { path: unixPath };
+  const socket = tls === undefined ? connectTcp(where as { path: string }) : connectTls({
+    ...where,
+    // Without a name of its own TLS would ask for none. An address is none (RFC 6066, section 3).
+    ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
+    ...tls,
+  });
+  if (tls !== undefined && RUNTIME === "deno") setImmediate(prepareTls);
+  return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
 }
 
 let isPrepared = false;

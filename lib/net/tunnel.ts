@@ -22,11 +22,12 @@ export async function openTunnel(
   given: AbortSignal,
 ): Promise<Socket> {
   given.throwIfAborted();
-  const { signal, release } = linkAbort([given], {
+  using bound = linkAbort([given], {
     timeoutMs,
     onTimeout: () =>
       new ProxyError("ERR_PROXY_UNREACHABLE", proxy, `opened no connection within ${timeoutMs} ms`),
   });
+  const { signal } = bound;
   let socket: Socket | undefined;
   try {
     const place = await resolved(proxy, destination, signal);
@@ -44,8 +45,6 @@ export async function openTunnel(
   } catch (error) {
     socket?.destroy();
     throw error;
-  } finally {
-    release();
   }
 }
 

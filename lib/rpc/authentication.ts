@@ -67,7 +67,7 @@ export function renewedAuthorization(
   let renewal: Promise<string> | undefined;
 
   async function renew(old: CurrentToken | undefined): Promise<string> {
-    const bound = linkAbort([closed], { timeoutMs: RENEWAL_TIMEOUT_MS });
+    using bound = linkAbort([closed], { timeoutMs: RENEWAL_TIMEOUT_MS });
     try {
       const token = await fetchToken(bound.signal);
       current = currentToken(token);
@@ -77,7 +77,6 @@ export function renewedAuthorization(
       if (old !== undefined && current === old && Date.now() < old.endsAt) return old.token;
       throw error;
     } finally {
-      bound.release();
       renewal = undefined;
     }
   }

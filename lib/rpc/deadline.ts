@@ -36,7 +36,7 @@ export function deadlineOf(timeoutMs: number | undefined): Deadline {
 
 /** Links the signals that can end a call before the server does: the caller's and the deadline. */
 export function linkDeadline(signal: AbortSignal | undefined, { timeoutMs }: Deadline): LinkedAbort {
-  return linkAbort(signal === undefined ? [] : [signal], { timeoutMs, onTimeout: timedOut });
+  return linkAbort([signal], { timeoutMs, onTimeout: timedOut });
 }
 
 /**

@@ -81,7 +81,7 @@ async function connectBridged(
   const failures: string[] = [];
   /** A failure that is a proxy's, with its code. */
   let byProxy: Error | undefined;
-  const given = linkAbort([settings.signal]);
+  using given = linkAbort([settings.signal]);
   let connection: WebrtcConnection | undefined;
   const closeBridges = () => Promise.all(Array.from(bridges.values(), (relay) => relay.close()));
 
@@ -145,8 +145,6 @@ async function connectBridged(
     const message = [error.rawMessage, ...new Set(failures)].join("; ");
     const { reason, code, metadata, cause } = error;
     throw new ExchangeError(reason, new ConnectError(message, code, metadata, undefined, byProxy ?? cause));
-  } finally {
-    given.release();
   }
   void attempt.released.then(release);
   const settled = setTimeout(() => {

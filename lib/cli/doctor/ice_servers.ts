@@ -242,7 +242,7 @@ const OWN_DATAGRAM_MS = 2_000;
 export async function checkUdp(stop: AbortSignal): Promise<Step<boolean>> {
   const receiver = dgram.createSocket("udp4");
   const sender = dgram.createSocket("udp4");
-  const { signal, release } = linkAbort([stop], { timeoutMs: OWN_DATAGRAM_MS });
+  using bound = linkAbort([stop], { timeoutMs: OWN_DATAGRAM_MS });
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let repeat: ReturnType<typeof setInterval> | undefined;
   for (const socket of [receiver, sender]) socket.on("error", (error) => resolve(error.message));
@@ -256,9 +256,8 @@ export async function checkUdp(stop: AbortSignal): Promise<Step<boolean>> {
     send();
     repeat = setInterval(send, 100);
   });
-  const reason = await abortable(promise, signal)
+  const reason = await abortable(promise, bound.signal)
     .catch(() => "a datagram to this computer itself does not arrive");
-  release();
   clearInterval(repeat);
   receiver.close();
   sender.close();

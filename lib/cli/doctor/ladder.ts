@@ -90,16 +90,14 @@ async function bounded<T>(
   timeoutMs: number,
   stop: AbortSignal,
 ): Promise<Step<T>> {
-  const { signal, release } = linkAbort([stop], {
+  using bound = linkAbort([stop], {
     timeoutMs,
     onTimeout: () => new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError"),
   });
   try {
-    return await step(signal);
+    return await step(bound.signal);
   } catch (error) {
     const detail = messageOf(error);
     return failed(detail, { problem: `Unexpected failure: ${detail}` });
-  } finally {
-    release();
   }
 }
