@@ -1,3 +1,5 @@
+import { nameErrors } from "./core/error_name.ts";
+import { messageOf } from "./core/error_message.ts";
 import { type DialPhase, formatTimeline, type TimelineEntry } from "./core/dial/timeline.ts";
 
 /** All runtimes call it when they print an object. */
@@ -62,7 +64,6 @@ export class DialError extends Error {
   readonly timeline: readonly TimelineEntry[];
 
   static {
-    nameErrors(this, "DialError");
     Object.defineProperty(this.prototype, INSPECT, {
       value(this: DialError, depth: number, options: object, inspect: Inspect) {
         return describeDialError(this, depth, (value) => inspect(value, options));
@@ -100,9 +101,6 @@ export class DialError extends Error {
 export class DialTimeoutError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_TIMEOUT";
-  static {
-    nameErrors(this, "DialTimeoutError");
-  }
 }
 
 /**
@@ -126,9 +124,6 @@ export class DialTimeoutError extends DialError {
 export class AuthenticationError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_AUTHENTICATION";
-  static {
-    nameErrors(this, "AuthenticationError");
-  }
 }
 
 /**
@@ -155,9 +150,6 @@ export class InsecureConnectionError extends DialError {
   override readonly code = "ERR_DIAL_INSECURE";
   /** True if credentials would have been sent. */
   readonly authenticated: boolean;
-  static {
-    nameErrors(this, "InsecureConnectionError");
-  }
 
   /** Made by `dial` and `dialDirect`. */
   constructor(message: string, init: DialErrorInit & { readonly authenticated: boolean }) {
@@ -187,9 +179,6 @@ export class InsecureConnectionError extends DialError {
 export class HostOfflineError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_HOST_OFFLINE";
-  static {
-    nameErrors(this, "HostOfflineError");
-  }
 }
 
 /**
@@ -213,9 +202,6 @@ export class HostOfflineError extends DialError {
 export class SignalingError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_SIGNALING";
-  static {
-    nameErrors(this, "SignalingError");
-  }
 }
 
 /**
@@ -240,9 +226,6 @@ export class SignalingError extends DialError {
 export class IceError extends DialError {
   /** Stable, for programs. */
   override readonly code = "ERR_DIAL_ICE";
-  static {
-    nameErrors(this, "IceError");
-  }
 }
 
 /**
@@ -267,9 +250,6 @@ export class DialPermissionError extends DialError {
   override readonly code = "ERR_DIAL_PERMISSION";
   /** The flag that permits it, such as `--allow-net`. */
   readonly flag: string;
-  static {
-    nameErrors(this, "DialPermissionError");
-  }
 
   /** Made by `dial` and `dialDirect`. */
   constructor(message: string, init: DialErrorInit & { readonly flag: string }) {
@@ -278,10 +258,16 @@ export class DialPermissionError extends DialError {
   }
 }
 
-/** On the prototype, as the language has it: the stack is written before a constructor could set a name. */
-export function nameErrors(errorClass: { readonly prototype: Error }, name: string): void {
-  Object.defineProperty(errorClass.prototype, "name", { value: name, configurable: true, writable: true });
-}
+nameErrors({
+  DialError,
+  DialTimeoutError,
+  AuthenticationError,
+  InsecureConnectionError,
+  HostOfflineError,
+  SignalingError,
+  IceError,
+  DialPermissionError,
+});
 
 function describeDialError(error: DialError, depth: number, inspect: (value: unknown) => string): string {
   const { name, message, stack = "", code, phase, address, attempts, timeline, cause } = error;
@@ -293,7 +279,7 @@ function describeDialError(error: DialError, depth: number, inspect: (value: unk
     ...frames,
     `  code: ${code}, phase: ${phase}, address: ${address}`,
     ...attempts.map(({ path, target, error }, index) =>
-      `  attempt ${index + 1}: ${path} ${target}: ${error instanceof Error ? error.message : String(error)}`
+      `  attempt ${index + 1}: ${path} ${target}: ${messageOf(error)}`
     ),
     ...(timeline.length === 0 ? [] : [`  timeline:\n    ${indented(formatTimeline(timeline))}`]),
     ...(cause === undefined ? [] : [`  [cause]: ${indented(inspect(cause))}`]),

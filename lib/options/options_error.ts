@@ -1,4 +1,4 @@
-import { nameErrors } from "../errors.ts";
+import { nameErrors } from "../core/error_name.ts";
 import type { OptionProblem } from "./problem.ts";
 
 /**
@@ -25,9 +25,6 @@ export class DialOptionsError extends TypeError {
   readonly code = "ERR_DIAL_OPTIONS";
   /** Every problem, not only the first. */
   readonly problems: readonly OptionProblem[];
-  static {
-    nameErrors(this, "DialOptionsError");
-  }
 
   /**
    * Lists every problem in its message.
@@ -44,3 +41,5 @@ export class DialOptionsError extends TypeError {
     this.problems = Object.freeze([...problems]);
   }
 }
+
+nameErrors({ DialOptionsError });

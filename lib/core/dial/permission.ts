@@ -1,3 +1,4 @@
+import { causesOf } from "../error_message.ts";
 import type { DialPhase } from "./timeline.ts";
 
 /** A permission that Deno lacked, such as `--allow-net`, and its scope. */
@@ -10,8 +11,8 @@ export interface MissingPermission {
 
 /** Finds the missing permission that an error, or one of its causes, reports. */
 export function permissionOf(error: unknown): MissingPermission | undefined {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
-    const missing = missingPermission(cause.message);
+  for (const { message } of causesOf(error)) {
+    const missing = missingPermission(message);
     if (missing !== undefined) return missing;
   }
   return undefined;

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { causesOf } from "../error_message.ts";
 import { denoFetchCode, denoFetchDetail } from "./deno_fetch_error.ts";
 
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
@@ -50,7 +51,7 @@ export function hasCode(error: unknown, code: string): boolean {
 }
 
 function* codesOf(error: unknown): Generator<string> {
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+  for (const cause of causesOf(error)) {
     const code = (cause as { readonly code?: unknown }).code ?? denoFetchCode(cause);
     if (typeof code === "string") yield code;
   }

@@ -1,3 +1,5 @@
+import { causesOf, messageOf } from "../error_message.ts";
+
 /*
  * Deno's fetch says why it failed in words alone, in the messages of a chain of causes. This is the only file that reads
  * them. Everything else that fails, on any runtime, has a code.
@@ -42,7 +44,7 @@ export function denoFetchCode(error: unknown): string | undefined {
 /** The text of an error; of a failure of Deno's fetch, what lies below its "fetch failed", without the URL. */
 export function denoFetchDetail(error: unknown): string {
   const lowest = textsOf(error).at(-1);
-  return lowest === undefined ? error instanceof Error ? error.message : String(error) : lowest.replace(
+  return lowest === undefined ? messageOf(error) : lowest.replace(
     /^error sending request (?:for url|from \S+ for \S+) \(\S+\): (?:client error \(\w+\): )?/,
     "",
   );
@@ -50,9 +52,5 @@ export function denoFetchDetail(error: unknown): string {
 
 /** The messages of a fetch's `TypeError` and of what caused it, from the top down. */
 function textsOf(error: unknown): string[] {
-  const texts: string[] = [];
-  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
-    texts.push(cause.message);
-  }
-  return error instanceof TypeError ? texts : [];
+  return error instanceof TypeError ? Array.from(causesOf(error), ({ message }) => message) : [];
 }

@@ -1,3 +1,4 @@
+import { nameErrors } from "../error_name.ts";
 import { describeProxy, type Proxy } from "./proxy.ts";
 
 /** The reason why a proxy cannot be used. */
@@ -32,12 +33,6 @@ export class ProxyError extends Error {
     super(`${name} ${what}`, cause === undefined ? undefined : { cause });
     this.code = code;
   }
-
-  static {
-    Object.defineProperty(this.prototype, "name", {
-      value: "ProxyError",
-      configurable: true,
-      writable: true,
-    });
-  }
 }
+
+nameErrors({ ProxyError });
