@@ -1,21 +1,25 @@
-import type { Interceptor } from "@connectrpc/connect";
 import { type Address, parseAddress } from "../core/net/address.ts";
 import { MAX_TIMER_MS } from "../core/limits.ts";
 import type { DialEvent } from "../events.ts";
 import { LOGGER, type Logger } from "../logger.ts";
 import { findConflicts } from "./conflicts.ts";
 import { type Credentials, hidePayload } from "./credentials.ts";
-import type { DialOptions, ExternalAuth, SessionOptions, TlsOptions, WebrtcOptions } from "./dial_options.ts";
+import type { DialOptions, ExternalAuth, SessionOptions } from "./dial_options.ts";
 import { OPTIONS } from "./option_table.ts";
 import { DialOptionsError } from "./options_error.ts";
 import { wrongValue } from "./problem.ts";
 import { readMembers } from "./reader.ts";
 import { hideSecrets } from "./redaction.ts";
 
-/** Frozen options with every default filled in. */
-export interface ResolvedDialOptions {
-  /** Dials directly, whatever the address. */
-  readonly disableWebrtc: boolean;
+/** Frozen options with every default filled in. Members that are not listed here mean what they mean in `DialOptions`. */
+export interface ResolvedDialOptions extends
+  Required<
+    Omit<
+      DialOptions,
+      | ("authEntity" | "credentials" | "accessToken" | "signal" | "onEvent")
+      | ("externalAuth" | "session" | "headers" | "logger")
+    >
+  > {
   /** The entity to authenticate as; undefined for the host of the address. */
   readonly authEntity: string | undefined;
   /** The secret that is exchanged for a token. */
@@ -24,44 +28,14 @@ export interface ResolvedDialOptions {
   readonly accessToken: string | undefined;
   /** Another server to authenticate with, and its address, parsed. */
   readonly externalAuth: (ExternalAuth & { readonly parsed: Address }) | undefined;
-  /** Connects without TLS. */
-  readonly insecure: boolean;
-  /** Continues without TLS if the server has none and there are no credentials. */
-  readonly allowInsecureDowngrade: boolean;
-  /** Continues without TLS if the server has none, and sends credentials in cleartext. */
-  readonly allowInsecureWithCredsDowngrade: boolean;
-  /** Attempts to reconnect, for each outage. */
-  readonly maxReconnectAttempts: number;
-  /** Attempts of the whole dial. */
-  readonly initialAttempts: number;
-  /** Bounds the dial, and each reconnect; `Infinity` for no bound. */
-  readonly timeoutMs: number;
   /** Aborts the dial, and later reconnects. */
   readonly signal: AbortSignal | undefined;
-  /** Settings of TLS. */
-  readonly tls: TlsOptions;
-  /** The protocol of direct connections. */
-  readonly protocol: "auto" | "grpc" | "grpc-web";
-  /** The compression of messages on direct connections. */
-  readonly compression: "none" | "gzip";
-  /** The proxy for what goes over TCP: a URL, "environment" or "none". */
-  readonly proxy: string;
-  /** Looks for the machine on the local network, by multicast DNS. */
-  readonly mdns: boolean;
-  /** Settings of WebRTC. */
-  readonly webrtc: WebrtcOptions;
   /** The signaling server, if one was given. */
   readonly signalingAddress: Address | undefined;
   /** Settings of the session; false for none; undefined for none but that of the official SDK's clients. */
   readonly session: SessionOptions | false | undefined;
-  /** Connect interceptors, for every call. */
-  readonly interceptors: readonly Interceptor[];
   /** Metadata of every call, as pairs of name and value. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** Bytes that a slow reader of a stream may leave unread. */
-  readonly maxBufferedBytes: number;
-  /** Interval of HTTP/2 pings, in milliseconds; 0 disables. */
-  readonly keepAliveMs: number;
   /** Receives log lines: it has every level, and none throws. */
   readonly logger: Required<Logger>;
   /** Called with every event of the dial and of its channel. */
