@@ -1,7 +1,8 @@
 import type { Link } from "../channel/link.ts";
 import { backoffMs } from "../core/dial/backoff.ts";
+import { firstServer } from "../core/dial/plan.ts";
 import { describeChosen } from "../core/net/proxy.ts";
-import { describeTarget, type Target } from "../core/net/target.ts";
+import { describeTarget } from "../core/net/target.ts";
 import type { DialAttempt, DialError } from "../errors.ts";
 import { DialOptionsError } from "../options/options_error.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -10,6 +11,7 @@ import { wait } from "../runtime/wait.ts";
 import { checkClientCertificate } from "./client_certificate.ts";
 import type { DialContext } from "./context.ts";
 import { toDialError } from "./failure.ts";
+import { isAuthenticated } from "./server.ts";
 import { connectAnyWay } from "./ways.ts";
 
 /**
@@ -50,11 +52,7 @@ export async function attemptDial(dial: DialContext): Promise<Link> {
 }
 
 function attemptOf(dial: DialContext, error: unknown): DialAttempt {
-  return { path: dial.plan.kind, target: describeTarget(targetOfPlan(dial)), error };
-}
-
-function targetOfPlan({ plan }: DialContext): Target {
-  return plan.kind === "direct" ? plan.target : plan.signaling;
+  return { path: dial.plan.kind, target: describeTarget(firstServer(dial.plan)), error };
 }
 
 /**
@@ -75,8 +73,8 @@ export function dialError(
     address,
     attempts,
     timeline: timeline.entries,
-    authenticated: options.credentials !== undefined || options.accessToken !== undefined,
-    proxy: describeChosen(dial.proxies.choose(targetOfPlan(dial))),
+    authenticated: isAuthenticated(options),
+    proxy: describeChosen(dial.proxies.choose(firstServer(dial.plan))),
     timeoutMs,
   });
 }

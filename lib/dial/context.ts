@@ -1,9 +1,9 @@
-import type { DialPlan } from "../core/dial/plan.ts";
+import { type DialPlan, planDial } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
-import type { ResolvedDialOptions } from "../options/resolve.ts";
-import type { KeptServers } from "./kept_servers.ts";
-import type { Background } from "../runtime/background.ts";
-import type { Proxies } from "./proxies.ts";
+import type { ResolvedDial, ResolvedDialOptions } from "../options/resolve.ts";
+import { type Background, createBackground } from "../runtime/background.ts";
+import { KeptServers } from "./kept_servers.ts";
+import { findProxies, type Proxies } from "./proxies.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
 /** The data that every step of a dial uses. */
@@ -32,4 +32,27 @@ export interface DialContext {
   readonly reconnecting: boolean;
   /** True when a live connection of the channel carries its calls meanwhile: there is one try, and no haste. */
   readonly beside?: boolean;
+}
+
+/**
+ * Plans a dial, and makes what all dials of its channel share.
+ *
+ * @param closed Aborted when the channel is closed.
+ */
+export function planned(
+  { given, address, options }: ResolvedDial,
+  closed: AbortSignal,
+): Omit<DialContext, "timeline" | "reconnecting"> {
+  return {
+    address: given,
+    parsed: address,
+    plan: planDial(address, options),
+    options,
+    proxies: findProxies(options),
+    entity: options.authEntity ?? address.authority,
+    closed,
+    background: createBackground(),
+    tokens: new Map(),
+    servers: new KeptServers(),
+  };
 }

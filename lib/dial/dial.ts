@@ -5,7 +5,6 @@ import { keepLink } from "../channel/reconnect.ts";
 import { channelStats } from "../channel/stats.ts";
 import { MAX_PAUSE_MS, tryPauseMs } from "../core/dial/backoff.ts";
 import { mayPass } from "../core/dial/failure_reason.ts";
-import { planDial } from "../core/dial/plan.ts";
 import type { TimelineEntry } from "../core/dial/timeline.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { TrafficCounts } from "../core/grpc/traffic_counts.ts";
@@ -15,12 +14,9 @@ import type { DialOptions } from "../options/dial_options.ts";
 import { type ResolvedDial, resolveDial } from "../options/resolve.ts";
 import type { CallSessions } from "../rpc/call_sessions.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
-import { createBackground } from "../runtime/background.ts";
 import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
-import type { DialContext } from "./context.ts";
-import { KeptServers } from "./kept_servers.ts";
-import { findProxies } from "./proxies.ts";
+import { type DialContext, planned } from "./context.ts";
 import { retry } from "./retry.ts";
 import { endTrace, findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline.ts";
@@ -89,7 +85,8 @@ export async function dialDirect(
   });
 }
 
-async function openChannel({ given, address, options }: ResolvedDial): Promise<AuthenticatedChannel> {
+async function openChannel(resolved: ResolvedDial): Promise<AuthenticatedChannel> {
+  const { given, address, options } = resolved;
   const { logger } = options;
   const listeners = new Set<(event: DialEvent) => void>();
   if (options.onEvent !== undefined) listeners.add(guardCallback("onEvent", options.onEvent, logger));
@@ -102,18 +99,7 @@ async function openChannel({ given, address, options }: ResolvedDial): Promise<A
   }
   const closed = new AbortController();
   const telemetry = findTelemetry(address);
-  const shared = {
-    address: given,
-    parsed: address,
-    plan: planDial(address, options),
-    options,
-    proxies: findProxies(options),
-    entity: options.authEntity ?? address.authority,
-    closed: closed.signal,
-    background: createBackground(),
-    tokens: new Map<string, string>(),
-    servers: new KeptServers(),
-  };
+  const shared = planned(resolved, closed.signal);
   async function connect(
     reconnecting: boolean,
     attempt: (dial: DialContext) => Promise<Link>,

@@ -1,5 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
-import { type DialPlan, targetOf } from "../core/dial/plan.ts";
+import { type DialPlan, firstServer, targetOf } from "../core/dial/plan.ts";
 import { ANSWER_ROUND_TRIPS, connectRoundTrips, PROBE_ROUND_TRIPS } from "../core/dial/round_trips.ts";
 import { describeChosen } from "../core/net/proxy.ts";
 import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
@@ -87,8 +87,7 @@ export async function reachServer(
     );
     return { carrier, target: to, token };
   };
-  const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
-  const allowed = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
+  const authenticated = isAuthenticated(options);
   const probe = () =>
     timeline.step(
       "tls",
@@ -113,7 +112,7 @@ export async function reachServer(
     return await open(target, endpoint);
   } catch (error) {
     if (cannotAsk(error) || await probe() !== "plaintext") throw error;
-    if (!allowed) {
+    if (!mayDowngrade(options)) {
       throw insecureConnection(
         {
           phase: "tls",
@@ -167,12 +166,22 @@ function endpointOf(target: Target, tls: TlsOptions, { proxies }: DialContext): 
 
 /** Reaches the signaling server of a plan. */
 export function reachSignaling(
-  { signaling, ownSignaling }: DialPlan & { readonly kind: "webrtc" },
+  plan: DialPlan & { readonly kind: "webrtc" },
   dial: DialContext,
   signal: AbortSignal,
 ): Promise<ReachedServer> {
-  const tls = ownSignaling ? tlsOfMachine(signaling, dial.options) : dial.options.tls;
-  return reachServer(signaling, tls, dial, signal, { authorizes: true, keepAliveMs: 0 });
+  const tls = tlsOfPlan(plan, dial.options);
+  return reachServer(plan.signaling, tls, dial, signal, { authorizes: true, keepAliveMs: 0 });
+}
+
+/** True if a dial has a secret to send. */
+export function isAuthenticated({ credentials, accessToken }: ResolvedDialOptions): boolean {
+  return credentials !== undefined || accessToken !== undefined;
+}
+
+/** True if a dial may continue without TLS where the server has none. */
+export function mayDowngrade(options: ResolvedDialOptions): boolean {
+  return isAuthenticated(options) ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
 }
 
 /** A transport to one server, for the dial's own calls: no error of theirs has a secret of the options. */
@@ -278,6 +287,12 @@ async function fetchExternalToken(
   } finally {
     await server.carrier.close();
   }
+}
+
+/** TLS settings for the server that a plan reaches first. */
+export function tlsOfPlan(plan: DialPlan, options: ResolvedDialOptions): TlsOptions {
+  const isMachine = plan.kind === "direct" || plan.ownSignaling;
+  return isMachine ? tlsOfMachine(firstServer(plan), options) : options.tls;
 }
 
 /**

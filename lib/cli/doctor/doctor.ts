@@ -1,21 +1,18 @@
 import type { ViamChannel } from "../../channel/channel.ts";
 import { joinHostPort } from "../../core/net/address.ts";
-import { type DialPlan, localNameOf, looksLocally, planDial } from "../../core/dial/plan.ts";
+import { type DialPlan, firstServer, localNameOf, looksLocally } from "../../core/dial/plan.ts";
 import { describeTarget } from "../../core/net/target.ts";
 import { describeRoundTrips } from "../../core/dial/round_trips.ts";
 import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
-import type { DialContext } from "../../dial/context.ts";
+import { type DialContext, planned } from "../../dial/context.ts";
 import { dial } from "../../dial/dial.ts";
-import { KeptServers } from "../../dial/kept_servers.ts";
-import { findProxies } from "../../dial/proxies.ts";
-import { type ReachedServer, tlsOfMachine } from "../../dial/server.ts";
+import { mayDowngrade, type ReachedServer, tlsOfPlan } from "../../dial/server.ts";
 import { createTimeline } from "../../dial/timeline.ts";
 import { missingMdnsPermission } from "../../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../../mdns/mdns_lookup.ts";
-import type { DialOptions, TlsOptions } from "../../options/dial_options.ts";
+import type { DialOptions } from "../../options/dial_options.ts";
 import { resolveDial } from "../../options/resolve.ts";
-import { createBackground } from "../../runtime/background.ts";
 import { oneAddress } from "../arguments.ts";
 import type { Run } from "../command.ts";
 import { addressOf, describeEvent, dialOptionsOf } from "../dial_command.ts";
@@ -39,15 +36,17 @@ const STEP_TIMEOUT_MS = 5_000;
 export const doctor: Run = async (args, terminal) => {
   const given = addressOf(oneAddress("doctor", args), terminal);
   const options = await dialOptionsOf(args, terminal);
-  const { address, options: resolved } = resolveDial(given, options);
-  await checkClientCertificate(resolved.tls);
-  const plan = planDial(address, resolved);
-  const json = args.has("json");
+  const resolved = resolveDial(given, options);
+  const { logger, timeoutMs, tls } = resolved.options;
+  await checkClientCertificate(tls);
   const closed = new AbortController();
+  const shared = planned(resolved, closed.signal);
+  const plan = describePlan(shared.plan);
+  const json = args.has("json");
   let progress = showProgress(terminal, "looking");
   const rungs: Rung[] = [];
   const start = () =>
-    createLadder(Math.min(STEP_TIMEOUT_MS, resolved.timeoutMs), terminal.signal, async (rung) => {
+    createLadder(Math.min(STEP_TIMEOUT_MS, timeoutMs), terminal.signal, async (rung) => {
       progress.end();
       rungs.push(rung);
       if (!json) await terminal.write(formatRung(rung));
@@ -55,20 +54,7 @@ export const doctor: Run = async (args, terminal) => {
     });
   const patient: Patient = {
     options,
-    context: {
-      address: given,
-      parsed: address,
-      plan,
-      options: resolved,
-      proxies: findProxies(resolved),
-      entity: resolved.authEntity ?? address.authority,
-      timeline: createTimeline(resolved.logger, undefined),
-      closed: closed.signal,
-      tokens: new Map(),
-      servers: new KeptServers(),
-      background: createBackground(),
-      reconnecting: false,
-    },
+    context: { ...shared, timeline: createTimeline(logger, undefined), reconnecting: false },
     ladder: start(),
     anew: start,
     say: (text) => {
@@ -76,7 +62,7 @@ export const doctor: Run = async (args, terminal) => {
     },
     interrupted: terminal.signal,
   };
-  if (!json) await terminal.write(`${given}: ${describePlan(plan)}\n\n`);
+  if (!json) await terminal.write(`${given}: ${plan}\n\n`);
   let examined: Examined;
   try {
     examined = await examine(patient);
@@ -86,9 +72,7 @@ export const doctor: Run = async (args, terminal) => {
   }
   const diagnosis = diagnose(given, rungs, examined.path, examined.answerMs);
   await terminal.write(
-    json
-      ? `${JSON.stringify({ address: given, plan: describePlan(plan), rungs, ...diagnosis })}\n`
-      : `\n${diagnosis.sentence}\n`,
+    json ? `${JSON.stringify({ address: given, plan, rungs, ...diagnosis })}\n` : `\n${diagnosis.sentence}\n`,
   );
   return diagnosis.exitCode;
 };
@@ -130,9 +114,7 @@ async function examine(patient: Patient): Promise<Examined> {
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan)));
   const local = looksLocally(context.parsed, options) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(context, signal)) === true;
-  const target = plan.kind === "direct" ? plan.target : plan.signaling;
-  const tls = plan.kind === "direct" || plan.ownSignaling ? tlsOfMachine(target, options) : options.tls;
-  const server = await reach(patient, tls);
+  const server = await reach(patient);
   try {
     const authorization = server &&
       await ladder.climb("authentication", (signal) => checkAuthentication(context, server, signal));
@@ -176,10 +158,11 @@ async function checkLocalNetwork({ parsed }: DialContext, signal: AbortSignal): 
 }
 
 /** Takes the steps from the name to what the port speaks. */
-async function reach({ ladder, context }: Patient, tls: TlsOptions): Promise<ReachedServer | undefined> {
+async function reach({ ladder, context }: Patient): Promise<ReachedServer | undefined> {
   const { plan, options, proxies } = context;
-  const planned = plan.kind === "direct" ? plan.target : plan.signaling;
-  const target: ProxiedTarget = { ...planned, proxy: proxies.choose(planned) };
+  const first = firstServer(plan);
+  const tls = tlsOfPlan(plan, options);
+  const target: ProxiedTarget = { ...first, proxy: proxies.choose(first) };
   if (target.proxy !== undefined) {
     await ladder.climb("proxy", (signal) => connectThroughProxy(target, signal));
   } else {
@@ -188,9 +171,7 @@ async function reach({ ladder, context }: Patient, tls: TlsOptions): Promise<Rea
     }
     await ladder.climb("TCP", (signal) => connectTcp(target, signal));
   }
-  const authenticated = options.credentials !== undefined || options.accessToken !== undefined;
-  const downgrade = authenticated ? options.allowInsecureWithCredsDowngrade : options.allowInsecureDowngrade;
-  await ladder.climb("TLS", (signal) => checkTls(target, tls, downgrade, signal));
+  await ladder.climb("TLS", (signal) => checkTls(target, tls, mayDowngrade(options), signal));
   const server = await ladder.climb("protocol", (signal) => checkProtocol(context, target, tls, signal));
   if (server !== undefined) {
     await ladder.climb(

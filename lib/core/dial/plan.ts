@@ -24,6 +24,11 @@ export type DialPlan =
     readonly publicNetwork: boolean;
   };
 
+/** The server that a dial reaches first: the machine itself, or the one that signals for it. */
+export function firstServer(plan: DialPlan): Target {
+  return plan.kind === "direct" ? plan.target : plan.signaling;
+}
+
 /** The options that a plan depends on. */
 export interface PlanOptions {
   readonly insecure: boolean;
