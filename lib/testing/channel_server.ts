@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -8,13 +8,13 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
-import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import { MAX_PACKET_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { DeliveryWindow } from "../core/channel/delivery_window.ts";
 import { QUESTION_METHOD } from "../core/channel/question.ts";
 import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/channel/server_streams.ts";
 import { ReceiveQueue } from "../rpc/receive_queue.ts";
-import { createFrameWriter } from "../webrtc/frame_writer.ts";
+import { createFrameWriter, packetBytesOf } from "../webrtc/frame_writer.ts";
 import type { Peer } from "../webrtc/peer.ts";
 
 /** Settings of a channel server. */
@@ -44,13 +44,9 @@ const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** Makes a server for one open channel. */
 export function createChannelServer(peer: Peer, options: ChannelServerOptions): ChannelServer {
-  const waiting = new Map<number, () => void>();
   const streams = new ServerStreams({
     maxMessageBytes: options.maxMessageBytes,
-    packetBytes: Math.max(
-      1,
-      Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - (MAX_FRAME_BYTES - MAX_PACKET_BYTES)),
-    ),
+    packetBytes: packetBytesOf(peer),
     open: serve,
     answered: (question) => writer.answered(question),
   });
@@ -58,27 +54,9 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
     peer,
     streams,
     options.isAnswering ? new DeliveryWindow(MAX_PACKET_BYTES) : undefined,
-    wakeSenders,
     () => fail(new ConnectError("the data channel takes no more frames", Code.Unavailable)),
   );
   const { flush } = writer;
-
-  function wakeSenders(): void {
-    for (const [id, wake] of waiting) {
-      if (streams.isSending(id)) continue;
-      waiting.delete(id);
-      wake();
-    }
-  }
-
-  /**
-   * Returns undefined while there is room; otherwise a promise that resolves when this stream's messages are written.
-   */
-  function room(id: number): Promise<void> | undefined {
-    flush();
-    if (!streams.isSending(id)) return undefined;
-    return new Promise((resolve) => waiting.set(id, resolve));
-  }
 
   function serve(call: IncomingCall): IncomingListener {
     const abort = new AbortController();
@@ -110,8 +88,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
         endInput();
       },
       aborted(reason) {
-        waiting.get(call.stream)?.();
-        waiting.delete(call.stream);
+        writer.ended(call.stream);
         input.fail(reason);
         abort.abort(reason);
       },
@@ -126,45 +103,49 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   ): Promise<void> {
     const id = call.stream;
     let context: HandlerContext & { abort(reason?: unknown): void } | undefined;
+    let answers: AsyncIterator<Message> | undefined;
     const header = new Metadata();
     const trailer = new Metadata();
-    let error: ConnectError | undefined;
+    let isOver = false;
+
+    function end(error?: ConnectError): void {
+      if (isOver) return;
+      isOver = true;
+      void answers?.return?.().catch(() => {});
+      for (const [name, value] of error?.metadata ?? []) trailer.append(name, value);
+      context?.abort();
+      streams.sendTrailers(id, error, trailer, header);
+      flush();
+    }
+
     try {
       await options.admit?.(call.path, signal);
       if (spec === undefined) throw new ConnectError("Unimplemented", Code.Unimplemented);
       context = contextOf(call, spec, signal, header, trailer);
-      const { output } = spec.method;
-      const messages = transformInvokeImplementation(spec, context, [])(parsed(spec.method.input, input));
-      const iterator = messages[Symbol.asyncIterator]();
-      const aborted = untilAborted(context.signal);
-      try {
-        for (;;) {
-          // A handler that ignores its signal must not outlive its deadline on the wire.
-          const next = await aborted.race(iterator.next());
-          if (next.done === true) break;
-          streams.sendHeaders(id, header);
-          streams.sendMessage(id, toBinary(output, next.value));
-          const wait = room(id);
-          if (wait !== undefined) await aborted.race(wait);
-        }
-      } finally {
-        aborted.cancel();
-        void iterator.return?.()?.catch(() => {});
+      const { signal: ended } = context;
+      ended.throwIfAborted();
+      // A handler that ignores its signal must not outlive its deadline on the wire.
+      ended.addEventListener("abort", () => end(ConnectError.from(ended.reason)), { once: true });
+      const { input: request, output } = spec.method;
+      answers = transformInvokeImplementation(spec, context, [])(parsed(request, input))
+        [Symbol.asyncIterator]();
+      while (!isOver) {
+        const next = await answers.next();
+        if (next.done === true) break;
+        streams.sendHeaders(id, header);
+        streams.sendMessage(id, toBinary(output, next.value));
+        const room = writer.write(id);
+        if (room !== undefined) await room;
       }
-    } catch (reason) {
-      error = ConnectError.from(reason, Code.Unknown);
-      for (const [name, value] of error.metadata) trailer.append(name, value);
+      end();
+    } catch (error) {
+      end(ConnectError.from(error, Code.Unknown));
     }
-    context?.abort();
-    streams.sendTrailers(id, error, trailer, header);
-    flush();
   }
 
   function fail(reason: ConnectError): void {
     writer.stop();
     streams.fail(reason);
-    for (const wake of waiting.values()) wake();
-    waiting.clear();
   }
 
   return {
@@ -212,23 +193,4 @@ function contextOf(
   });
   // `createHandlerContext` copies its metadata into plain Headers, which lose lists.
   return Object.assign(context, { requestHeader: call.metadata, responseHeader, responseTrailer });
-}
-
-/**
- * Races promises with the abort. `Promise.race` with one promise for the whole call would keep every message until the
- * call ends.
- */
-function untilAborted(signal: AbortSignal): { race<T>(promise: Promise<T>): Promise<T>; cancel(): void } {
-  let stop: ((reason: unknown) => void) | undefined;
-  const abort = () => stop?.(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  return {
-    race: (promise) =>
-      new Promise((resolve, reject) => {
-        stop = reject;
-        promise.then(resolve, reject);
-        if (signal.aborted) reject(signal.reason);
-      }),
-    cancel: () => signal.removeEventListener("abort", abort),
-  };
 }

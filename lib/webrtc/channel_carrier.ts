@@ -4,7 +4,7 @@ import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import type { Call, CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
 import { endedCall } from "../rpc/held_call.ts";
 import { DeliveryWindow, type PathEstimate } from "../core/channel/delivery_window.ts";
-import { createFrameWriter } from "./frame_writer.ts";
+import { createFrameWriter, packetBytesOf } from "./frame_writer.ts";
 import type { Peer } from "./peer.ts";
 
 /** A carrier over data channel 0. It is told what the peer reports. */
@@ -33,11 +33,10 @@ export function createChannelCarrier(
   limits: CarrierLimits,
   refused: () => void,
 ): ChannelCarrier {
-  const overhead = MAX_FRAME_BYTES - MAX_PACKET_BYTES;
   const streams = new ClientStreams({
     maxMessageBytes: limits.maxMessageBytes,
     maxFrameBytes: Math.min(MAX_FRAME_BYTES, peer.maxFrameBytes()),
-    packetBytes: Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - overhead)),
+    packetBytes: packetBytesOf(peer),
     answered(question) {
       writer.answered(question);
       const answered = asked.get(question);
@@ -45,32 +44,18 @@ export function createChannelCarrier(
       answered?.();
     },
   });
-  /** Senders that wait for their stream's messages to be written. */
-  const waiting = new Map<number, () => void>();
   const asked = new Map<number, () => void>();
   let lost: ConnectError | undefined;
   let closing: Promise<void> | undefined;
   const window = new DeliveryWindow(MAX_PACKET_BYTES);
-  const writer = createFrameWriter(peer, streams, window, wakeSenders, refused);
+  const writer = createFrameWriter(peer, streams, window, refused);
   const { flush } = writer;
-
-  function wakeSenders(): void {
-    if (waiting.size === 0) return;
-    for (const id of waiting.keys()) if (!streams.isSending(id)) wake(id);
-  }
-
-  function wake(id: number): void {
-    waiting.get(id)?.();
-    waiting.delete(id);
-  }
 
   function fail(error: ConnectError): void {
     if (lost !== undefined) return;
     lost = error;
     writer.stop();
     streams.fail(error);
-    for (const resolve of waiting.values()) resolve();
-    waiting.clear();
     asked.clear();
   }
 
@@ -84,7 +69,7 @@ export function createChannelCarrier(
       },
       message: (bytes) => listener.message(bytes),
       end: (end) => {
-        wake(id);
+        writer.ended(id);
         listener.end(end);
       },
     };
@@ -103,9 +88,7 @@ export function createChannelCarrier(
       send(message, last) {
         opened = true;
         streams.send(id, message, last);
-        flush();
-        if (!streams.isSending(id)) return undefined;
-        return new Promise((resolve) => waiting.set(id, resolve));
+        return writer.write(id);
       },
       halfClose() {
         streams.halfClose(id);
@@ -113,7 +96,7 @@ export function createChannelCarrier(
       },
       reset() {
         streams.reset(id);
-        wake(id);
+        writer.ended(id);
         flush();
       },
       pause() {},

@@ -7,9 +7,13 @@ import { LOW_MARK_BYTES, type Peer } from "./peer.ts";
 export interface FrameWriter {
   /** Writes waiting frames as long as there is room. */
   flush(): void;
+  /** The same; returns a promise, which never rejects, if messages of this stream still wait to be written. */
+  write(stream: number): Promise<void> | undefined;
+  /** Notes that a stream is over: nobody waits for its messages any more. */
+  ended(stream: number): void;
   /** Notes the answer to a question. */
   answered(question: number): void;
-  /** Writes no more. */
+  /** Writes no more, and lets nobody wait. */
   stop(): void;
 }
 
@@ -17,6 +21,8 @@ export interface FrameWriter {
 export interface FrameSource {
   /** Whether frames wait. */
   readonly sending: boolean;
+  /** Whether messages of this stream wait. */
+  isSending(stream: number): boolean;
   /** Returns the next frame; with a `packetBytes` of 0, only a control frame. */
   next(into: Uint8Array, packetBytes?: number): Uint8Array | undefined;
   /** Queues a question ahead of everything else. Returns its number. */
@@ -25,6 +31,11 @@ export interface FrameSource {
 
 /** Most bytes in front of the engine's own buffer: it drains within this, so it never runs empty. */
 const MAX_WAITING_BYTES = 131_072;
+
+/** Most bytes of a message in one frame to this peer. */
+export function packetBytesOf(peer: Peer): number {
+  return Math.max(1, Math.min(MAX_PACKET_BYTES, peer.maxFrameBytes() - (MAX_FRAME_BYTES - MAX_PACKET_BYTES)));
+}
 
 /**
  * Moves frames from a source to a peer. Flushed when frames are queued, when an answer has come, and when the channel
@@ -38,7 +49,6 @@ export function createFrameWriter(
   peer: Peer,
   source: FrameSource,
   window: DeliveryWindow | undefined,
-  flushed: () => void,
   refused: () => void,
 ): FrameWriter {
   // The engine copies each frame, so one buffer serves all of them.
@@ -47,6 +57,8 @@ export function createFrameWriter(
   let atMost = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
   let isStopped = false;
+  /** Those who wait for their stream's messages to be written, by stream. */
+  const waiting = new Map<number, () => void>();
 
   /** Most bytes of a message in the next frame; 0 while there is no room for any. */
   function room(now: number): number {
@@ -80,11 +92,21 @@ export function createFrameWriter(
       if (!peer.send(frame)) return refused();
       window?.wrote(frame.length, now);
     }
-    flushed();
+    for (const stream of waiting.keys()) if (!source.isSending(stream)) ended(stream);
+  }
+
+  function ended(stream: number): void {
+    waiting.get(stream)?.();
+    waiting.delete(stream);
   }
 
   return {
     flush,
+    write(stream) {
+      flush();
+      return source.isSending(stream) ? new Promise((resolve) => waiting.set(stream, resolve)) : undefined;
+    },
+    ended,
     answered(question) {
       if (window?.answered(question, performance.now(), peer.roundTripMs()) === true && source.sending) {
         flush();
@@ -93,6 +115,7 @@ export function createFrameWriter(
     stop() {
       isStopped = true;
       clearTimeout(retry);
+      for (const stream of waiting.keys()) ended(stream);
     },
   };
 }
