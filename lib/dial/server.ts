@@ -295,6 +295,12 @@ export function tlsOfPlan(plan: DialPlan, options: ResolvedDialOptions): TlsOpti
   return isMachine ? tlsOfMachine(firstServer(plan), options) : options.tls;
 }
 
+/** TLS settings for other servers, which neither have the machine's name nor see the client's certificate. */
+export function tlsOfOthers({ tls }: ResolvedDialOptions): TlsOptions {
+  const { serverName: _serverName, cert: _cert, key: _key, ...others } = tls;
+  return others;
+}
+
 /**
  * TLS settings for the machine itself. The name to verify is that of `authEntity`, instead of the host's, for
  * credentials whose entity is a host (as in Python; protocol §2.3). The entity of an API key is its id, and no name.

@@ -24,7 +24,7 @@ import type { DialContext } from "./context.ts";
 import type { KeptServer } from "./kept_servers.ts";
 import { hedge } from "./hedge.ts";
 import { type TimedConfig, withConfig } from "./remembered_config.ts";
-import { authorize, type ReachedServer, reachSignaling, transportTo } from "./server.ts";
+import { authorize, type ReachedServer, reachSignaling, tlsOfOthers, transportTo } from "./server.ts";
 
 /** Most tries at one connection, and how long a try may take after its answer before the next, in milliseconds. */
 const HEDGE_ATTEMPTS = 3;
@@ -244,7 +244,7 @@ async function openConnection(
     endpoints,
     relayOnly,
     isLibdatachannel: config.engine === "libdatachannel",
-    tls: options.tls,
+    tls: tlsOfOthers(options),
     proxyFor: (target) => dial.proxies.choose(target),
     onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
   };

@@ -1,4 +1,3 @@
-import type { ConnectionOptions } from "node:tls";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import type { Target } from "../core/net/target.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -20,19 +19,4 @@ export function needsSockets({ proxy, secure, mayBeProxied = false }: Endpoint, 
   // Deno's fetch follows the environment even where the program may not read it. To a server without TLS it can be told
   // otherwise; given `transport: "tcp"`, it would speak no TLS.
   return proxy !== undefined || (runtime === "deno" && secure && mayBeProxied);
-}
-
-/** The options as `node:tls` takes them. */
-export function nodeTlsOptions(
-  tls: TlsOptions,
-): Pick<ConnectionOptions, "ca" | "cert" | "key" | "servername" | "rejectUnauthorized" | "minVersion"> {
-  const { ca, cert, key, serverName, rejectUnauthorized, minVersion = "TLSv1.2" } = tls;
-  return {
-    minVersion,
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  };
 }

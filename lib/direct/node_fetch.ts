@@ -5,7 +5,7 @@ import type { Transform } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 
 /** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
 type WebStream = ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -48,7 +48,7 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch 
 
   /** The runtimes' agents would follow the environment, which may name a proxy. */
   function connectBy(openConnection: OpenConnection): Agent["createConnection"] {
-    const options = { signal: closing.signal, tls: secure ? nodeTlsOptions(tls) : undefined };
+    const options = { signal: closing.signal, tls: secure ? tls : undefined };
     return (_options, made) => {
       openConnection(endpoint, options).then(
         (socket) => {

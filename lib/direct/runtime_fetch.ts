@@ -1,4 +1,3 @@
-import type { TlsOptions } from "../options/dial_options.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { createNodeFetch } from "./node_fetch.ts";
 
@@ -49,7 +48,7 @@ function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
   const { secure, hostname, port, tls: { ca, cert, key } = {}, mayBeProxied } = endpoint;
   // A client of its own: closing it closes its idle connections, which the shared one keeps.
   const client = deno.createHttpClient({
-    ...(ca === undefined ? {} : { caCerts: typeof ca === "string" ? [ca] : [...ca] }),
+    ...(ca === undefined ? {} : { caCerts: [ca].flat() }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
     http1: version === "http1",
     http2: version === "http2",
@@ -70,22 +69,14 @@ function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
 }
 
 function bunInit(endpoint: Endpoint, version: FetchVersion): Record<string, unknown> {
+  // Others are not for Bun's fetch (`direct_carrier.ts`).
+  const { serverName: _serverName, minVersion: _minVersion, ...tls } = endpoint.tls ?? {};
   return {
-    ...(endpoint.tls === undefined ? {} : { tls: bunTls(endpoint.tls) }),
+    ...(endpoint.tls === undefined ? {} : { tls }),
     ...(version === "http2" ? { protocol: "http2" } : {}),
     // Bun's connections are the whole process's, and stay for later requests.
     ...(endpoint.fresh === true ? { keepalive: false } : {}),
     // An empty string, or nothing, would follow the environment.
     proxy: false,
-  };
-}
-
-function bunTls(tls: TlsOptions): Record<string, unknown> {
-  const { ca, cert, key, rejectUnauthorized } = tls;
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
   };
 }

@@ -6,7 +6,7 @@ import { describeTarget } from "../core/net/target.ts";
 import { openConnection } from "../net/connection.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
-import { type Endpoint, nodeTlsOptions } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { loadHttp2, pong, type Session, startSession } from "./http2_session.ts";
 
 /** Keeps as many sessions as the calls need. */
@@ -67,7 +67,7 @@ const LAST_CHANCE_MS = 500;
 
 /** Sessions to one server. A call that finds no room waits for some, and for another connection, whichever is first. */
 export function createSessionPool(endpoint: Endpoint, options: SessionOptions): SessionPool {
-  const tls = endpoint.secure ? { ALPNProtocols: ["h2"], ...nodeTlsOptions(endpoint.tls ?? {}) } : undefined;
+  const tls = endpoint.secure ? endpoint.tls ?? {} : undefined;
   // Bun takes a socket with TLS for one of HTTP/2 over TLS, which has to be negotiated.
   const isTlsForProxy = !endpoint.secure && endpoint.proxy !== undefined &&
     !("problem" in endpoint.proxy.proxy) && endpoint.proxy.proxy.scheme === "https";
@@ -165,7 +165,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     const began = performance.now();
     try {
       loadHttp2().catch(() => {});
-      const socket = await openConnection(endpoint, { signal, tls }).catch((error) => {
+      const socket = await openConnection(endpoint, { signal, tls, protocols: ["h2"] }).catch((error) => {
         throw connectionError(describeTarget(endpoint), error);
       });
       if (signal.aborted) socket.destroy();

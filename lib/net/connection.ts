@@ -5,6 +5,7 @@ import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
 import type { Target } from "../core/net/target.ts";
+import type { TlsOptions } from "../options/dial_options.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
@@ -21,7 +22,9 @@ export interface ConnectOptions {
   /** Gives up. */
   readonly signal: AbortSignal;
   /** Makes TLS over it, and how; the name to ask for is the host's by default. */
-  readonly tls?: ConnectionOptions | undefined;
+  readonly tls?: TlsOptions | undefined;
+  /** Protocols that TLS chooses from (RFC 7301). */
+  readonly protocols?: readonly string[];
   /** Longest time for all of it, in milliseconds: 20,000 by default, as in grpc-go. */
   readonly timeoutMs?: number;
 }
@@ -34,7 +37,7 @@ export interface ConnectOptions {
  */
 export async function openConnection(place: Place, options: ConnectOptions): Promise<Socket> {
   const { hostname, port, unixPath, proxy } = place;
-  const { tls, timeoutMs = 20_000 } = options;
+  const { tls, protocols = [], timeoutMs = 20_000 } = options;
   using bound = linkAbort([options.signal], {
     timeoutMs,
     onTimeout: () => connectionFailure("ETIMEDOUT", `not connected after ${timeoutMs} ms`),
@@ -55,10 +58,21 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
     ...where,
     // Without a name of its own TLS would ask for none. An address is none (RFC 6066, section 3).
     ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-    ...tls,
+    ...nodeOptions(tls),
+    ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
   });
   if (tls !== undefined && RUNTIME === "deno") setImmediate(prepareTls);
   return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
+}
+
+/** The options as `node:tls` takes them. */
+function nodeOptions({ ca, serverName, minVersion = "TLSv1.2", ...others }: TlsOptions): ConnectionOptions {
+  return {
+    ...others,
+    minVersion,
+    ...(ca === undefined ? {} : { ca: [ca].flat() }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  };
 }
 
 let isPrepared = false;

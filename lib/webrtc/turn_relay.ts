@@ -8,7 +8,7 @@ import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { type ProxyFailure, proxyFailureOf } from "../core/net/proxy_error.ts";
-import { openConnection } from "../net/connection.ts";
+import { type ConnectOptions, openConnection } from "../net/connection.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
 /** A TURN server and its transport. */
@@ -17,10 +17,8 @@ export interface TurnUpstream {
   readonly port: number;
   /** "tls" is TURN over TLS over TCP. */
   readonly wire: "udp" | "tcp" | "tls";
-  /** Certificate authorities to trust instead of the system's, PEM. */
-  readonly ca?: string | readonly string[];
-  readonly rejectUnauthorized?: boolean;
-  readonly minVersion?: "TLSv1.2" | "TLSv1.3";
+  /** Settings of TLS. */
+  readonly tls?: ConnectOptions["tls"];
   /** The proxy to connect through, over TCP and TLS. */
   readonly proxy?: ChosenProxy | undefined;
   /** Lets the server send the engine to another one, which the engine asks over UDP, without this relay. */
@@ -232,17 +230,8 @@ const openStream: OpenUpstream = async (target, signal, receive, end) => {
 };
 
 function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
-  const { wire, ca, rejectUnauthorized = true, minVersion } = target;
-  const tls = {
-    rejectUnauthorized,
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(minVersion === undefined ? {} : { minVersion }),
-  };
-  return openConnection(target, {
-    signal,
-    timeoutMs: CONNECT_TIMEOUT_MS,
-    tls: wire === "tls" ? tls : undefined,
-  });
+  const tls = target.wire === "tls" ? { rejectUnauthorized: true, ...target.tls } : undefined;
+  return openConnection(target, { signal, timeoutMs: CONNECT_TIMEOUT_MS, tls });
 }
 
 const openDatagrams: OpenUpstream = async ({ hostname, port }, _signal, receive, end) => {

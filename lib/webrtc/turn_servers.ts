@@ -23,7 +23,7 @@ export interface TurnSettings {
   /** True if the machine's engine is known to be libdatachannel, which waits for no nomination. */
   readonly isLibdatachannel: boolean;
   /** Checks of certificates, for TURN over TLS. */
-  readonly tls: Pick<TurnUpstream, "ca" | "rejectUnauthorized" | "minVersion">;
+  readonly tls: TurnUpstream["tls"];
   /** The proxy for a server over TCP or TLS; undefined for none. */
   readonly proxyFor: (server: Target) => ChosenProxy | undefined;
   /** Told what the user should know, in a few words. */
@@ -198,17 +198,8 @@ function upstreamOf(endpoint: IceEndpoint, { tls, proxyFor, relayOnly }: TurnSet
   const { scheme, hostname, port, transport } = endpoint;
   const secure = scheme === "turns";
   const proxy = secure || transport === "tcp" ? proxyFor({ hostname, port, secure }) : undefined;
-  if (!secure) return { hostname, port, wire: transport, proxy, redirects: knows(endpoint) && !relayOnly };
-  const { ca, rejectUnauthorized, minVersion } = tls;
-  return {
-    hostname,
-    port,
-    wire: "tls",
-    proxy,
-    ...(ca === undefined ? {} : { ca }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-    ...(minVersion === undefined ? {} : { minVersion }),
-  };
+  if (secure) return { hostname, port, wire: "tls", proxy, tls };
+  return { hostname, port, wire: transport, proxy, redirects: knows(endpoint) && !relayOnly };
 }
 
 function describe({ scheme, hostname, port, transport }: IceEndpoint): string {

@@ -245,9 +245,12 @@ test("openTurnBridge() verifies certificates of TURN over TLS", async () => {
       assert.match("reason" in event ? `${event.type} ${event.reason}` : event.type, expected);
     };
     await attempt({}, /^failed .*certificate/i);
-    await attempt({ ca: certificates.ca, hostname: "127.0.0.1" }, /^failed .*(certificate|altnames|name)/i);
-    await attempt({ rejectUnauthorized: false }, /^connected$/);
-    await using relay = await relayBy(openTurnBridge, { ...server.target, ca: certificates.ca });
+    await attempt(
+      { tls: { ca: certificates.ca }, hostname: "127.0.0.1" },
+      /^failed .*(certificate|altnames|name)/i,
+    );
+    await attempt({ tls: { rejectUnauthorized: false } }, /^connected$/);
+    await using relay = await relayBy(openTurnBridge, { ...server.target, tls: { ca: certificates.ca } });
     caller.send(ALLOCATE, relay.port);
     assert.equal(await server.next(), hex(ALLOCATE));
     server.send(ALLOCATED);

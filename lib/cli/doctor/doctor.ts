@@ -7,7 +7,7 @@ import type { TimelineEntry } from "../../core/dial/timeline.ts";
 import { checkClientCertificate } from "../../dial/client_certificate.ts";
 import { type DialContext, planned } from "../../dial/context.ts";
 import { dial } from "../../dial/dial.ts";
-import { mayDowngrade, type ReachedServer, tlsOfPlan } from "../../dial/server.ts";
+import { mayDowngrade, type ReachedServer, tlsOfOthers, tlsOfPlan } from "../../dial/server.ts";
 import { createTimeline } from "../../dial/timeline.ts";
 import { missingMdnsPermission } from "../../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../../mdns/mdns_lookup.ts";
@@ -128,7 +128,7 @@ async function examine(patient: Patient): Promise<Examined> {
     const stun = await ladder.climb("STUN", (signal) => checkStun(ice.endpoints, signal));
     const turn = await ladder.climb(
       "TURN",
-      (signal) => checkTurn(ice.endpoints, options.tls, signal, proxies.choose),
+      (signal) => checkTurn(ice.endpoints, tlsOfOthers(options), signal, proxies.choose),
     );
     return await tryDial(patient, local, {
       host: plan.host,

@@ -1,5 +1,5 @@
-import { Buffer } from "node:buffer";
 import dgram from "node:dgram";
+import { TurnStreamReader } from "../../core/ice/turn_framing.ts";
 import { joinHostPort } from "../../core/net/address.ts";
 import type { IceEndpoint } from "../../core/ice/ice.ts";
 import {
@@ -206,28 +206,22 @@ async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Pr
 
 async function openStream(
   { scheme, hostname, port }: IceEndpoint,
-  { ca, rejectUnauthorized }: TlsOptions,
+  tls: TlsOptions,
   proxyFor: ProxyFor,
   signal: AbortSignal,
 ): Promise<Way> {
   const target = { hostname, port, secure: scheme === "turns" };
-  const tls = {
-    ...(ca === undefined ? {} : { ca: typeof ca === "string" ? ca : [...ca] }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  };
   const socket = await openConnection({ ...target, proxy: proxyFor(target) }, {
     signal,
     tls: target.secure ? tls : undefined,
   });
   const way = createWay((bytes) => void socket.write(bytes), false, () => socket.destroy());
-  let rest = Buffer.alloc(0);
-  socket.on("data", (chunk: Buffer) => {
-    rest = Buffer.concat([rest, chunk]);
-    // The lengths of STUN messages separate them on a stream (RFC 8489 §6.2.2).
-    while (rest.length >= 20 && rest.length >= 20 + rest.readUInt16BE(2)) {
-      const length = 20 + rest.readUInt16BE(2);
-      way.receive(rest.subarray(0, length));
-      rest = rest.subarray(length);
+  const reader = new TurnStreamReader();
+  socket.on("data", (chunk: Uint8Array) => {
+    try {
+      for (const message of reader.push(chunk)) way.receive(message);
+    } catch (error) {
+      way.fail(error as Error);
     }
   });
   socket.on("error", (error) => way.fail(error));

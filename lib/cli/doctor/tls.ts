@@ -2,7 +2,6 @@ import tls from "node:tls";
 import { connectionReason } from "../../core/net/connection_error.ts";
 import { describeTarget, type Target } from "../../core/net/target.ts";
 import type { TlsOptions } from "../../options/dial_options.ts";
-import { nodeTlsOptions } from "../../direct/endpoint.ts";
 import { probeTls } from "../../direct/tls_probe.ts";
 import { openConnection } from "../../net/connection.ts";
 import { abortable } from "../../runtime/abortable.ts";
@@ -87,7 +86,8 @@ async function connectTls(
 ): Promise<tls.TLSSocket> {
   const socket = await openConnection(target, {
     signal,
-    tls: { ...nodeTlsOptions(settings), ALPNProtocols: ["h2", "http/1.1"], rejectUnauthorized: false },
+    tls: { ...settings, rejectUnauthorized: false },
+    protocols: ["h2", "http/1.1"],
   });
   return socket as tls.TLSSocket;
 }
