@@ -446,25 +446,13 @@ function once(run: () => void | Promise<void>): () => Promise<void> {
 function heldBy<T>(channel: AuthenticatedChannel, messages: AsyncIterable<T>): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
-      return new HeldIterator(channel, messages[Symbol.asyncIterator]());
+      const iterator = messages[Symbol.asyncIterator]();
+      const held: AsyncIterator<T> & { readonly channel: AuthenticatedChannel } = {
+        channel,
+        next: () => iterator.next(),
+        return: async () => await iterator.return?.() ?? { done: true, value: undefined },
+      };
+      return held;
     },
   };
-}
-
-class HeldIterator<T> implements AsyncIterator<T> {
-  readonly channel: AuthenticatedChannel;
-  readonly #iterator: AsyncIterator<T>;
-
-  constructor(channel: AuthenticatedChannel, iterator: AsyncIterator<T>) {
-    this.channel = channel;
-    this.#iterator = iterator;
-  }
-
-  next(): Promise<IteratorResult<T>> {
-    return this.#iterator.next();
-  }
-
-  return(): Promise<IteratorResult<T>> {
-    return this.#iterator.return?.() ?? Promise.resolve({ done: true, value: undefined });
-  }
 }

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { DialOptions } from "../options/dial_options.ts";
 import { dial } from "../dial/dial.ts";
 import type { ViamChannel } from "../channel/channel.ts";
+import { formatTimeline } from "../core/dial/timeline.ts";
 import type { DialEvent } from "../events.ts";
 import { type Arguments, type Options, UsageError } from "./arguments.ts";
 import { messageOf } from "./error_text.ts";
@@ -136,11 +137,8 @@ export async function dialMachine(
 /** Formats an event as one line. */
 export function describeEvent(event: DialEvent): string {
   switch (event.type) {
-    case "progress": {
-      const { atMs, durationMs, phase, detail, ok } = event.entry;
-      const took = durationMs === undefined ? "" : ` (${durationMs.toFixed(1)} ms)`;
-      return `${atMs.toFixed(1).padStart(9)} ms ${ok ? " " : "!"} ${phase}: ${detail}${took}`;
-    }
+    case "progress":
+      return formatTimeline([event.entry]);
     case "connecting":
       return `connecting to ${event.address}`;
     case "connected":

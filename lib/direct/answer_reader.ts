@@ -64,7 +64,7 @@ export class AnswerReader {
     const immediate = headers.get("grpc-status") === null ? undefined : endOf(headers.all());
     const refusal = refuseResponse(httpStatus, headers, protocol, compressor?.name);
     if (refusal !== undefined) {
-      addHeaders(refusal, headers.all());
+      addHeaders(refusal.metadata, headers.all());
       // A server of another mind about content types may still say what the error is; grpclib sends none with errors.
       if (immediate?.error !== undefined) this.#listener.end(immediate);
       else if (httpStatus !== 200 && isContentType(headers.get("content-type"), protocol)) {

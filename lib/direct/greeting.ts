@@ -15,8 +15,6 @@ export interface Greeting {
   readonly speaks: boolean;
   /** Nothing answered at all. */
   readonly unreachable: boolean;
-  /** Nothing answered, or a proxy whose server is away did. */
-  readonly away: boolean;
   readonly error: ConnectError;
   /** The error again, if the server wants a token. */
   readonly refusal: ConnectError | undefined;
@@ -82,7 +80,7 @@ function askNothing(carrier: Carrier): Promise<void> {
 function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web", answered: string | null): Greeting {
   if (error === undefined) {
     const none = new ConnectError("the server speaks the protocol", Code.Unknown);
-    return { speaks: true, unreachable: false, away: false, error: none, refusal: undefined };
+    return { speaks: true, unreachable: false, error: none, refusal: undefined };
   }
   // A status in the protocol says that the server speaks it, unless the content type is of another one.
   const type = error.metadata.get("content-type");
@@ -96,7 +94,6 @@ function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web", answered: stri
     speaks: isContentType(answered, protocol) ||
       (error.isWireError && (type === null || isContentType(type, protocol))),
     unreachable,
-    away: unreachable || (!error.isWireError && error.cause === undefined && error.code === Code.Unavailable),
     error,
     refusal: error.isWireError && error.code === Code.Unauthenticated ? error : undefined,
   };

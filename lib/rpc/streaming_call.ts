@@ -43,11 +43,7 @@ export function startStreamingCall<I, O>(options: StreamingCall<I, O>): Streamin
   let answered: Metadata | undefined;
 
   const received = new ReceiveQueue<O>(options.parse, options.maxBufferedBytes, {
-    ended(end) {
-      for (const [name, values] of end.trailers.lists()) {
-        for (const value of values) trailers.append(name, value);
-      }
-    },
+    ended: (end) => addHeaders(trailers, end.trailers),
     refused: abandon,
   });
   const call = options.carrier.open(options.request, {
@@ -62,7 +58,7 @@ export function startStreamingCall<I, O>(options: StreamingCall<I, O>): Streamin
     end({ error: reported, trailers }) {
       const error = reported === undefined ? undefined : options.errorOf(reported);
       finish(error);
-      if (error !== undefined) addHeaders(error, answered);
+      if (error !== undefined) addHeaders(error.metadata, answered);
       received.end({ error, trailers });
       if (error === undefined) headers.resolve(new Metadata());
       else headers.reject(error);

@@ -66,7 +66,8 @@ export class AnswerCollector implements CallListener {
     this.ended?.();
     const { error } = end;
     if (error !== undefined) {
-      addHeaders(error, this.#headers?.());
+      // As in any Connect transport, the metadata of an error has both.
+      addHeaders(error.metadata, this.#headers?.());
       return this.#reject(error);
     }
     const message = this.#message;

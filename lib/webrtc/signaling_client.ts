@@ -1,5 +1,10 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { type ICEServer, SignalingService } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
+import {
+  type CallUpdateRequestSchema,
+  type ICEServer,
+  SignalingService,
+} from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core/ice/caller_exchange.ts";
 import { saysNoSignaler } from "../core/dial/signaling_status.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
@@ -47,6 +52,8 @@ export async function fetchSignalingConfig(
     throw error;
   }
 }
+
+type Update = Required<MessageInitShape<typeof CallUpdateRequestSchema>>["update"];
 
 /** The peer connection, as an exchange drives it. */
 export interface ExchangePeer {
@@ -104,11 +111,9 @@ export function startExchange(
         return peer.addCandidate(output.candidate, output.mid);
       case "sendCandidate": {
         const { uuid, candidate, mid } = output;
+        const value = { candidate, sdpMid: mid, sdpmLineIndex: 0 };
         const update = client.callUpdate(
-          {
-            uuid,
-            update: { case: "candidate", value: { candidate, sdpMid: mid, sdpmLineIndex: 0 } },
-          },
+          { uuid, update: { case: "candidate", value } },
           { headers, signal: stop.signal },
           // A candidate that does not arrive is no failure: others may (protocol §3.4, rule 4).
         ).catch(() => {}).then(() => {
@@ -119,18 +124,9 @@ export function startExchange(
         return;
       }
       case "sendDone":
-        return report(client.callUpdate(
-          { uuid: output.uuid, update: { case: "done", value: true } },
-          { headers, timeoutMs: REPORT_TIMEOUT_MS },
-        ));
+        return report(output.uuid, { case: "done", value: true });
       case "sendError":
-        return report(client.callUpdate(
-          {
-            uuid: output.uuid,
-            update: { case: "error", value: { ...toWireStatus(output.error), details: [] } },
-          },
-          { headers, timeoutMs: REPORT_TIMEOUT_MS },
-        ));
+        return report(output.uuid, { case: "error", value: { ...toWireStatus(output.error), details: [] } });
       case "connected":
         connected.resolve();
         return finish();
@@ -143,8 +139,9 @@ export function startExchange(
   let reporting: Promise<unknown> = Promise.resolve();
 
   /** The dial does not wait for this, and its failure is not the dial's. */
-  function report(sent: Promise<unknown>): void {
-    reporting = sent.catch(() => {});
+  function report(uuid: string, update: Update): void {
+    const options = { headers, timeoutMs: REPORT_TIMEOUT_MS };
+    reporting = client.callUpdate({ uuid, update }, options).catch(() => {});
   }
 
   function finish(): void {

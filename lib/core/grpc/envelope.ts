@@ -7,12 +7,6 @@ export const COMPRESSED = 0x01;
 /** Flag of gRPC-Web's trailers frame. */
 export const TRAILERS = 0x80;
 
-/** One frame. */
-export interface Envelope {
-  readonly flags: number;
-  readonly data: Uint8Array;
-}
-
 /** Makes the memory of frames; every byte is overwritten. */
 export type Allocate = (bytes: number) => Uint8Array<ArrayBuffer>;
 
