@@ -165,11 +165,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
       start.onVerdict();
     }
     session.http2.once("connect", () => {
-      try {
-        session.http2.setLocalWindowSize(SESSION_WINDOW_BYTES);
-      } catch {
-        // Not every runtime has it; the default window is slower, no more.
-      }
+      session.http2.setLocalWindowSize(SESSION_WINDOW_BYTES);
       if (keepAlive.intervalMs > 0) pinging = watch(session, keepAlive);
       resolve(session);
     });

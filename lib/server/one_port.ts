@@ -158,7 +158,7 @@ export async function listenOnOnePort(options: OnePortOptions): Promise<OnePort>
     server.on("session", (session: http2.ServerHttp2Session) => {
       sessions.add(session);
       // On Bun this stalls uploads.
-      if (options.runtime !== "bun") session.setLocalWindowSize?.(windowBytes);
+      if (options.runtime !== "bun") session.setLocalWindowSize(windowBytes);
       session.on("close", () => sessions.delete(session));
       session.on("error", () => {});
     });
