@@ -151,7 +151,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   return {
     receive(frame) {
       streams.receive(frame);
-      if (streams.sending) flush();
+      if (!streams.queue.empty) flush();
     },
     writable: flush,
     fail,

@@ -109,7 +109,7 @@ export function createChannelCarrier(
     receive(frame) {
       streams.receive(frame);
       // A refused stream has queued a reset.
-      if (streams.sending) flush();
+      if (!streams.queue.empty) flush();
     },
     writable: flush,
     fail,

@@ -1,5 +1,6 @@
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
 import type { DeliveryWindow } from "../core/channel/delivery_window.ts";
+import type { SendQueue } from "../core/channel/send_queue.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 import { LOW_MARK_BYTES, type Peer } from "./peer.ts";
 
@@ -19,12 +20,7 @@ export interface FrameWriter {
 
 /** The frames of one side. */
 export interface FrameSource {
-  /** Whether frames wait. */
-  readonly sending: boolean;
-  /** Whether messages of this stream wait. */
-  isSending(stream: number): boolean;
-  /** Returns the next frame; with a `packetBytes` of 0, only a control frame. */
-  next(into: Uint8Array, packetBytes?: number): Uint8Array | undefined;
+  readonly queue: SendQueue;
   /** Queues a question ahead of everything else. Returns its number. */
   ask(): number;
 }
@@ -51,6 +47,7 @@ export function createFrameWriter(
   window: DeliveryWindow | undefined,
   refused: () => void,
 ): FrameWriter {
+  const { queue } = source;
   // The engine copies each frame, so one buffer serves all of them.
   const buffer = new Uint8Array(MAX_FRAME_BYTES);
   /** An upper bound of the bytes in front of the engine's buffer: those at the last look, and those written since. */
@@ -72,11 +69,11 @@ export function createFrameWriter(
   }
 
   function flush(): void {
-    while (source.sending) {
+    while (!queue.empty) {
       const now = performance.now();
       if (window?.isBeginning === true) window.begin(peer.roundTripMs(), now);
       if (window?.wantsQuestion === true) window.asked(source.ask(), now);
-      const frame = source.next(buffer, room(now));
+      const frame = queue.next(buffer, room(now));
       if (frame === undefined) {
         const waitMs = window?.retryMs(now);
         if (waitMs !== undefined && retry === undefined && !isStopped) {
@@ -92,7 +89,7 @@ export function createFrameWriter(
       if (!peer.send(frame)) return refused();
       window?.wrote(frame.length, now);
     }
-    for (const stream of waiting.keys()) if (!source.isSending(stream)) ended(stream);
+    for (const stream of waiting.keys()) if (!queue.has(stream)) ended(stream);
   }
 
   function ended(stream: number): void {
@@ -104,11 +101,11 @@ export function createFrameWriter(
     flush,
     write(stream) {
       flush();
-      return source.isSending(stream) ? new Promise((resolve) => waiting.set(stream, resolve)) : undefined;
+      return queue.has(stream) ? new Promise((resolve) => waiting.set(stream, resolve)) : undefined;
     },
     ended,
     answered(question) {
-      if (window?.answered(question, performance.now(), peer.roundTripMs()) === true && source.sending) {
+      if (window?.answered(question, performance.now(), peer.roundTripMs()) === true && !queue.empty) {
         flush();
       }
     },

@@ -90,13 +90,13 @@ test(`ClientStreams takes ${FRAMES} random and mutated frames (FUZZ_SEED=${seed}
       streams.receive(frame([...open.keys(), 0, 2 ** 40], kinds, random));
       assert.equal(streams.size, open.size);
       // Outgoing frames are written at once, except in some random intervals.
-      if (round % 64 < 32) { while (streams.next() !== undefined); }
+      if (round % 64 < 32) { while (streams.queue.next() !== undefined); }
     }, round);
   }
   const { malformed, unknownStream } = streams.dropped;
   assert.ok(ended > 1_000 && delivered > 1_000 && malformed > 1_000 && unknownStream > 1_000);
   streams.fail(new ConnectError("over", Code.Unavailable));
-  assert.deepEqual([streams.size, open.size, streams.sending], [0, 0, false]);
+  assert.deepEqual([streams.size, open.size, streams.queue.empty], [0, 0, true]);
 }, { pure: true, timeoutMs: 120_000 });
 
 test(`ServerStreams takes ${FRAMES} random and mutated frames (FUZZ_SEED=${seed})`, () => {
@@ -149,10 +149,10 @@ test(`ServerStreams takes ${FRAMES} random and mutated frames (FUZZ_SEED=${seed}
         streams.sendTrailers(id!, undefined, none);
       }
       assert.equal(streams.size, open.size);
-      if (round % 64 < 32) { while (streams.next() !== undefined); }
+      if (round % 64 < 32) { while (streams.queue.next() !== undefined); }
     }, round);
   }
   assert.ok(delivered > 1_000 && aborted > 1_000);
   streams.fail(new ConnectError("over", Code.Unavailable));
-  assert.deepEqual([streams.size, open.size, streams.sending], [0, 0, false]);
+  assert.deepEqual([streams.size, open.size, streams.queue.empty], [0, 0, true]);
 }, { pure: true, timeoutMs: 120_000 });

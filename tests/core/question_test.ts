@@ -29,9 +29,13 @@ function pair() {
     },
   });
   function deliver(): void {
-    while (client.sending || machine.sending) {
-      for (let frame = client.next(); frame !== undefined; frame = client.next()) machine.receive(frame);
-      for (let frame = machine.next(); frame !== undefined; frame = machine.next()) client.receive(frame);
+    while (!client.queue.empty || !machine.queue.empty) {
+      for (let frame = client.queue.next(); frame !== undefined; frame = client.queue.next()) {
+        machine.receive(frame);
+      }
+      for (let frame = machine.queue.next(); frame !== undefined; frame = machine.queue.next()) {
+        client.receive(frame);
+      }
     }
   }
   return { client, machine, told, deliver };
@@ -55,7 +59,7 @@ test("ClientStreams.ask() sends less than 1 % of the bytes between two questions
   const client = new ClientStreams({ maxMessageBytes: 1_000 });
   for (let count = 0; count < 20_000; count++) {
     client.ask();
-    const bytes = client.next()!.length + client.next()!.length;
+    const bytes = client.queue.next()!.length + client.queue.next()!.length;
     assert.ok(bytes <= 64, `${bytes} bytes`);
   }
 }, { pure: true });
@@ -76,7 +80,7 @@ test("ClientStreams.ask() sends no reset to a machine that does not have the met
   const client = new ClientStreams({ maxMessageBytes: 1_000 });
   const kinds = () => {
     const frames: string[] = [];
-    for (let frame = client.next(); frame !== undefined; frame = client.next()) {
+    for (let frame = client.queue.next(); frame !== undefined; frame = client.queue.next()) {
       frames.push(decodeRequest(frame).kind);
     }
     return frames;
@@ -107,7 +111,7 @@ test(
   () => {
     const { machine } = pair();
     const question = machine.ask();
-    const frame = decodeResponse(machine.next()!);
+    const frame = decodeResponse(machine.queue.next()!);
     assert.deepEqual([frame.kind, frame.stream], ["headers", question]);
     assert.deepEqual(decodeRequest(encodeReset(question)), { kind: "reset", stream: question });
   },

@@ -10,10 +10,10 @@ test("a small call beside a bulk upload waits behind one packet of it, whatever 
   const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };
   const bulk = streams.open(request, nobody);
   streams.send(bulk, new Uint8Array(33_554_432), false);
-  for (let index = 0; index < 10; index++) streams.next();
+  for (let index = 0; index < 10; index++) streams.queue.next();
   const small = streams.open(request, nobody);
   streams.send(small, new Uint8Array(64), true);
-  const next = Array.from({ length: 4 }, () => decodeRequest(streams.next()!));
+  const next = Array.from({ length: 4 }, () => decodeRequest(streams.queue.next()!));
   const ahead = next.findIndex((frame) => frame.kind === "message" && frame.stream === small);
   assert.ok(ahead >= 0 && ahead <= 2, JSON.stringify(next.map(({ kind, stream }) => `${kind} ${stream}`)));
 }, { pure: true });
@@ -23,13 +23,13 @@ test("streams take turns packet by packet, whatever their number and their messa
   const nobody = { headers() {}, message() {}, end() {} };
   const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };
   const ids = Array.from({ length: 100 }, () => streams.open(request, nobody));
-  while (streams.next() !== undefined);
+  while (streams.queue.next() !== undefined);
   for (const id of ids) streams.send(id, new Uint8Array(50), true);
   for (let round = 0; round < 5; round++) {
-    const order = ids.map(() => decodeRequest(streams.next()!).stream);
+    const order = ids.map(() => decodeRequest(streams.queue.next()!).stream);
     assert.deepEqual(order, ids);
   }
-  assert.equal(streams.next(), undefined);
+  assert.equal(streams.queue.next(), undefined);
 }, { pure: true });
 
 test(
@@ -40,7 +40,11 @@ test(
     const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };
     const kinds = () => {
       const frames: string[] = [];
-      for (let frame = streams.next(undefined, 0); frame !== undefined; frame = streams.next(undefined, 0)) {
+      for (
+        let frame = streams.queue.next(undefined, 0);
+        frame !== undefined;
+        frame = streams.queue.next(undefined, 0)
+      ) {
         const { kind, stream } = decodeRequest(frame);
         frames.push(`${kind} ${stream}`);
       }
@@ -63,7 +67,7 @@ test(
     ]);
     streams.reset(bulk);
     assert.deepEqual(kinds(), [`reset ${bulk}`]);
-    assert.ok(streams.sending);
+    assert.ok(!streams.queue.empty);
   },
   { pure: true },
 );
@@ -73,13 +77,13 @@ test("ClientStreams: a frame is as large as the writer has room for, and message
   const request = { path: "/a.B/C", metadata: new Metadata(), timeoutMs: undefined };
   const id = streams.open(request, { headers() {}, message() {}, end() {} });
   streams.send(id, new Uint8Array(5_000), true);
-  streams.next();
+  streams.queue.next();
   const sizes: number[] = [];
   for (const room of [1_000, 65_509]) {
-    const frame = decodeRequest(streams.next(undefined, room)!);
+    const frame = decodeRequest(streams.queue.next(undefined, room)!);
     assert.equal(frame.kind, "message");
     if (frame.kind === "message") sizes.push(frame.data!.length);
   }
   assert.deepEqual(sizes, [1_000, 4_000]);
-  assert.equal(streams.sending, false);
+  assert.ok(streams.queue.empty);
 }, { pure: true });

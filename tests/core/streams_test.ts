@@ -39,9 +39,11 @@ function hear(): Heard {
   return heard;
 }
 
-function framesOf(streams: { next(): Uint8Array | undefined }): Uint8Array[] {
+function framesOf(streams: ClientStreams | ServerStreams): Uint8Array[] {
   const frames: Uint8Array[] = [];
-  for (let frame = streams.next(); frame !== undefined; frame = streams.next()) frames.push(frame);
+  for (let frame = streams.queue.next(); frame !== undefined; frame = streams.queue.next()) {
+    frames.push(frame);
+  }
   return frames;
 }
 
@@ -62,7 +64,7 @@ test(
     const heard = hear();
     const [bulk, late] = [open(streams, heard), open(streams, heard)];
     streams.send(bulk, new Uint8Array(30), true);
-    streams.next();
+    streams.queue.next();
     const urgent = streams.open(
       { path: "/x.Y/Z", metadata: none, timeoutMs: undefined, urgent: true },
       heard.listener,
@@ -196,7 +198,7 @@ test("ClientStreams ends every call when the connection is lost", () => {
   streams.fail(new ConnectError("gone", Code.Unavailable));
   for (const heard of calls) assert.deepEqual(heard.events, ["end Unavailable"]);
   assert.equal(streams.size, 0);
-  assert.equal(streams.sending, false);
+  assert.ok(streams.queue.empty);
 }, { pure: true });
 
 test("ClientStreams resets an open call once, and drops what it has queued", () => {
@@ -204,8 +206,8 @@ test("ClientStreams resets an open call once, and drops what it has queued", () 
   const heard = hear();
   const id = open(streams, heard);
   streams.send(id, new Uint8Array(300_000), true);
-  assert.equal(decodeRequest(streams.next()!).kind, "headers");
-  assert.equal(decodeRequest(streams.next()!).kind, "message");
+  assert.equal(decodeRequest(streams.queue.next()!).kind, "headers");
+  assert.equal(decodeRequest(streams.queue.next()!).kind, "message");
   streams.reset(id);
   streams.reset(id);
   assert.deepEqual(framesOf(streams).map(decodeRequest), [{ kind: "reset", stream: id }]);
@@ -255,7 +257,7 @@ test("SendQueue lets streams take turns, and control frames go first", () => {
 
 function order(streams: ClientStreams, count: number): string[] {
   return Array.from({ length: count }, () => {
-    const frame = decodeRequest(streams.next()!);
+    const frame = decodeRequest(streams.queue.next()!);
     return `${frame.kind} ${frame.stream}`;
   });
 }
@@ -270,7 +272,7 @@ test("ten thousand calls leave nothing behind", () => {
     streams.receive(encodeTrailers(id, undefined, none));
   }
   assert.equal(streams.size, 0);
-  assert.equal(streams.sending, false);
+  assert.ok(streams.queue.empty);
 }, { pure: true });
 
 interface Served {

@@ -49,7 +49,7 @@ export interface DroppedFrames {
 
 /**
  * The client's side of gRPC over one data channel (protocol §4): many streams on one ordered channel. It does no
- * I/O: frames come in by `receive`, and go out by `next` whenever the channel has room.
+ * I/O: frames come in by `receive`, and go out by `queue.next` whenever the channel has room.
  */
 export class ClientStreams {
   readonly #streams = new Map<number, ClientStream>();
@@ -57,26 +57,22 @@ export class ClientStreams {
   /** Cleared when the machine does not have the method: it has then answered before the reset came. */
   #resetsQuestions = true;
   readonly #options: Required<ClientStreamsOptions>;
-  readonly #queue: SendQueue;
   #nextId = 1; // Go counts from 1, Rust and TypeScript from 0; servers accept both
   #lost: ConnectError | undefined;
 
+  /** The frames that wait to be written. */
+  readonly queue: SendQueue;
   readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
 
   constructor(options: ClientStreamsOptions) {
     const defaults = { maxFrameBytes: MAX_FRAME_BYTES, packetBytes: MAX_PACKET_BYTES, answered() {} };
     this.#options = { ...defaults, ...options };
-    this.#queue = new SendQueue(encodeRequestPacket, this.#options.packetBytes);
+    this.queue = new SendQueue(encodeRequestPacket, this.#options.packetBytes);
   }
 
   /** Number of open streams. */
   get size(): number {
     return this.#streams.size;
-  }
-
-  /** True while frames wait to be written. */
-  get sending(): boolean {
-    return !this.#queue.empty;
   }
 
   /**
@@ -113,7 +109,7 @@ export class ClientStreams {
       halfClosed: false,
       hasSent: false,
     });
-    this.#queue.pushControl(headers);
+    this.queue.pushControl(headers);
     return id;
   }
 
@@ -128,9 +124,9 @@ export class ClientStreams {
     const isSmall = last && !stream.hasSent && message.length <= AHEAD_BYTES;
     stream.hasSent = true;
     if ((stream.urgent || isSmall) && message.length <= this.#options.packetBytes) {
-      this.#queue.pushControl(encodeRequestPacket(id, message, true, last));
+      this.queue.pushControl(encodeRequestPacket(id, message, true, last));
     } else {
-      this.#queue.pushMessage(id, message, last);
+      this.queue.pushMessage(id, message, last);
     }
   }
 
@@ -139,38 +135,23 @@ export class ClientStreams {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.halfClosed) return;
     stream.halfClosed = true;
-    this.#queue.pushFrame(id, encodeHalfClose(id));
+    this.queue.pushFrame(id, encodeHalfClose(id));
   }
 
   /** Forgets a stream and tells the server. Does nothing on one that has ended. */
   reset(id: number): void {
     if (!this.#streams.delete(id)) return;
-    this.#queue.drop(id);
-    this.#queue.pushControl(encodeReset(id));
-  }
-
-  /** True while this stream has queued messages that are not written yet. */
-  isSending(id: number): boolean {
-    return this.#queue.has(id);
+    this.queue.drop(id);
+    this.queue.pushControl(encodeReset(id));
   }
 
   /** Queues a question ahead of all messages. Returns its number. */
   ask(): number {
     const id = this.#nextId++;
     this.#questions.add(id);
-    this.#queue.pushControl(encodeQuestion(id));
-    if (this.#resetsQuestions) this.#queue.pushControl(encodeReset(id));
+    this.queue.pushControl(encodeQuestion(id));
+    if (this.#resetsQuestions) this.queue.pushControl(encodeReset(id));
     return id;
-  }
-
-  /**
-   * Returns the next frame to write, or undefined.
-   *
-   * @param into A buffer to write it into; the frame is then valid until the next call.
-   * @param packetBytes Most bytes of a message in it; with 0, only a control frame is returned.
-   */
-  next(into?: Uint8Array, packetBytes?: number): Uint8Array | undefined {
-    return this.#queue.next(into, packetBytes);
   }
 
   /** Takes a frame from the server. No frame makes it throw. */
@@ -190,7 +171,7 @@ export class ClientStreams {
         return this.#options.answered(frame.stream);
       }
       if (frame.kind === "headers" && isMachineQuestion(frame.stream)) {
-        return this.#queue.pushControl(encodeReset(frame.stream));
+        return this.queue.pushControl(encodeReset(frame.stream));
       }
       this.dropped.unknownStream++;
       return;
@@ -218,8 +199,8 @@ export class ClientStreams {
     this.#lost = error;
     const streams = [...this.#streams];
     this.#streams.clear();
-    for (const [id] of streams) this.#queue.drop(id);
-    while (this.#queue.next() !== undefined);
+    for (const [id] of streams) this.queue.drop(id);
+    while (this.queue.next() !== undefined);
     for (const [, { listener }] of streams) listener.end({ error, trailers: new Metadata() });
   }
 
@@ -242,7 +223,7 @@ export class ClientStreams {
   #trailers(id: number, stream: ClientStream, error: ConnectError | undefined, trailers: Metadata): void {
     this.#streams.delete(id);
     // The server no longer wants what is not written yet (protocol §4.15).
-    this.#queue.drop(id);
+    this.queue.drop(id);
     if (error === undefined && stream.assembler.size > 0) {
       error = new ConnectError("the call ended in the middle of a message", Code.Internal, trailers);
     }

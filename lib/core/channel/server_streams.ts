@@ -50,21 +50,22 @@ export interface ServerStreamsOptions {
 
 /**
  * The server's side of gRPC over one data channel (protocol §4): the counterpart of `ClientStreams`. It does no
- * I/O: frames come in by `receive`, and go out by `next` whenever the channel has room.
+ * I/O: frames come in by `receive`, and go out by `queue.next` whenever the channel has room.
  */
 export class ServerStreams {
   readonly #streams = new Map<number, ServerStream>();
-  readonly #queue: SendQueue;
   readonly #options: ServerStreamsOptions;
   readonly #packetBytes: number;
   #nextQuestion = FIRST_MACHINE_QUESTION;
 
+  /** The frames that wait to be written. */
+  readonly queue: SendQueue;
   readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
 
   constructor(options: ServerStreamsOptions) {
     this.#options = options;
     this.#packetBytes = options.packetBytes ?? MAX_PACKET_BYTES;
-    this.#queue = new SendQueue(
+    this.queue = new SendQueue(
       (stream, data, endOfMessage, _endOfStream, into) =>
         encodeResponsePacket(stream, data, endOfMessage, into),
       this.#packetBytes,
@@ -74,11 +75,6 @@ export class ServerStreams {
   /** Number of open streams. */
   get size(): number {
     return this.#streams.size;
-  }
-
-  /** True while frames wait to be written. */
-  get sending(): boolean {
-    return !this.#queue.empty;
   }
 
   /**
@@ -102,7 +98,7 @@ export class ServerStreams {
       this.#push(id, stream, encodeResponsePacket(id, message, true));
     } else {
       stream.ahead = 0;
-      this.#queue.pushMessage(id, message, false);
+      this.queue.pushMessage(id, message, false);
     }
   }
 
@@ -122,26 +118,11 @@ export class ServerStreams {
     this.#push(id, stream, frame);
   }
 
-  /** True while this stream has queued messages that are not written yet. */
-  isSending(id: number): boolean {
-    return this.#queue.has(id);
-  }
-
   /** Queues a question ahead of all messages; only callers of this library answer it. Returns its number. */
   ask(): number {
     const question = this.#nextQuestion++;
-    this.#queue.pushControl(encodeResponseHeaders(question, new Metadata()));
+    this.queue.pushControl(encodeResponseHeaders(question, new Metadata()));
     return question;
-  }
-
-  /**
-   * Returns the next frame to write, or undefined.
-   *
-   * @param into A buffer to write it into; the frame is then valid until the next call.
-   * @param packetBytes Most bytes of a message in it; with 0, only a control frame is returned.
-   */
-  next(into?: Uint8Array, packetBytes?: number): Uint8Array | undefined {
-    return this.#queue.next(into, packetBytes);
   }
 
   /** Takes a frame from the client. No frame makes it throw. */
@@ -189,16 +170,16 @@ export class ServerStreams {
   fail(reason: ConnectError): void {
     const streams = [...this.#streams];
     this.#streams.clear();
-    for (const [id] of streams) this.#queue.drop(id);
-    while (this.#queue.next() !== undefined);
+    for (const [id] of streams) this.queue.drop(id);
+    while (this.queue.next() !== undefined);
     for (const [, { listener }] of streams) listener.aborted(reason);
   }
 
   /** Queues a frame ahead of the turns while the stream has sent little, and behind what it has queued otherwise. */
   #push(id: number, stream: ServerStream, frame: Uint8Array): void {
     stream.ahead -= frame.length;
-    if (stream.ahead >= 0 && !this.#queue.has(id)) this.#queue.pushControl(frame);
-    else this.#queue.pushFrame(id, frame);
+    if (stream.ahead >= 0 && !this.queue.has(id)) this.queue.pushControl(frame);
+    else this.queue.pushFrame(id, frame);
   }
 
   #message(id: number, stream: ServerStream, frame: MessageFrame): void {
@@ -221,7 +202,7 @@ export class ServerStreams {
   /** Ends one stream because of what the client sent on it; the others go on. */
   #refuse(id: number, stream: ServerStream, code: Code, reason: string): void {
     const error = new ConnectError(reason, code);
-    this.#queue.drop(id);
+    this.queue.drop(id);
     this.sendTrailers(id, error, new Metadata());
     stream.listener.aborted(error);
   }
