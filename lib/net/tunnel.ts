@@ -58,53 +58,47 @@ async function resolved(
   return { hostname: (await abortable(lookup(hostname), signal)).address, port };
 }
 
-function shakeHands(
+/** Waits until the proxy is connected, and asks it for the server. */
+async function shakeHands(
   socket: Socket,
   proxy: Proxy,
   destination: Destination,
   signal: AbortSignal,
 ): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  let isConnected = false;
+  const closed = () =>
+    failed.reject(
+      new ProxyError("ERR_PROXY_UNREACHABLE", proxy, "closed the connection before it answered"),
+    );
+  // It stays: later errors come to whoever has the socket, too.
+  socket.on("error", (error) => failed.reject(unreachable(proxy, error, isConnected)));
+  socket.on("close", closed).on("end", closed);
+  function heard(event: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    socket.once(event, resolve);
+    return abortable(Promise.race([promise, failed.promise]), signal);
+  }
+  async function read(): Promise<Uint8Array> {
+    for (let chunk: Uint8Array | null;; await heard("readable")) {
+      if ((chunk = socket.read()) !== null) return chunk;
+    }
+  }
+  try {
+    await heard(proxy.scheme === "https" ? "secureConnect" : "connect");
+    isConnected = true;
     const handshake = proxyHandshake(proxy, destination);
-    let connected = false;
-    const finish = (settle: () => void) => {
-      signal.removeEventListener("abort", abort);
-      socket.off(ready, begin).off("readable", receive).off("close", closed).off("end", closed);
-      settle();
-    };
-    const fail = (error: unknown) => finish(() => reject(error));
-    const abort = () => fail(signal.reason);
-    const closed = () =>
-      fail(new ProxyError("ERR_PROXY_UNREACHABLE", proxy, "closed the connection before it answered"));
-    /** Goes on with a chunk; tells whether the handshake is still going on. */
-    const advance = (chunk?: Uint8Array): boolean => {
-      try {
-        let step = chunk === undefined ? handshake.next() : handshake.next(chunk);
-        for (; !step.done && step.value !== undefined; step = handshake.next()) socket.write(step.value);
-        if (!step.done) return true;
-        const early = step.value;
-        if (early.length > 0) socket.unshift(early);
-        finish(() => resolve(socket));
-      } catch (error) {
-        fail(error);
-      }
-      return false;
-    };
-    const begin = () => {
-      connected = true;
-      advance();
-    };
-    const receive = () => {
-      let chunk: Uint8Array | null;
-      do chunk = socket.read(); while (chunk !== null && advance(chunk));
-    };
-    const ready = proxy.scheme === "https" ? "secureConnect" : "connect";
-    // It stays: later errors come to whoever has the socket, too.
-    socket.on("error", (error) => fail(unreachable(proxy, error, connected)));
-    socket.once(ready, begin).on("readable", receive).on("close", closed).on("end", closed);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
+    let step = handshake.next();
+    while (!step.done) {
+      if (step.value !== undefined) socket.write(step.value);
+      step = handshake.next(step.value === undefined ? await read() : undefined);
+    }
+    if (step.value.length > 0) socket.unshift(step.value);
+    return socket;
+  } finally {
+    socket.off("close", closed).off("end", closed);
+  }
 }
 
 function unreachable(proxy: Proxy, error: unknown, connected: boolean): ProxyError {
