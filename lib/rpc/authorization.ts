@@ -24,6 +24,5 @@ export function tokenFor(
   signal: AbortSignal | undefined,
 ): string | undefined | Promise<string | undefined> {
   if (authorization === undefined || method.parent.typeName === "proto.rpc.v1.AuthService") return undefined;
-  const token = authorization.token();
-  return token instanceof Promise ? abortable(token, signal) : token;
+  return abortable(authorization.token(), signal);
 }

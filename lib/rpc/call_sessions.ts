@@ -23,8 +23,7 @@ export function sessionFor(
   signal: AbortSignal | undefined,
 ): string | undefined | Promise<string | undefined> {
   if (sessions === undefined || metadata.has(SESSION_KEY)) return undefined;
-  const id = sessions.idFor(method);
-  return id instanceof Promise ? abortable(id, signal) : id;
+  return abortable(sessions.idFor(method), signal);
 }
 
 /**

@@ -144,7 +144,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
       try {
         const pending = tokenFor(method, authorization, signal);
         token = pending instanceof Promise ? await pending : pending;
-        const carrier = currentCarrier(signal);
+        const carrier = abortable(options.carrier(), signal);
         const ready = carrier instanceof Promise ? await carrier : carrier;
         const request: CallRequest = {
           path: pathOf(method),
@@ -213,7 +213,7 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         const metadata = Metadata.from(request.header);
         let sessionId = await sessionFor(method, sessions, metadata, request.signal);
         const token = await tokenFor(method, authorization, request.signal);
-        const carrier = await currentCarrier(request.signal);
+        const carrier = await abortable(options.carrier(), request.signal);
         async function renewSession(): Promise<string | undefined> {
           noteExpiry();
           return sessionId = await sessionFor(method, sessions, metadata, request.signal);
@@ -262,11 +262,6 @@ export function createCarrierTransport(options: TransportOptions): Transport {
     isAnswered = true;
     settle();
     return { ...response, message: leavable(response.message, () => leave()) };
-  }
-
-  function currentCarrier(signal: AbortSignal | undefined): Carrier | Promise<Carrier> {
-    const carrier = options.carrier();
-    return carrier instanceof Promise ? abortable(carrier, signal) : carrier;
   }
 
   /** Adds what is the channel's to say: metadata of a call never replaces its token. */

@@ -77,19 +77,11 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
     }
   }
 
+  /** The id of a live session, which is started if need be; undefined where the machine keeps none. */
   function idNow(): string | undefined | Promise<string | undefined> {
     const now = session.forCall();
-    return now === "none" ? undefined : "id" in now ? now.id : liveId();
-  }
-
-  /** The id of a live session, which is started if need be; undefined where the machine keeps none. */
-  async function liveId(): Promise<string | undefined> {
-    for (;;) {
-      const now = session.forCall();
-      if (now === "none") return undefined;
-      if ("id" in now) return now.id;
-      await start();
-    }
+    if (now === "none") return undefined;
+    return "id" in now ? now.id : start().then(idNow);
   }
 
   /** Starts or resumes the session; at once for all who need it. */
@@ -155,7 +147,7 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
   async function resume(): Promise<void> {
     // One that was asked for on the lost connection fails with it.
     await starting?.catch(() => {});
-    await liveId();
+    await idNow();
   }
 
   return {
