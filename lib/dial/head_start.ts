@@ -27,7 +27,7 @@ export interface HeadStartOptions<T> {
  * other could not be reached
  */
 export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T> {
-  const { signal, discard } = options;
+  const { signal, discard, headStartMs } = options;
   const stopBetter = new AbortController(), stopOther = new AbortController();
   let promisedAt: number | undefined;
   const better = options.better(
@@ -35,63 +35,45 @@ export async function withHeadStart<T>(options: HeadStartOptions<T>): Promise<T>
     () => promisedAt ??= performance.now(),
   );
   const other = options.other(AbortSignal.any([signal, stopOther.signal]));
-  const drop = (late: Promise<T | undefined>) => {
-    options.background.add(late.then((value) => value === undefined ? undefined : discard(value)));
-  };
-  const lost = () => new DOMException("another way was there first", "AbortError");
-  const takeBetter = (value: T): T => {
-    stopOther.abort(lost());
-    drop(other);
-    return value;
-  };
-  const takeOther = (value: T): T => {
-    stopBetter.abort(lost());
-    drop(better);
-    return value;
-  };
+  const outcome: {
+    better?: T | undefined;
+    betterError?: unknown;
+    other?: { value: T } | { error: unknown };
+  } = {};
+  const betterOver = better.then((value) => outcome.better = value, (error) => outcome.betterError = error);
+  const otherOver = other.then((value) => outcome.other = { value }, (error) => outcome.other = { error });
 
-  const absent = Symbol();
-  let betterError: unknown;
-  const betterOrAbsent = better.then((value) => value ?? absent, (error) => {
-    betterError = error;
-    return absent;
-  }) as Promise<T | typeof absent>;
-  const otherOrError = other.then((value) => ({ value }), (error: unknown) => ({ error }));
-  /** "Cannot be reached" says less than the error of a way that was promising. */
-  const whyNeither = (error: unknown) =>
-    promisedAt !== undefined && betterError !== undefined && !signal.aborted &&
-      ConnectError.from(error).code === Code.Unavailable
-      ? betterError
-      : error;
-  const first = await Promise.race([
-    betterOrAbsent.then((value) => ({ better: value })),
-    otherOrError.then((outcome) => ({ outcome })),
-  ]);
-  if ("better" in first) {
-    if (first.better !== absent) return takeBetter(first.better as T);
-    return await other.catch((error) => {
-      throw whyNeither(error);
-    });
+  function giveUp(loser: Promise<T | undefined>, stop: AbortController): void {
+    stop.abort(new DOMException("another way was there first", "AbortError"));
+    options.background.add(loser.then((late) => late === undefined ? undefined : discard(late)));
   }
-  const { outcome } = first;
-  if ("error" in outcome) {
-    if (options.isFinal?.(outcome.error) === true) {
-      const isOver = await settlesWithin(options.headStartMs, betterOrAbsent);
-      if (!isOver && promisedAt === undefined) {
-        stopBetter.abort(lost());
-        drop(better);
-        throw outcome.error;
-      }
+
+  await Promise.race([betterOver, otherOver]);
+  const first = outcome.other;
+  if (first !== undefined && "value" in first) {
+    const leftMs = promisedAt === undefined ? 0 : promisedAt + headStartMs - performance.now();
+    if (leftMs > 0) await settlesWithin(leftMs, betterOver);
+  } else if (first !== undefined) {
+    const isFinal = options.isFinal?.(first.error) === true;
+    if (isFinal && !await settlesWithin(headStartMs, betterOver) && promisedAt === undefined) {
+      giveUp(better, stopBetter);
+      throw first.error;
     }
-    const value = await betterOrAbsent;
-    if (value !== absent) return takeBetter(value as T);
-    throw whyNeither(outcome.error);
+    await betterOver;
   }
-  const leftMs = promisedAt === undefined ? 0 : promisedAt + options.headStartMs - performance.now();
-  if (leftMs <= 0) return takeOther(outcome.value);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<typeof absent>((resolve) => timer = setTimeout(resolve, leftMs, absent));
-  const value = await Promise.race([betterOrAbsent, late]);
-  clearTimeout(timer);
-  return value === absent ? takeOther(outcome.value) : takeBetter(value as T);
+  if (outcome.better !== undefined) {
+    giveUp(other, stopOther);
+    return outcome.better;
+  }
+  await otherOver;
+  const last = outcome.other!;
+  if ("value" in last) {
+    giveUp(better, stopBetter);
+    return last.value;
+  }
+  // "Cannot be reached" says less than the error of a way that was promising.
+  const isVague = ConnectError.from(last.error).code === Code.Unavailable && !signal.aborted;
+  throw isVague && promisedAt !== undefined && outcome.betterError !== undefined
+    ? outcome.betterError
+    : last.error;
 }
