@@ -2,23 +2,13 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { CallEnd, CallListener } from "../rpc/carrier.ts";
 
-/** A listener that receives one end, and nothing after it. */
-export interface EndingListener extends CallListener {
-  /** True once the call has ended or was reset. */
-  readonly over: boolean;
-  fail(error: ConnectError, trailers?: Metadata): void;
-  /** Stops reporting. */
-  mute(): void;
-}
-
-/** Keeps the contract of a listener for a carrier: headers once, and nothing after the end. */
-export function ending(listener: CallListener): EndingListener {
-  return new Ending(listener);
-}
-
-/** A class: five closures for every call cost more. */
-class Ending implements EndingListener {
+/**
+ * Keeps the contract of a listener for a carrier: one end, and nothing after it. A class: five closures for every call
+ * cost more.
+ */
+export class EndingListener implements CallListener {
   readonly #listener: CallListener;
+  /** True once the call has ended or was reset. */
   over = false;
 
   constructor(listener: CallListener) {
@@ -43,6 +33,7 @@ class Ending implements EndingListener {
     this.end({ error, trailers });
   }
 
+  /** Stops reporting. */
   mute(): void {
     this.over = true;
   }

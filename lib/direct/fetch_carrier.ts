@@ -11,7 +11,7 @@ import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { isPermitted } from "../runtime/permission.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { ending, type EndingListener } from "./call_ending.ts";
+import { EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { watchIdleConnections } from "./idle_connections.ts";
@@ -236,7 +236,9 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
   return {
     unary,
     open(request, listener) {
-      return closed === undefined ? new FetchCall(request, ending(listener)) : endedCall(closed, listener);
+      return closed === undefined
+        ? new FetchCall(request, new EndingListener(listener))
+        : endedCall(closed, listener);
     },
     async close() {
       if (closed !== undefined) return;

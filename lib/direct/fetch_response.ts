@@ -5,7 +5,7 @@ import type { UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import { AnswerReader } from "./answer_reader.ts";
-import { ending, type EndingListener } from "./call_ending.ts";
+import { EndingListener } from "./call_ending.ts";
 import type { MessageOptions } from "./compressor.ts";
 
 /** Every runtime reads a body of so many bytes whole faster than chunk by chunk. */
@@ -42,7 +42,7 @@ export async function readUnaryResponse(response: Response, options: MessageOpti
     }
   }
   return await new Promise((resolve, reject) => {
-    const listener = ending(new AnswerCollector(resolve, reject));
+    const listener = new EndingListener(new AnswerCollector(resolve, reject));
     readResponse(response, listener, new ReadingGate(), options, body)
       // The rest of a body would keep its connection from the next call.
       .then((whole) => whole ? undefined : response.body?.cancel())

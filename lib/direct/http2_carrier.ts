@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Carrier } from "../rpc/carrier.ts";
 import { endedCall } from "../rpc/held_call.ts";
-import { ending } from "./call_ending.ts";
+import { EndingListener } from "./call_ending.ts";
 import type { MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { Http2Call, type Http2CallContext } from "./http2_call.ts";
@@ -45,7 +45,7 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
     connection: pool.connection,
     open(request, listener) {
       if (closed !== undefined) return endedCall(closed, listener);
-      const call = new Http2Call(request, ending(listener), context);
+      const call = new Http2Call(request, new EndingListener(listener), context);
       open.add(call);
       return call;
     },

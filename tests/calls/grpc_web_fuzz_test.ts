@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope, TRAILERS } from "../../lib/core/grpc/envelope.ts";
-import { ending } from "../../lib/direct/call_ending.ts";
+import { EndingListener } from "../../lib/direct/call_ending.ts";
 import { ReadingGate, readResponse } from "../../lib/direct/fetch_response.ts";
 import { test } from "../harness.ts";
 import { cutUp, fuzzSeed, mutate, randomFrom } from "../random.ts";
@@ -55,7 +55,7 @@ async function read(pieces: readonly Uint8Array[], lengthKnown: boolean): Promis
       ...(lengthKnown ? { "content-length": String(length) } : {}),
     },
   });
-  const listener = ending({
+  const listener = new EndingListener({
     headers: () => {
       heard.headers++;
     },

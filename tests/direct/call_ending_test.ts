@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
-import { ending } from "../../lib/direct/call_ending.ts";
+import { EndingListener } from "../../lib/direct/call_ending.ts";
 import type { CallEnd } from "../../lib/rpc/carrier.ts";
 import { test } from "../harness.ts";
 
-test("ending() reports one end and nothing after it, and nothing at all once muted", () => {
-  const reportedBy = (act: (listener: ReturnType<typeof ending>) => void) => {
+test("EndingListener reports one end and nothing after it, and nothing at all once muted", () => {
+  const reportedBy = (act: (listener: EndingListener) => void) => {
     const ends: CallEnd[] = [];
     const heard: string[] = [];
-    const listener = ending({
+    const listener = new EndingListener({
       headers: () => heard.push("headers"),
       message: () => heard.push("message"),
       end: (end) => ends.push(end),

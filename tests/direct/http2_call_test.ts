@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
-import { ending } from "../../lib/direct/call_ending.ts";
+import { EndingListener } from "../../lib/direct/call_ending.ts";
 import { Http2Call } from "../../lib/direct/http2_call.ts";
 import type { Session } from "../../lib/direct/http2_session.ts";
 import { test } from "../harness.ts";
@@ -26,7 +26,7 @@ test("Http2Call: what a cancelled upload has not sent is in front of no ping", a
   const session = { http2, life, streams: new Set(), looks: 0, hear() {}, opened() {} } as unknown as Session;
   const call = new Http2Call(
     { kind: "client_streaming", path: "/a.B/C", headers: new Metadata() } as never,
-    ending({ headers() {}, message() {}, end() {} }),
+    new EndingListener({ headers() {}, message() {}, end() {} }),
     {
       endpoint: { hostname: "127.0.0.1", port, secure: false },
       headersOf: () => ({ ":method": "POST", ":path": "/a.B/C" }),
