@@ -20,7 +20,7 @@ import { RUNTIME } from "../runtime/runtime.ts";
 import type { Answerer } from "./answerer.ts";
 import { MessageQueue } from "./message_queue.ts";
 import type { TakenOfferListener } from "./signaling_queue.ts";
-import { untilAborted, wait } from "../runtime/wait.ts";
+import { wait } from "../runtime/wait.ts";
 
 /** A signaling server that brings a machine its callers. */
 export interface OutsideSignaling {
@@ -84,7 +84,7 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
     const signal = AbortSignal.any([stop.signal, over.signal]);
     try {
       const requests = client.answer(responses, { headers, signal });
-      return await answerOffer(withSignal(requests, signal), responses, answerer, () => over.abort());
+      return await answerOffer(requests, responses, answerer, () => over.abort());
     } finally {
       responses.end();
       over.abort();
@@ -217,18 +217,6 @@ function connect(
     ),
   });
   return { transport, close: () => carrier.close() };
-}
-
-/** Yields what comes until the signal is aborted; then rejects with its reason. */
-async function* withSignal<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const aborted = untilAborted(signal);
-  aborted.catch(() => {});
-  const iterator = messages[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await Promise.race([iterator.next(), aborted]);
-    if (next.done === true) return;
-    yield next.value;
-  }
 }
 
 function unknown(message: string): ConnectError {
