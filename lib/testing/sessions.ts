@@ -20,6 +20,7 @@ import {
 import { isMonitored } from "../core/session/monitored_methods.ts";
 import { SESSION_EXPIRED } from "../core/session/session_expired.ts";
 import { isUuid } from "../core/uuid.ts";
+import { SESSION_KEY } from "../rpc/call_sessions.ts";
 import { untilAborted } from "../runtime/wait.ts";
 import { type Methods, replaceCalls } from "../server/routes.ts";
 
@@ -109,7 +110,7 @@ export function createSessions(
 
   /** Ties the resource that a monitored call moves to the session of the call, if it has one. */
   function tie(method: DescMethod, message: Message, context: HandlerContext): void {
-    const ids = Metadata.from(context.requestHeader).listOf("viam-sid");
+    const ids = Metadata.from(context.requestHeader).listOf(SESSION_KEY);
     if (ids.length > 1) {
       throw new ConnectError("found more than one session id in metadata", Code.Unknown);
     }

@@ -1,4 +1,4 @@
-import { type Address, isLocalName, isLoopback, isPrivate } from "../net/address.ts";
+import { type Address, comparable, isLocalName, isLoopback, isPrivate } from "../net/address.ts";
 import type { FoundMachine } from "../net/mdns_records.ts";
 import type { Target } from "../net/target.ts";
 
@@ -47,7 +47,7 @@ const CLOUDS: readonly (readonly [suffix: string, hostname: string, port: number
 
 /** The signaling server of the cloud that a name belongs to. */
 function cloudOf(hostname: string): Target | undefined {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
+  const name = comparable(hostname);
   const cloud = CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
   return cloud && { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
 }

@@ -85,9 +85,14 @@ function isIPv6(text: string): boolean {
   }
 }
 
+/** A name as it is compared: in small letters, without the dot of the root. */
+export function comparable(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
+
 /** True if a host is a loopback or unspecified address, or a name for one. */
 export function isLoopback(hostname: string): boolean {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
+  const name = comparable(hostname);
   return name === "localhost" || name.endsWith(".localhost") || /^127\./.test(name) || name === "::1" ||
     name === "0.0.0.0" || name === "::";
 }
@@ -99,7 +104,7 @@ export function isOpenToOthers(hostname: string): boolean {
 
 /** True if a host is an address of a private network, or a name that only such a network resolves. */
 export function isPrivate(hostname: string): boolean {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
+  const name = comparable(hostname);
   return isLoopback(name) || hasLabel(name, "local") ||
     /^(?:10\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/.test(
       name,
@@ -111,7 +116,7 @@ export function isPrivate(hostname: string): boolean {
  * `local` after another label (protocol §2.2; that engine searches the text instead of the labels).
  */
 export function isLocalName(hostname: string): boolean {
-  const name = hostname.toLowerCase().replace(/\.$/, "");
+  const name = comparable(hostname);
   return name.split(".").includes("localhost") || hasLabel(name, "local");
 }
 

@@ -1,3 +1,5 @@
+import { comparable } from "./address.ts";
+
 /*
  * Discovery of machines on a local network: DNS-SD over multicast DNS (RFC 6763, RFC 6762), as in goutils (protocol
  * §2.6, §5.7). Each name of a machine is an instance of one service, and its TXT record says what it speaks.
@@ -43,7 +45,7 @@ export type LookupStep =
 
 /** Returns the names by which a machine is advertised: as dialed, and with dashes for dots. */
 export function instanceNames(host: string): readonly string[] {
-  const name = host.replace(/\.$/, "").toLowerCase();
+  const name = comparable(host);
   const dashed = name.replaceAll(".", "-");
   return dashed === name ? [name] : [name, dashed];
 }
@@ -65,7 +67,7 @@ export function questionsFor(host: string): DnsQuestion[] {
 /** Returns the IPv4 address of a name in an answer, in any letter case. */
 export function addressIn(records: readonly DnsRecord[], name: string): string | undefined {
   for (const { type, name: of, ttl, data } of records) {
-    if (type === "A" && ttl !== 0 && typeof data === "string" && normalize(of) === normalize(name)) {
+    if (type === "A" && ttl !== 0 && typeof data === "string" && comparable(of) === comparable(name)) {
       return data;
     }
   }
@@ -96,7 +98,7 @@ export class MdnsLookup {
    */
   receive(records: readonly DnsRecord[], from: string): LookupStep {
     for (const record of records) {
-      const name = normalize(record.name);
+      const name = comparable(record.name);
       const instance = this.#instances.get(name);
       const isGoodbye = record.ttl === 0;
       if (record.type === "A" && typeof record.data === "string" && !isGoodbye) {
@@ -108,7 +110,7 @@ export class MdnsLookup {
         if (isGoodbye) delete instance.port;
         else if (typeof port === "number" && port > 0 && typeof target === "string") {
           instance.port = port;
-          instance.target = normalize(target);
+          instance.target = comparable(target);
         }
       } else if (record.type === "TXT" && !isGoodbye) instance.flags = textsOf(record.data);
     }
@@ -170,7 +172,7 @@ export function answersTo(
 ): { readonly answers: readonly DnsRecord[]; readonly additionals: readonly DnsRecord[] } {
   const answers = records.filter(({ type, name }) =>
     questions.some((question) =>
-      normalize(question.name) === normalize(name) && (question.type === type || question.type === "ANY")
+      comparable(question.name) === comparable(name) && (question.type === type || question.type === "ANY")
     )
   );
   const named = new Set(answers.flatMap(({ type, name, data }) => {
@@ -185,10 +187,6 @@ export function answersTo(
     record.type !== "PTR" && named.has(record.name) && !answers.includes(record)
   );
   return { answers, additionals: answers.length === 0 ? [] : additionals };
-}
-
-function normalize(name: string): string {
-  return name.replace(/\.$/, "").toLowerCase();
 }
 
 /** Returns the texts of a TXT record: a list of bytes, or a single string. */

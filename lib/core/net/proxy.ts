@@ -1,4 +1,4 @@
-import { isLoopback, joinHostPort, parseAddress } from "./address.ts";
+import { comparable, isLoopback, joinHostPort, parseAddress } from "./address.ts";
 import { parseIp, sharePrefix } from "./ip.ts";
 import type { Target } from "./target.ts";
 
@@ -135,14 +135,14 @@ export function chooseProxy(
 }
 
 function isOnlyFromHere({ hostname, unixPath }: Target): boolean {
-  const name = normal(hostname);
+  const name = comparable(hostname);
   return unixPath !== undefined || isLoopback(name) || name.endsWith(".local") ||
     /^(?:169\.254\.|fe[89ab][0-9a-f]:)/.test(name);
 }
 
 /** True if the list of `NO_PROXY` names a target: by host, suffix, address, block of addresses, or `*` for all. */
 function isExcepted({ hostname, port }: Target, list: string): boolean {
-  const name = normal(hostname);
+  const name = comparable(hostname);
   const address = parseIp(name);
   return list.split(/[\s,]+/).filter((entry) => entry !== "").some((entry) => {
     if (entry === "*") return true;
@@ -155,7 +155,7 @@ function isExcepted({ hostname, port }: Target, list: string): boolean {
     }
     const [, host, portTyped] = splitPort(entry);
     if (portTyped !== undefined && Number(portTyped) !== port) return false;
-    const named = normal(host!).replace(/^\*?\./, "");
+    const named = comparable(host!).replace(/^\*?\./, "");
     const literal = parseIp(named);
     if (literal !== undefined || address !== undefined) {
       return literal !== undefined && address !== undefined && literal.version === address.version &&
@@ -168,9 +168,4 @@ function isExcepted({ hostname, port }: Target, list: string): boolean {
 /** Splits `host:port`; an IPv6 address without brackets has no port. */
 function splitPort(entry: string): RegExpExecArray {
   return /^\[([^\]]*)\](?::(\d+))?$/.exec(entry) ?? /^([^:]*):(\d+)$/.exec(entry) ?? /^(.*)$/.exec(entry)!;
-}
-
-/** A host name as it is compared: in small letters, without the dot of the root. */
-function normal(hostname: string): string {
-  return hostname.toLowerCase().replace(/\.$/, "");
 }
