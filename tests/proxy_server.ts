@@ -5,12 +5,12 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 
-/** What a proxy does. */
+/** The behaviour of a proxy. */
 export interface ProxyServerOptions {
   readonly kind: "http" | "https" | "socks5";
   /** Wants these credentials. */
   readonly credentials?: { readonly username: string; readonly password: string };
-  /** Where names lead: `host:port` to a port of 127.0.0.1. Others are not reached. */
+  /** The port of 127.0.0.1 that each `host:port` leads to. Others are not reached. */
   readonly routes: Readonly<Record<string, number>>;
   /** Takes the client's first bytes, and answers in its own way; with false it leaves that to the proxy. */
   readonly answer?: (socket: Socket, first: Buffer) => void | false;
@@ -21,7 +21,7 @@ export interface ProxyServerOptions {
 /** A running proxy. */
 export interface ProxyServer extends AsyncDisposable {
   readonly port: number;
-  /** What it was asked for, `host:port` each. */
+  /** The places that it was asked for, `host:port` each. */
   readonly asked: string[];
   /** Tunnels that are open. */
   readonly open: () => number;

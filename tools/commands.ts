@@ -1,32 +1,32 @@
-/** How the tools run other programs. */
+/** Runs other programs for the tools. */
 
 import manifest from "../package.json" with { type: "json" };
 
 /** The checkout, with a slash at the end. */
 export const ROOT: string = new URL("../", import.meta.url).pathname;
 
-/** How a program runs. */
+/** Settings of a program's run. */
 export interface RunOptions {
   readonly env?: Record<string, string>;
   /** Ends the program after this many milliseconds. */
   readonly timeoutMs?: number;
   /**
-   * Where the program's output goes: `"pass"` shows it, the default; `"tee"` shows it, and returns its standard
+   * The treatment of the program's output: `"pass"` shows it, the default; `"tee"` shows it, and returns its standard
    * output; `"keep"` shows nothing, and returns standard output and standard error together.
    */
   readonly output?: "pass" | "tee" | "keep";
 }
 
-/** How a program ended. */
+/** The end of a program. */
 export interface RunResult {
   readonly ok: boolean;
-  /** Why it is not `ok`. */
+  /** The reason why it is not `ok`. */
   readonly reason: string;
-  /** What it wrote, with `"tee"` and `"keep"`. */
+  /** Its output, with `"tee"` and `"keep"`. */
   readonly output: string;
 }
 
-/** How long output is awaited after a program's end: a child that it left behind may hold the pipe open. */
+/** Time that output is awaited after a program's end: a child that it left behind may hold the pipe open. */
 const DRAIN_MS = 2_000;
 
 /** Runs a program in the checkout. */

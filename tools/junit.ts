@@ -1,6 +1,6 @@
-/** What a JUnit report of `deno test`, `bun test` or `node --test` says. */
+/** Reads JUnit reports of `deno test`, `bun test` and `node --test`. */
 
-/** How the tests of one file went. Each name is the title of a test. */
+/** The results of one file's tests. Each name is the title of a test. */
 export interface Tally {
   readonly passed: readonly string[];
   readonly failed: readonly string[];

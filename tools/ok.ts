@@ -7,7 +7,7 @@ interface Step {
   readonly name: string;
   /** Arguments for Deno. */
   readonly args: readonly string[];
-  /** What to do when it fails. */
+  /** The advice for its failure. */
   readonly cure: string;
   /** The name of a step of the same stage that has to pass first. */
   readonly after?: string;

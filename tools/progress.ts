@@ -1,4 +1,4 @@
-/** How far a run of many files has come: one line that changes on a terminal, a line for each job elsewhere. */
+/** The progress of a run of many files: one line that changes on a terminal, a line for each job elsewhere. */
 
 const CLEAR_LINE = "\r\x1b[2K";
 

@@ -36,7 +36,7 @@ const TIMEOUT_MS = 600_000;
 
 const PARITY_TABLE = "docs/python-parity.md", PARITY_TESTS = "tests/parity";
 
-/** How long each batch took, here; not committed. */
+/** The durations of the batches, here; not committed. */
 const TIMES = `${ROOT}.cache/test_times.json`;
 
 interface Runtime {
@@ -57,7 +57,7 @@ interface Batch {
 interface FileResult extends Tally {
   readonly runtime: Runtime;
   readonly file: string;
-  /** What the process wrote. */
+  /** The output of the process. */
   readonly output: string;
 }
 
@@ -112,7 +112,7 @@ async function runAlone({ runtime, files }: Batch, reason: string): Promise<File
   return results.map((result, index) => index === 0 ? { ...result, failed: [failure] } : result);
 }
 
-/** What is one file's in the report of a batch: `tests/group.ts` puts its name before the titles of its tests. */
+/** Finds the part of one file in the report of a batch: `tests/group.ts` puts its name before the titles of its tests. */
 function ofFile(tally: Tally, file: string): Tally {
   const prefix = `${file}: `;
   const own = (titles: readonly string[]) =>
@@ -160,7 +160,7 @@ function describe(results: readonly Tally[]): string {
   return `${sum("passed")} passed, ${sum("failed")} failed${skipped === 0 ? "" : `, ${skipped} skipped`}`;
 }
 
-/** What the table of Python's names wants of the tests, if all of its tests have been run. */
+/** Holds the tests against the table of Python's names, if all of its tests have been run. */
 async function checkParity(results: readonly FileResult[]): Promise<string[]> {
   if (testFiles([PARITY_TESTS]).some((file) => !files.includes(file))) return [];
   const titles = new Map(

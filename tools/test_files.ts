@@ -54,7 +54,7 @@ export const ALONE: Reasons = {
 };
 
 /**
- * How long files take that take long, in seconds of two idle cores. They run alone, the longest first, so that none
+ * The durations of files that take long, in seconds of two idle cores. They run alone, the longest first, so that none
  * is left over at the end.
  */
 const SECONDS: Readonly<Record<string, number>> = {
@@ -127,12 +127,12 @@ export function inBatches(files: readonly string[]): string[][] {
   return batches;
 }
 
-/** How long files may take where they never ran: about a second each. */
+/** The durations of files that never ran: about a second each. */
 export function secondsOf(files: readonly string[]): number {
   return files.reduce((sum, file) => sum + (SECONDS[file] ?? 1), 0);
 }
 
-/** Whether a table names the file, or a folder that it is in. */
+/** True if a table names the file, or a folder that it is in. */
 export function isNamed(file: string, table: Reasons): boolean {
   return isWithin(file, Object.keys(table));
 }
@@ -141,7 +141,7 @@ function isWithin(file: string, paths: readonly string[]): boolean {
   return paths.some((path) => file === path || file.startsWith(`${path}/`));
 }
 
-/** Whether the file runs programs that are built or installed first. */
+/** True if the file runs programs that are built or installed first. */
 export function needsPrograms(file: string): boolean {
   const seen = new Set<string>();
   const reaches = (path: string): boolean => {

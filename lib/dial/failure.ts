@@ -98,7 +98,7 @@ export function toDialError(failure: DialFailure): DialError {
   return new DialError(failed(`it failed in phase "${phase}"`), init);
 }
 
-/** What failed meanwhile beside the step that the time ran out in: a TURN server, or the proxy in front of it. */
+/** Lists the failures beside the step that the time ran out in: of a TURN server, or of the proxy in front of it. */
 function failedRemarks(timeline: readonly TimelineEntry[], during: DialPhase): string {
   const remarks = timeline.filter(({ phase, ok, durationMs, candidates }) =>
     phase === during && !ok && durationMs === undefined && candidates === undefined

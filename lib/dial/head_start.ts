@@ -10,7 +10,7 @@ export interface HeadStartOptions<T> {
   readonly other: (signal: AbortSignal) => Promise<T>;
   /** Time that the other way, once connected, waits for a promising better way, in milliseconds. */
   readonly headStartMs: number;
-  /** Whether an error of the other way holds for the better one, too: that is then waited for no longer than a head start. */
+  /** Tells whether an error of the other way holds for the better one, which then has no more than a head start. */
   readonly isFinal?: (error: unknown) => boolean;
   /** Releases a result that came too late. */
   readonly discard: (late: T) => Promise<void>;

@@ -13,7 +13,7 @@ import { readEnvironment } from "../runtime/environment.ts";
 export interface Proxies {
   /** The proxy for a connection over TCP; undefined for none. */
   choose(target: Target): ChosenProxy | undefined;
-  /** Whether a runtime that follows the environment by itself may find a proxy there. */
+  /** True if a runtime that follows the environment by itself may find a proxy there. */
   readonly mayBeInEnvironment: boolean;
 }
 

@@ -10,11 +10,11 @@ export interface Endpoint extends Target {
   readonly tls?: TlsOptions;
   /** The proxy to connect through. */
   readonly proxy?: ChosenProxy | undefined;
-  /** Whether the runtime's own fetch may find a proxy in the environment, whatever the option says. */
+  /** True if the runtime's own fetch may find a proxy in the environment, whatever the option says. */
   readonly mayBeProxied?: boolean;
 }
 
-/** Why the runtime's fetch is not used: it cannot be told what to do about proxies. */
+/** True if the runtime's fetch cannot be told what to do about proxies, and is not used. */
 export function needsSockets({ proxy, secure, mayBeProxied = false }: Endpoint, runtime: Runtime): boolean {
   // Deno's fetch follows the environment even where the program may not read it. To a server without TLS it can be told
   // otherwise; given `transport: "tcp"`, it would speak no TLS.

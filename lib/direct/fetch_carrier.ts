@@ -30,7 +30,7 @@ export interface FetchCarrierOptions extends MessageOptions {
   readonly onConnectionLost?: () => void;
 }
 
-/** Why a fetch is aborted. Made once: an abort without a reason makes one, with a stack trace, for every call. */
+/** The reason of an aborted fetch. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
 /** Tries of a call that the runtime has not sent, or the server has refused unread. */

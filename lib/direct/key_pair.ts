@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Runtime } from "../runtime/runtime.ts";
 
-/** Why a certificate and a private key cannot be used. */
+/** The reason why a certificate and a private key cannot be used. */
 export interface KeyPairProblem {
   /** The one to blame. */
   readonly member: "cert" | "key";

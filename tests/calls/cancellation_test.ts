@@ -26,7 +26,7 @@ const hanging: readonly [kind: string, call: (probe: Probe, options: CallOptions
   ["bidirectional", (probe, options) => read(probe.exchange(new Pushed<Payload>(), options))],
 ];
 
-/** Whether its handler knows: by its signal, or by its input, which broke off. None of these ends otherwise. */
+/** True if its handler knows: by its signal, or by its input, which broke off. None of these ends otherwise. */
 async function isOver(probe: Probe, token: string): Promise<boolean> {
   const { cancelled, finished } = await probe.witness({ token });
   return cancelled || finished;

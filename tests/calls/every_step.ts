@@ -5,7 +5,7 @@ import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { Pushed } from "../transport/suite.ts";
 import { UNANSWERED_BYTES } from "./stubborn_upload.ts";
 
-/** How a call's promise or iterator settled. */
+/** The end of a call's promise or iterator. */
 export interface Settled {
   readonly outcome: string;
   /** By `performance.now()`. */
@@ -19,7 +19,7 @@ export interface OpenCall {
   readonly settled: Promise<Settled>;
 }
 
-/** What a call settles with: the name of a code, or "answered" when it ends well. */
+/** The outcome of a call: the name of a code, or "answered" when it ends well. */
 export async function settle(run: () => Promise<unknown>): Promise<Settled> {
   try {
     await run();

@@ -1,5 +1,5 @@
 /**
- * What a call by fetch leaves at the server. The runtime writes the frames: what counts is that the server is told once
+ * The traces that a call by fetch leaves at the server. The runtime writes the frames: what counts is that the server is told once
  * of each call that was cancelled, by RST_STREAM on HTTP/2 and by the end of the connection on HTTP/1.1.
  */
 
@@ -18,9 +18,9 @@ import { until } from "./lanes.ts";
 interface Closed {
   readonly method: string;
   readonly httpVersion: string;
-  /** Whether the client broke it off. */
+  /** True if the client broke it off. */
   readonly broken: boolean;
-  /** What an RST_STREAM of the client says; 0 without one, undefined on HTTP/1.1. */
+  /** The code of the client's RST_STREAM; 0 without one, undefined on HTTP/1.1. */
   readonly reset: number | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What a broken or hostile server may answer over HTTP. A run says its seed; `FUZZ_SEED=n` repeats it. */
+/** Answers of broken and hostile servers over HTTP. A run says its seed; `FUZZ_SEED=n` repeats it. */
 
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";

@@ -13,7 +13,7 @@ const payload = toBinary(PayloadSchema, create(PayloadSchema, { data: Uint8Array
 
 type Write = (stream: number, send: (frame: Uint8Array) => Promise<void>) => Promise<void>;
 
-/** What a machine may send instead of a proper answer, and what becomes of that call. */
+/** Frames in the place of a proper answer, and the end of that call. */
 const wrong: readonly [title: string, write: Write, code: Code][] = [
   ["headers twice", async (stream, send) => {
     await send(answer.headers(stream));
@@ -58,7 +58,7 @@ const wrong: readonly [title: string, write: Write, code: Code][] = [
   }, Code.ResourceExhausted],
 ];
 
-/** What a machine may send besides, without harm to any call. */
+/** Frames beside a proper answer, which harm no call. */
 const noise: readonly [title: string, write: Write][] = [
   ["bytes that are no frame", async (_stream, send) => {
     await send(bytesOf("ffffffffffff"));

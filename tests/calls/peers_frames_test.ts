@@ -29,7 +29,7 @@ interface Dialect {
     timeout?: { seconds: bigint };
     metadata?: { md: Record<string, { values: string[] }> };
   };
-  /** Where a unary call says that it is at its end. */
+  /** The frame with which a unary call ends. */
   readonly unaryEnd: "on every packet" | "bare" | "never" | "after an empty packet";
   readonly halfClose: (id: number) => Uint8Array;
 }

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import net from "node:net";
 import tls from "node:tls";
 
-/** Where a relay cuts: after so many more bytes in one direction. */
+/** The place of a relay's cut: after so many more bytes in one direction. */
 export interface Cut {
   readonly direction: "request" | "answer";
   readonly afterBytes: number;

@@ -48,9 +48,9 @@ async function startCounter(tls?: { readonly cert: string; readonly key: string 
   });
   return {
     machine,
-    /** How often each call has run. */
+    /** Runs of each call. */
     runs,
-    /** Whether handlers wait. */
+    /** True while handlers wait. */
     set holds(value: boolean) {
       holds = value;
       if (!value) { for (const release of held.splice(0)) release(); }

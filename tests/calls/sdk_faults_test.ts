@@ -1,4 +1,4 @@
-/** What the official SDKs get wrong against a real machine, case by case, on every way that calls go here. */
+/** Faults of the official SDKs against a real machine, case by case, on every way that calls go here. */
 
 import assert from "node:assert/strict";
 import { Code, createClient } from "@connectrpc/connect";

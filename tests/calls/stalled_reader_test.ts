@@ -14,7 +14,7 @@ const BUDGET_BYTES = 8 * MIB;
 /** By how much memory may rise while a reader stalls; without a budget it would be 128 MiB and more. */
 const MOST_RISEN_BYTES = BUDGET_BYTES + 96 * MIB;
 /**
- * How often that may be tried, all rounds against the memory before the first: what is held is the same in each, what
+ * Most tries of it, all rounds against the memory before the first: what is held is the same in each, what
  * is to be collected depends on when an overloaded machine gives the collector its turn.
  */
 const ROUNDS = 3;

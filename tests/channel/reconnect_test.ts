@@ -1,4 +1,4 @@
-/** What a kept link does with links whose life and end the test controls. */
+/** A kept link, with links whose life and end the test controls. */
 
 import assert from "node:assert/strict";
 import { Code, ConnectError } from "@connectrpc/connect";

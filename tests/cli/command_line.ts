@@ -27,7 +27,7 @@ export async function startCommand(
   return startProgram(ENTRY, { permissions: await taskPermissions(), ...options, args, env });
 }
 
-/** What a command line has written, and how it has ended. */
+/** The output and the exit code of a command line. */
 export type CommandResult = Pick<ChildExit, "code" | "stdout" | "stderr">;
 
 /** Runs a command line to its end, in this process. */
@@ -66,7 +66,7 @@ export async function interrupt(child: Child): Promise<ChildExit> {
   return await child.exit;
 }
 
-/** What to type in a shell in front of a command. */
+/** The words in front of a command in a shell. */
 export async function shellProgram(): Promise<string> {
   const words = runtime === "deno"
     ? [process.execPath, "run", "--no-check", ...await taskPermissions(), ENTRY]

@@ -8,7 +8,7 @@ import { COMMANDS } from "../../lib/cli/commands.ts";
 import { test } from "../harness.ts";
 import { runCommand } from "./command_line.ts";
 
-/** What has to be offered for a line that ends where the user presses Tab. */
+/** The words to offer for a line that ends where the user presses Tab. */
 const CASES: readonly (readonly [line: string, offered: readonly string[]])[] = [
   ["viam-dial pi", ["ping"]],
   ["viam-dial des", ["describe"]],

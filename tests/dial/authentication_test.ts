@@ -1,4 +1,4 @@
-/** Who a channel's calls are made as: tokens, how they are got, sent and replaced. */
+/** Identity of a channel's calls: tokens are fetched, sent and replaced. */
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";

@@ -17,7 +17,7 @@ import {
 import { watchDelays } from "../delays.ts";
 import { test } from "../harness.ts";
 
-/** What a user waits for at most to hear of a mistake, in milliseconds. */
+/** Longest wait for the report of a mistake, in milliseconds. */
 const AT_ONCE_MS = 1_000;
 
 const ways: readonly [name: string, options: DialOptions][] = [
@@ -25,7 +25,7 @@ const ways: readonly [name: string, options: DialOptions][] = [
   ["directly", { insecure: true, disableWebrtc: true }],
 ];
 
-/** What a dial that has to fail fails with, and how long it took. */
+/** The error of a dial that has to fail, and the time that it took. */
 async function failure(dialing: Promise<AsyncDisposable>): Promise<{ error: unknown; tookMs: number }> {
   const start = performance.now();
   using delays = watchDelays();

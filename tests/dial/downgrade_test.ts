@@ -37,7 +37,7 @@ const FLAGS: readonly Flags[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({
 
 const BOTH: Partial<Flags> = { allowInsecureDowngrade: true, allowInsecureWithCredsDowngrade: true };
 
-/** What protocol §2.7 has for a server that speaks plaintext. */
+/** The rules of protocol §2.7 for a server that speaks plaintext. */
 function expectedOfPlaintext(flags: Flags, credentials: boolean): "connected" | "insecure" | "will not send" {
   if (flags.insecure) return "connected";
   const allowed = credentials ? flags.allowInsecureWithCredsDowngrade : flags.allowInsecureDowngrade;

@@ -21,10 +21,10 @@ import { missing } from "../interop/requirements.ts";
 import { type ChildExit, startProgram } from "../process/child.ts";
 import type { IdleLane } from "./programs/idle_client.ts";
 
-/** How long a connection is idle before it is sent away, in milliseconds. */
+/** Time that a connection is idle before it is sent away, in milliseconds. */
 const IDLE_MS = 300;
 
-/** How long a round of calls is over when Go, which does not say so, has surely sent its connections away. */
+/** Time after a round of calls by which Go, which does not say so, has surely sent its connections away. */
 const SENT_AWAY_MS = IDLE_MS + 400;
 
 /** Idle connections that are sent away, a lane: channels times rounds. */

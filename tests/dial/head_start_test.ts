@@ -35,7 +35,7 @@ function ways(headStartMs = 60_000, isFinal = (_error: unknown) => false) {
   return { better, other, result, discarded, background, signals, caller, promise: () => promise() };
 }
 
-/** What a promise is now, after everything that was resolved has been heard. */
+/** The state of a promise, after everything that was resolved has been heard. */
 async function now(promise: Promise<string>): Promise<string> {
   await new Promise((resolve) => setTimeout(resolve, 1));
   return await Promise.race([promise, Promise.resolve("pending")]);

@@ -1,10 +1,10 @@
-/** What a dial may leave behind, counted. */
+/** Counts of the things that a dial may leave behind. */
 
 import { setTimeout as delay } from "node:timers/promises";
 
 /** Timers of this process that have been started and are not over. */
 export interface TimerWatch extends Disposable {
-  /** Where each of them was started. */
+  /** The places at which they were started. */
   readonly running: readonly string[];
 }
 

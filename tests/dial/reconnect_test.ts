@@ -1,4 +1,4 @@
-/** What becomes of a channel whose connection is lost. */
+/** Channels whose connection is lost. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import net from "node:net";
 import tls from "node:tls";
 
-/** How a recording server behaves. What it gets is recorded in any case. */
+/** The behaviour of a recording server. It records in any case. */
 export type Behaviour =
   /** Passes everything on to a port of this machine, and back. */
   | { readonly kind: "forward"; readonly port: number }
@@ -24,7 +24,7 @@ export interface Recorder extends AsyncDisposable {
   readonly port: number;
   /** `127.0.0.1:port` */
   readonly address: string;
-  /** What came in, a connection. After TLS, where the server speaks that. */
+  /** The bytes that came in, by connection. After TLS, where the server speaks that. */
   readonly received: readonly Buffer[];
   /** Connections that are open. */
   readonly open: number;
@@ -34,7 +34,7 @@ export interface Recorder extends AsyncDisposable {
   mute(): void;
 }
 
-/** How a recording server is made. */
+/** Settings of a recording server. */
 export interface RecorderOptions {
   /** Ends TLS before it records. */
   readonly tls?: tls.TlsOptions;
@@ -112,7 +112,7 @@ export async function startRecorder(behaviour: Behaviour, options: RecorderOptio
 }
 
 /**
- * Whether bytes are TLS and nothing else, as far as they go: a run of records (RFC 8446, section 5.1), the last of
+ * True if bytes are TLS and nothing else, as far as they go: a run of records (RFC 8446, section 5.1), the last of
  * which may be cut off.
  */
 export function isTls(bytes: Uint8Array): boolean {
@@ -128,7 +128,7 @@ export function isTls(bytes: Uint8Array): boolean {
   return true;
 }
 
-/** Whether the text is anywhere in what a server has received. */
+/** True if the text is anywhere in the bytes that a server has received. */
 export function includes(received: readonly Buffer[], text: string): boolean {
   return received.some((bytes) => bytes.includes(text));
 }

@@ -9,7 +9,7 @@ import { runtime, test } from "../harness.ts";
 import { eventually, watchedAbort, watchTimers } from "./leaks.ts";
 import { type Behaviour, startRecorder } from "./recorder.ts";
 
-/** What a dial is given, and what it may take on top of that on a busy machine, in milliseconds. */
+/** The time of a dial, and the delay on top of that on a busy machine, in milliseconds. */
 const TIMEOUT_MS = 400, SLACK_MS = 5_000;
 
 /** Time in which the busiest computer gets to any phase, in milliseconds. */

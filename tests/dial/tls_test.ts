@@ -1,4 +1,4 @@
-/** What `tls` options make of a dial, directly and through signaling, whatever carries the calls. */
+/** Dials with `tls` options, directly and through signaling, whatever carries the calls. */
 
 import assert from "node:assert/strict";
 import { createClient } from "@connectrpc/connect";

@@ -1,4 +1,4 @@
-/** Why connections fail, by real failures on each runtime: the reasons come of codes, and of the words of Deno's fetch. */
+/** The reasons of failed connections, by real failures on each runtime: the reasons come of codes, and of the words of Deno's fetch. */
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

@@ -7,7 +7,7 @@ import net from "node:net";
 /** Header lines, in this order, as they are. */
 export type Fields = readonly (readonly [name: string, value: string])[];
 
-/** What a call is answered with. */
+/** The answer to a call. */
 export interface Answer {
   /** 200 by default. */
   readonly status?: number;
@@ -25,7 +25,7 @@ export interface Answer {
 /** Writes a frame of HTTP/2. */
 export type WriteFrame = (type: number, flags: number, stream: number, payload: Uint8Array) => void;
 
-/** What a scripted server does besides. */
+/** Settings of a scripted server. */
 export interface ScriptedServerOptions {
   /** Answers over HTTP/2 when a call begins, and not when all of it has come. */
   readonly early?: boolean;
@@ -33,7 +33,7 @@ export interface ScriptedServerOptions {
   readonly onConnection?: (frame: WriteFrame, connection: number, socket: net.Socket) => void;
 }
 
-/** What the next request is answered with; nothing, if undefined. A promise over HTTP/2 only. */
+/** The answer to the next request; none, if undefined. A promise over HTTP/2 only. */
 export type Script = () => Answer | Promise<Answer> | undefined;
 
 /** Starts a server on a port of this computer. */

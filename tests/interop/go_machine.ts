@@ -9,7 +9,7 @@ import { buildGo } from "./requirements.ts";
 export interface GoMachine extends AsyncDisposable {
   /** `127.0.0.1:PORT`. */
   readonly address: string;
-  /** How many of its two answerers have an offer; known with the flag `-report`. */
+  /** Number of its two answerers that have an offer; known with the flag `-report`. */
   readonly busy: number;
   /** Waits until so many have, for 15 seconds at most. */
   untilBusy(count: number): Promise<void>;

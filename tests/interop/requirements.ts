@@ -1,4 +1,4 @@
-/** What the interop tests need besides Deno and Bun: Go programs and a Python environment, made on demand. */
+/** Requirements of the interop tests besides Deno and Bun: Go programs and a Python environment, made on demand. */
 
 import { execFile, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -27,7 +27,7 @@ const INSTALL: Record<Tool, string> = {
 };
 
 /**
- * Why a test that needs `tool` cannot run here, for `TestOptions.skip`; undefined when it can. Where every interop
+ * The reason why a test that needs `tool` cannot run here, for `TestOptions.skip`; undefined when it can. Where every interop
  * test has to run, with `CI=true` or `REQUIRE_INTEROP=1`, always undefined: then the test itself fails.
  */
 export function missing(tool: Tool): string | undefined {

@@ -104,9 +104,9 @@ interface Transferred {
   readonly bytes: number;
   readonly tookMs: number;
   readonly calls: readonly { readonly atMs: number; readonly tookMs: number }[];
-  /** Whether bulk data had a connection of its own at the end. */
+  /** True if bulk data had a connection of its own at the end. */
   readonly isDivided: boolean;
-  /** Whether another connection has taken over, which leaves bulk data on the one before. */
+  /** True if another connection has taken over, which leaves bulk data on the one before. */
   readonly isReplaced: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** What a chart of a link shows of one client. */
+/** One client in the chart of a link. */
 export interface LinkChart {
   readonly samples: readonly { readonly atMs: number; readonly bytes: number; readonly capacity: number }[];
   readonly calls: readonly { readonly atMs: number; readonly tookMs: number }[];

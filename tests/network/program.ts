@@ -33,7 +33,7 @@ interface Process {
   readonly child: Deno.ChildProcess;
   /** Resolves at its end, with an error that has what it wrote. */
   readonly over: Promise<{ readonly status: Deno.CommandStatus; readonly error: Error }>;
-  /** What it has written so far. */
+  /** Its output so far. */
   errors(): string;
   write(line: string): Promise<void>;
   end(timeoutMs?: number): Promise<{ readonly code: number; readonly lingeredMs: number }>;

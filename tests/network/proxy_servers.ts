@@ -19,7 +19,7 @@ export interface ProxyServer extends AsyncDisposable {
   log(): Promise<string>;
 }
 
-/** How a kind of proxy is run. */
+/** The command of each kind of proxy. */
 interface ProxyProgram {
   readonly command: string;
   readonly args: readonly string[];

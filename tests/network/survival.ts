@@ -44,7 +44,7 @@ export interface Outcome {
 
 /** The results of the calls. */
 interface Survived {
-  /** Whether calls that reach nobody fail at once. */
+  /** True if calls that reach nobody fail at once. */
   readonly isDirect: boolean;
   readonly total: number;
   readonly failed: readonly Outcome[];

@@ -1,4 +1,4 @@
-/** What the tests of the parity table have in common: machines, how to dial them, and how a dial failed. */
+/** Parts that the tests of the parity table share: machines, dials of them, and failures of dials. */
 
 import assert from "node:assert/strict";
 import { AuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
@@ -19,7 +19,7 @@ export const WAYS: readonly (readonly [kind: "webrtc" | "direct", options: DialO
   ["direct", { disableWebrtc: true }],
 ];
 
-/** What it rejects with. */
+/** The error that it rejects with. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return await promise.then((value) => assert.fail(`it did not fail: ${value}`), (error) => error);
 }

@@ -1,4 +1,4 @@
-/** What the environment says of proxies, in processes of their own: runtimes read it at their start. */
+/** Proxies that the environment names, in processes of their own: runtimes read it at their start. */
 
 import assert from "node:assert/strict";
 import { startMachine } from "../../lib/testing/mod.ts";

@@ -41,7 +41,7 @@ export function sectionsOf(page: string): Sections {
   return sections;
 }
 
-/** Whether the page has what a citation names. */
+/** True if the page has the section that a citation names. */
 export function isCited(sections: Sections, { section, items }: Citation): boolean {
   const numbers = sections.get(section);
   return numbers !== undefined && items.every((item) => numbers.has(item));

@@ -8,7 +8,7 @@ import manifest from "../../package.json" with { type: "json" };
 const PAGE = new URL("../../docs/components.md", import.meta.url);
 const SECTION = /(?<=<!-- components -->\n)[\s\S]*?(?=<!-- end of components -->)/;
 
-/** What a test has found. */
+/** The findings of a test. */
 export interface CalledClients {
   /** Every client that the SDK has. */
   readonly clients: readonly string[];

@@ -188,7 +188,7 @@ function packageOf(typeName: string): string {
   return typeName.replace(/\.[A-Z].*$/, "");
 }
 
-/** What a type is declared in, a package or a message, and its name there. */
+/** The scope of a type, a package or a message, and its name there. */
 function place(typeName: string): { readonly scope: string; readonly name: string } {
   const dot = typeName.lastIndexOf(".");
   return { scope: typeName.slice(0, dot), name: typeName.slice(dot + 1) };

@@ -147,10 +147,10 @@ const robotHandlers: Readonly<Record<string, unknown>> = {
   },
 };
 
-/** What `SensorClient` calls. */
+/** The service that `SensorClient` calls. */
 export const SENSOR_SERVICE: DescService = describe(serviceOf(CLIENTS.get("SensorClient")!));
 
-/** What every client of the SDK calls; `DoCommand` answers its command. */
+/** The methods that every client of the SDK calls; `DoCommand` answers its command. */
 export const robotRoutes: Routes = (router) => {
   for (const client of CLIENTS.values()) {
     const service = describe(serviceOf(client));

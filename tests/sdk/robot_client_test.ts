@@ -169,7 +169,7 @@ const METHODS: Readonly<Record<string, Call>> = {
   isConnected: [(robot) => Promise.resolve(robot.isConnected()), true],
 };
 
-/** What `RobotClient` has for itself: private in its types. */
+/** Members of `RobotClient` that are private in its types. */
 const OWN = [
   "constructor",
   "cleanupEventListeners",

@@ -4,7 +4,7 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { type Machine, type MachineOptions, type Routes, startMachine } from "../../lib/testing/mod.ts";
 import { WheelService } from "./proto/gen/viam_dial/test/v1/wheel_pb.ts";
 
-/** What becomes of wheels. */
+/** The state of wheels. */
 export interface Wheels {
   readonly routes: Routes;
   /** The names of the wheels that turn. */
@@ -43,7 +43,7 @@ export function createWheels(): Wheels {
   let turns = 0, refusals = 0, headers: string[] = [];
   const waiting = new Map<string, PromiseWithResolvers<void>>();
   const turn = (name: string) => void turning.add(name);
-  /** What every monitored method begins with. */
+  /** The first step of every monitored method. */
   function enter(method: string, { requestHeader }: HandlerContext): void {
     ids.push(requestHeader.get("viam-sid"));
     headers = [...requestHeader.keys()];

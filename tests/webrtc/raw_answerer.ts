@@ -19,7 +19,7 @@ export interface RawChannel {
 
 /** A machine that does as a test says. */
 export interface RawMachine extends AsyncDisposable {
-  /** What to dial, over cleartext. */
+  /** The address to dial, over cleartext. */
   readonly address: string;
   /** Channels so far; a dial that takes its time may open more than one. */
   readonly channels: readonly RawChannel[];

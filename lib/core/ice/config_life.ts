@@ -3,7 +3,7 @@ import type { ICEServer } from "../../../proto/gen/proto/rpc/webrtc/v1/signaling
 /** An ICE server as a signaling server names it. */
 export type NamedIceServer = Pick<ICEServer, "urls" | "username" | "credential">;
 
-/** How long a signaling server's ICE servers are remembered, in milliseconds. */
+/** Longest time that a signaling server's ICE servers are remembered, in milliseconds. */
 const REMEMBERED_MS = 86_400_000;
 
 /** The life that is left to credentials that are used, in milliseconds. */
@@ -23,7 +23,7 @@ export function usableUntil(servers: readonly NamedIceServer[], now: number): nu
   return Math.max(now, Math.min(now + REMEMBERED_MS, ...ends));
 }
 
-/** Whether two lists name the same servers; credentials may differ. */
+/** True if two lists name the same servers; credentials may differ. */
 export function sameServers(one: readonly NamedIceServer[], other: readonly NamedIceServer[]): boolean {
   const list = (servers: readonly NamedIceServer[]) => servers.map(({ urls }) => urls.join(" ")).join("\n");
   return list(one) === list(other);

@@ -229,7 +229,7 @@ interface Dials {
   readonly count: number;
   /** Dials before those that are measured. */
   readonly warmUp?: number;
-  /** Whether each makes a call, too. */
+  /** True if each makes a call, too. */
   readonly call?: boolean;
 }
 
