@@ -24,6 +24,14 @@ const ENGINE_SEND_BYTES = 4_194_304;
  */
 const SACK_DELAY_MS = 1;
 
+/**
+ * Most transmissions of a packet, which none reaches: the engine gives up the connection long before. A channel with any
+ * limit has the engine restart its retransmission timer with each acknowledgement, as RFC 9260 (section 6.3.2) demands.
+ * Otherwise the timer goes on, and on a long and steady path takes packets for lost that are late by some milliseconds
+ * (ARCHITECTURE.md).
+ */
+const MAX_RETRANSMITS = 65_535;
+
 /** Time that a close waits for the engine's confirmation, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
@@ -230,7 +238,11 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
 
   // Both channels before any description: otherwise the offer has no data section (protocol §3.3).
   const negotiation = connection.createDataChannel("negotiation", { negotiated: true, id: 1 });
-  const data = connection.createDataChannel("data", { negotiated: true, id: 0 });
+  const data = connection.createDataChannel("data", {
+    negotiated: true,
+    id: 0,
+    maxRetransmits: MAX_RETRANSMITS,
+  });
 
   connection.onStateChange((state) => {
     if (state === "closed") connectionClosed.resolve();
