@@ -5,9 +5,12 @@ import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import type { ChannelEvent, ChannelEventMap, ChannelKind, DialEvent } from "../events.ts";
 import { guardCallback, type Logger } from "../logger.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { createEventQueue } from "./event_queue.ts";
+import { createQueue } from "../runtime/queue.ts";
 import type { ChannelPath, ChannelState } from "./link.ts";
 import type { ChannelStats } from "./stats.ts";
+
+/** Most events that wait for the reader of `events()`. */
+const MAX_EVENTS = 1_000;
 
 /** The parts of a channel, whatever the state of the connection. */
 export interface ChannelCore {
@@ -328,9 +331,12 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
    */
   events(): AsyncIterableIterator<ChannelEvent, undefined, undefined> {
     let stop = () => {};
-    const queue = createEventQueue<ChannelEvent>(() => {
-      stop();
-      this.#uses--;
+    const queue = createQueue<ChannelEvent>({
+      most: MAX_EVENTS,
+      stop: () => {
+        stop();
+        this.#uses--;
+      },
     });
     this.#uses++;
     if (this.state === "closed") {

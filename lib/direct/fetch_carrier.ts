@@ -240,12 +240,14 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         ? new FetchCall(request, new EndingListener(listener))
         : endedCall(closed, listener);
     },
-    async close() {
-      if (closed !== undefined) return;
-      closed = new ConnectError("the channel is closed", Code.Unavailable);
-      closing.abort(OVER);
-      for (const call of open) call.end(closed);
-      await runtimeFetch.close();
+    close() {
+      if (closed === undefined) {
+        closed = new ConnectError("the channel is closed", Code.Unavailable);
+        closing.abort(OVER);
+        for (const call of open) call.end(closed);
+        runtimeFetch.close();
+      }
+      return Promise.resolve();
     },
   };
 }

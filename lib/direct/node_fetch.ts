@@ -26,11 +26,12 @@ const DECODERS: ReadonlyMap<string, (zlib: Zlib) => Transform> = new Map([
   ["br", (zlib) => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH })],
 ]);
 
-/** A `fetch` with connections of its own. */
-export interface NodeFetch {
+/** `fetch`, set up for one server. */
+export interface RuntimeFetch {
+  /** Adds to `init`. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** Ends its idle connections. */
-  close(): Promise<void>;
+  /** Frees the sockets that are its own. */
+  close(): void;
 }
 
 /**
@@ -41,7 +42,7 @@ export interface NodeFetch {
  * @param keepAliveMs Silence after which the system asks the other computer whether it is there (TCP keep-alive): node
  * gives it 10 s more. 0 for never.
  */
-export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch {
+export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFetch {
   const { secure, tls = {} } = endpoint;
   const closing = new AbortController();
   let agent: Agent | undefined;
@@ -119,7 +120,6 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): NodeFetch 
     close() {
       closing.abort(connectionFailure("ECONNRESET", "connection closed"));
       agent?.destroy();
-      return Promise.resolve();
     },
   };
 }

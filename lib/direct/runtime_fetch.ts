@@ -1,16 +1,8 @@
 import type { Endpoint } from "./endpoint.ts";
-import { createNodeFetch } from "./node_fetch.ts";
+import { createNodeFetch, type RuntimeFetch } from "./node_fetch.ts";
 
 /** The HTTP version of a fetch. */
 export type FetchVersion = "http1" | "http2";
-
-/** `fetch`, set up for one server. */
-export interface RuntimeFetch {
-  /** Adds to `init`. */
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** Frees the sockets that are its own. */
-  close(): Promise<void>;
-}
 
 /** The part of Deno that is used here; Bun's types do not know it. */
 interface DenoClients {
@@ -39,7 +31,7 @@ export function createRuntimeFetch(
   const init = bunInit(endpoint, version);
   return {
     fetch: (url, request) => fetch(url, Object.assign(request, init)),
-    close: () => Promise.resolve(),
+    close() {},
   };
 }
 
@@ -57,14 +49,9 @@ function denoFetch(endpoint: Endpoint, version: FetchVersion): RuntimeFetch {
       ? {}
       : { proxy: { transport: "tcp", hostname: hostname.includes(":") ? `[${hostname}]` : hostname, port } }),
   });
-  let open = true;
   return {
     fetch: (url, request) => fetch(url, Object.assign(request, { client })),
-    close() {
-      if (open) client.close();
-      open = false;
-      return Promise.resolve();
-    },
+    close: () => client.close(),
   };
 }
 

@@ -18,7 +18,7 @@ import { createHttp2Carrier } from "../direct/http2_carrier.ts";
 import { createCarrierTransport } from "../rpc/transport.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
 import type { Answerer } from "./answerer.ts";
-import { MessageQueue } from "./message_queue.ts";
+import { createQueue, type Queue } from "../runtime/queue.ts";
 import type { TakenOfferListener } from "./signaling_queue.ts";
 import { wait } from "../runtime/wait.ts";
 
@@ -79,7 +79,7 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
 
   /** Waits for one offer and answers it. Rejects, or returns false, when the stream ends before there is one. */
   async function answerOne(): Promise<boolean> {
-    const responses = new MessageQueue<AnswerResponse>();
+    const responses = createQueue<AnswerResponse>();
     const over = new AbortController();
     const signal = AbortSignal.any([stop.signal, over.signal]);
     try {
@@ -109,7 +109,7 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
  */
 async function answerOffer(
   requests: AsyncIterable<AnswerRequest>,
-  responses: MessageQueue<AnswerResponse>,
+  responses: Queue<AnswerResponse>,
   answerer: () => Answerer,
   giveUp: () => void,
 ): Promise<boolean> {

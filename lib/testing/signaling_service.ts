@@ -16,7 +16,7 @@ import {
 import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
 import { ENGINE_HEADER } from "../webrtc/signaling_client.ts";
 import type { SignalingFaults } from "./faults.ts";
-import { MessageQueue } from "./message_queue.ts";
+import { createQueue } from "../runtime/queue.ts";
 import type { Routes } from "../server/routes.ts";
 import type { SignalingQueue, TakenOffer, TakeOffer } from "./signaling_queue.ts";
 
@@ -87,7 +87,7 @@ export function signalingRoutes(options: SignalingOptions): Routes {
     if (fault.offline === true) throw new ConnectError(OFFLINE, Code.NotFound);
     if (fault.rejectOffers !== undefined) throw unknown(`error from answerer: ${fault.rejectOffers}`);
     const uuid = crypto.randomUUID();
-    const responses = new MessageQueue<CallResponse>();
+    const responses = createQueue<CallResponse>();
     const respond = (stage: NonNullable<CallResponse["stage"]>) => responses.push({ uuid, stage });
     // The deadline belongs to the offer, not to the call: the answerer may still be working when the caller is gone.
     const timer = setTimeout(() => queue.expire(uuid), offerDeadlineMs);
@@ -123,7 +123,7 @@ export function signalingRoutes(options: SignalingOptions): Routes {
     context: HandlerContext,
   ): AsyncGenerator<AnswerRequest> {
     const hosts = hostsOf(context);
-    const requests = new MessageQueue<AnswerRequest>();
+    const requests = createQueue<AnswerRequest>();
     const taken = Promise.withResolvers<TakenOffer>();
     let offer: TakenOffer | undefined;
     let isAnswererDone = false, isCallerDone = false;

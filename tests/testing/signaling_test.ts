@@ -9,7 +9,7 @@ import { createHttp2Carrier } from "../../lib/direct/http2_carrier.ts";
 import { createCarrierTransport } from "../../lib/rpc/transport.ts";
 import { RUNTIME } from "../../lib/runtime/runtime.ts";
 import { createHttpHandler } from "../../lib/server/http_handler.ts";
-import { MessageQueue } from "../../lib/testing/message_queue.ts";
+import { createQueue } from "../../lib/runtime/queue.ts";
 import { type SignalingFaults, startMachine } from "../../lib/testing/mod.ts";
 import { listenOnOnePort } from "../../lib/server/one_port.ts";
 import { recordRoutes } from "../../lib/server/routes.ts";
@@ -79,7 +79,7 @@ function clientOf(port: number): { client: SignalingClient; close: () => Promise
 
 /** An answerer that a test plays. */
 function answerAs(client: SignalingClient, hosts: readonly string[], heartbeats = false) {
-  const responses = new MessageQueue<MessageInitShape<typeof AnswerResponseSchema>>();
+  const responses = createQueue<MessageInitShape<typeof AnswerResponseSchema>>();
   const headers = new Metadata(hosts.map((host): [string, string] => ["rpc-host", host]));
   if (heartbeats) headers.set("heartbeats-allowed", "true");
   const requests = client.answer(responses, { headers })[Symbol.asyncIterator]();

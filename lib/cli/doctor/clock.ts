@@ -41,6 +41,6 @@ export async function checkClock(
     // A server that speaks HTTP/2 only closes the connection.
     return judgeClock(undefined, sent, sent);
   } finally {
-    await close();
+    close();
   }
 }
