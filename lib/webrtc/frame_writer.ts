@@ -71,7 +71,7 @@ export function createFrameWriter(
   function flush(): void {
     while (!queue.empty) {
       const now = performance.now();
-      if (window?.isBeginning === true) window.begin(peer.roundTripMs(), now);
+      if (window?.isBeginning(now) === true) window.begin(peer.roundTripMs(), now);
       if (window?.wantsQuestion === true) window.asked(source.ask(), now);
       const frame = queue.next(buffer, room(now));
       if (frame === undefined) {

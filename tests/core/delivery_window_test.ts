@@ -59,7 +59,7 @@ function simulate(path: Path, seconds: number, from = 1_000): Result {
     for (const run of events.get(now) ?? []) run();
     events.delete(now);
     for (;;) {
-      if (window.isBeginning) window.begin(delay, now);
+      if (window.isBeginning(now)) window.begin(delay, now);
       if (window.wantsQuestion) {
         window.asked(++questions, now);
         window.wrote(QUESTION_BYTES, now);
@@ -188,18 +188,25 @@ test("DeliveryWindow never lets more than its largest window on the way", () => 
 }, { pure: true });
 
 /**
- * Sends to a machine that acknowledges each second packet at once and a single one after 200 ms, by an engine that looks
- * every 200 ms whether a packet is older than the round trip: then its own window falls to one packet. Returns bytes
- * delivered, and how often that happened.
+ * Sends to a machine that acknowledges each second packet at once and a single one after 200 ms, by an engine whose own
+ * window falls to one packet when nothing has been acknowledged for 200 ms, or a round trip and its deviation. Returns
+ * bytes delivered, how often that happened, and the most packets that waited in the engine after 3 s.
  */
-function sendToPion(seconds: number): { bytes: number; falls: number } {
+function sendToPion(seconds: number): { bytes: number; falls: number; most: number } {
   const chunk = 1_064, pathMs = 100;
   const window = new DeliveryWindow(MAX_FRAME_BYTES);
   /** The question that each packet ends with, if any. */
   const queue: (number | undefined)[] = [];
   const flight: { readonly sentAt: number; acknowledgedAt: number }[] = [];
   let single: (typeof flight)[number] | undefined;
-  let most = 10, threshold = Infinity, questions = 0, frames = 0, bytes = 0, falls = 0, timer = 50;
+  let most = 10,
+    threshold = Infinity,
+    questions = 0,
+    frames = 0,
+    bytes = 0,
+    falls = 0,
+    timer = 0,
+    waiting = 0;
   const push = (size: number, question?: number) => {
     const packets = Math.ceil(size / chunk);
     for (let packet = 1; packet <= packets; packet++) queue.push(packet === packets ? question : undefined);
@@ -222,22 +229,21 @@ function sendToPion(seconds: number): { bytes: number; falls: number } {
     for (const question of answers.get(now) ?? []) window.answered(question, now);
     while (flight.length > 0 && flight[0]!.acknowledgedAt <= now) {
       flight.shift();
+      timer = now;
       bytes += chunk;
       if (flight.length + 2 >= most) most += most < threshold ? 0.5 : 0.5 / most;
       transmit(now);
     }
     if (flight.length === 0) timer = now;
-    else if (now - timer >= 200) {
+    // Half of the first round trip counts as its deviation, which then becomes less with each.
+    else if (now - timer >= Math.max(200, pathMs + 2 * pathMs * 0.75 ** (now / pathMs))) {
       timer = now;
-      // Half of the first round trip counts as its deviation, which then becomes less with each.
-      if (now - flight[0]!.sentAt > pathMs + Math.max(4, 2 * pathMs * 0.75 ** (now / pathMs))) {
-        falls++;
-        threshold = Math.max(4, most / 2);
-        most = 1;
-      }
+      falls++;
+      threshold = Math.max(4, most / 2);
+      most = 1;
     }
     for (;;) {
-      if (window.isBeginning) window.begin(pathMs, now);
+      if (window.isBeginning(now)) window.begin(pathMs, now);
       if (window.handed === 0) {
         // The headers of the call.
         window.wrote(50, now);
@@ -257,15 +263,17 @@ function sendToPion(seconds: number): { bytes: number; falls: number } {
       push(size);
     }
     transmit(now);
+    if (now > 3_000) waiting = Math.max(waiting, queue.length);
   }
-  return { bytes, falls };
+  return { bytes, falls, most: waiting };
 }
 
 test(
-  "DeliveryWindow keeps the engine's own window from falling where single packets are acknowledged late",
+  "DeliveryWindow keeps the engine's own window growing where single packets are acknowledged late",
   () => {
-    const { bytes, falls } = sendToPion(8);
-    assert.ok(bytes > 20_000_000 && falls === 0, `${bytes} bytes, ${falls} falls`);
+    const { bytes, falls, most } = sendToPion(8);
+    assert.ok(bytes > 45_000_000 && falls === 0, `${bytes} bytes, ${falls} falls`);
+    assert.ok(most < 400, `${most} packets waited`);
   },
   { pure: true },
 );
@@ -324,6 +332,22 @@ test(
   { pure: true },
 );
 
+test("DeliveryWindow lets as much go at once after a pause as at the beginning", () => {
+  const window = new DeliveryWindow(MAX_FRAME_BYTES);
+  const fill = (now: number) => {
+    let bytes = 0;
+    for (;;) {
+      if (window.isBeginning(now)) window.begin(100, now);
+      if (!window.hasRoom(now)) return bytes;
+      bytes += window.frameBytes;
+      window.wrote(window.frameBytes, now);
+    }
+  };
+  const first = fill(0);
+  window.delivered(window.handed, 100);
+  assert.deepEqual([first > 10_000 && first < 13_000, fill(30_000)], [true, first]);
+}, { pure: true });
+
 test(
   "DeliveryWindow.wantsQuestion: at most four a window, and none while answers to calls show delivery",
   () => {
@@ -363,7 +387,7 @@ test(
     assert.equal(window.answered(1, 101), false);
     const { bytesPerSecond, roundTripMs } = window.estimate;
     assert.deepEqual({ bytesPerSecond, roundTripMs }, { bytesPerSecond: 100_000, roundTripMs: 100 });
-    window.wrote(100, 20_000);
+    assert.equal(window.isBeginning(20_000), true);
     assert.equal(window.estimate.roundTripMs, undefined);
   },
   { pure: true },

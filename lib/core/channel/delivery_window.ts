@@ -221,8 +221,9 @@ export class DeliveryWindow {
     return Math.max(PACE_MS, first.askedAt + UNANSWERED_MS - now);
   }
 
-  /** True while nothing is known of the path, so that its round trip is asked for. */
-  get isBeginning(): boolean {
+  /** True while nothing is known of the path, or no longer, so that its round trip is asked for. */
+  isBeginning(now: number): boolean {
+    if (now - this.#wroteAt > IDLE_MS && this.#handed === this.#delivered) this.#forget();
     return !this.#isBegun && this.#questions.size === 0;
   }
 
@@ -239,7 +240,6 @@ export class DeliveryWindow {
 
   /** Notes that a frame was handed over. */
   wrote(bytes: number, now: number): void {
-    if (now - this.#wroteAt > IDLE_MS && this.#handed === this.#delivered) this.#forget();
     if (this.#handed === this.#delivered) this.#deliveredAt = this.#deliveredHandedAt = now;
     this.#wroteAt = now;
     this.#handed += bytes;

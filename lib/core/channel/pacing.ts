@@ -25,9 +25,9 @@ const FRAME_MS = 4, LATE_MS = 10;
 const ALONE_MS = 200;
 
 /**
- * Spreads bulk data over the round trips of a long path, in pairs of packets. pion acknowledges each second packet at
- * once, and a single one after 200 ms or with the next. The engine takes a packet that waits for long for a lost one:
- * its own window falls to one packet, and stays small while the last packet of each burst waits (ARCHITECTURE.md).
+ * Spreads bulk data over the round trips of a long path, in pairs of packets: without bursts, which may be more than a
+ * receiver takes at once, and so that little waits in the engine in front of a small call. pion acknowledges each second
+ * packet at once, and a single one after 200 ms or with the next, so that pairs let the engine's own window grow fastest.
  */
 export class Pacing {
   #pathMs: number;
