@@ -64,9 +64,18 @@ export function test(name: string, fn: () => void | Promise<void>, options: Test
       name: title,
       ignore: skip !== undefined,
       permissions: pure ? "none" : "inherit",
-      fn: bounded,
+      fn: () => bounded().catch(report),
     });
   }
+}
+
+/**
+ * Writes an error at once. Deno writes it at the end of the file, and crashes before that if the failed test has left a
+ * WebRTC connection open: it then runs callbacks of channels that it has destroyed.
+ */
+function report(error: unknown): never {
+  console.error(error);
+  throw error;
 }
 
 /** Runs `fn`, and rejects if it has not settled after `timeoutMs`. */

@@ -261,18 +261,18 @@ test("a call that is refused says which credentials to check, and exits with 4",
 
 test("ping counts the pings of an outage as lost, and continues after it", async () => {
   const options = { auth: "none" } as const;
-  let machine = await startMachine(options);
-  const { port } = machine;
-  await using command = await startCommand([
-    ...["ping", machine.address, "--insecure", "--no-mdns"],
-    ...["-c", "15", "-i", "20", "--deadline", "400", "--timeout", "2000"],
-  ]);
-  let line = "";
-  while (!line.startsWith("seq=5 ")) line = await command.line();
-  await machine.close();
-  while (!line.includes("no answer")) line = await command.line();
-  machine = await startMachine({ ...options, port });
+  const before = await startMachine(options);
+  const { port, address } = before;
   try {
+    await using command = await startCommand([
+      ...["ping", address, "--insecure", "--no-mdns"],
+      ...["-c", "15", "-i", "20", "--deadline", "400"],
+    ]);
+    let line = "";
+    while (!line.startsWith("seq=5 ")) line = await command.line();
+    await before.close();
+    while (!line.includes("no answer")) line = await command.line();
+    await using _after = await startMachine({ ...options, port });
     const { code, stdout, stderr } = await command.exit;
     assert.equal(code, 0);
     assert.match(stdout, /^15 sent, \d+ answered, \d+ % lost/m);
@@ -282,7 +282,7 @@ test("ping counts the pings of an outage as lost, and continues after it", async
       /^viam-dial: lost the connection to .*\n(?:.*\n)*viam-dial: connected to .* again\n/,
     );
   } finally {
-    await machine.close();
+    await before.close();
   }
 }, LIMIT);
 

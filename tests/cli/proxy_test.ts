@@ -226,31 +226,24 @@ test("the proxy answers pages of this computer, and refuses others without a cal
 
 test("viam-dial proxy outlives an outage of its machine", async () => {
   const options = { auth: "none" } as const;
-  let machine = await startMachine(options);
-  const { port, address } = machine;
-  await using command = await startCommand([
-    "proxy",
-    address,
-    "--insecure",
-    "--no-mdns",
-    "--timeout",
-    "2000",
-  ]);
-  const local = / is at (127\.0\.0\.1:\d+), as gRPC/.exec(await command.line())![1]!;
-  await using channel = await dialDirect(local, { insecure: true });
-  const probe = createClient(ProbeService, channel);
-  const data = Uint8Array.of(1, 2, 3);
-  assert.deepEqual((await probe.echo({ data })).data, data);
-  await machine.close();
-  await assert.rejects(probe.echo({ data }, { timeoutMs: 500 }));
-  machine = await startMachine({ ...options, port });
+  const before = await startMachine(options);
+  const { port, address } = before;
   try {
+    await using command = await startCommand(["proxy", address, "--insecure", "--no-mdns"]);
+    const local = / is at (127\.0\.0\.1:\d+), as gRPC/.exec(await command.line())![1]!;
+    await using channel = await dialDirect(local, { insecure: true });
+    const probe = createClient(ProbeService, channel);
+    const data = Uint8Array.of(1, 2, 3);
+    assert.deepEqual((await probe.echo({ data })).data, data);
+    await before.close();
+    await assert.rejects(probe.echo({ data }, { timeoutMs: 500 }));
+    await using _after = await startMachine({ ...options, port });
     assert.deepEqual((await probe.echo({ data }, { timeoutMs: 30_000 })).data, data);
     const { code, stderr } = await interrupt(command);
     assert.equal(code, 0);
     assert.match(stderr, /^viam-dial: lost the connection to .*\nviam-dial: connected to .* again\n$/);
   } finally {
-    await machine.close();
+    await before.close();
   }
 }, { timeoutMs: 120_000 });
 
