@@ -1,26 +1,21 @@
+import { abortable } from "./abortable.ts";
+
 /** Resolves after `milliseconds`; rejects with the signal's reason if that comes first. */
-export function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    if (milliseconds <= 0) return resolve();
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal.addEventListener("abort", stop, { once: true });
-  });
+export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  if (milliseconds <= 0) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, milliseconds);
+  try {
+    await abortable(promise, signal);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Never resolves; rejects with the signal's reason. */
 export function untilAborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
+  return abortable(new Promise<never>(() => {}), signal);
 }
 
 /** Resolves with whether `promise` settles within `milliseconds`. Ignores what it rejects with. */
