@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import {
   ServerReflection,
   type ServerReflectionRequest,
@@ -62,11 +63,10 @@ async function open(transport: Transport): Promise<Opened> {
   // The two versions have the same messages under different names.
   for (const service of [ServerReflection, AlphaServerReflection as unknown as typeof ServerReflection]) {
     const client = createClient(service, transport);
-    const ask = async (questions: readonly Question[]) => {
-      const answers: Answer[] = [];
-      const calls = client.serverReflectionInfo(requestsOf(questions), { timeoutMs: ROUND_TIMEOUT_MS });
-      for await (const { messageResponse } of calls) answers.push(messageResponse);
-      return answers;
+    const ask = (questions: readonly Question[]) => {
+      const requests = createAsyncIterable(questions.map((messageRequest) => ({ messageRequest })));
+      const responses = client.serverReflectionInfo(requests, { timeoutMs: ROUND_TIMEOUT_MS });
+      return Array.fromAsync(responses, ({ messageResponse }) => messageResponse);
     };
     try {
       const [answer] = await ask([{ case: "listServices", value: "*" }]);
@@ -83,8 +83,4 @@ async function open(transport: Transport): Promise<Opened> {
     "the server has no reflection, so its services cannot be listed; use their generated code",
     Code.Unimplemented,
   );
-}
-
-async function* requestsOf(questions: readonly Question[]): AsyncGenerator<{ messageRequest: Question }> {
-  for (const messageRequest of questions) yield { messageRequest };
 }

@@ -4,11 +4,7 @@
  */
 export function mayCall(origin: string | undefined, allowed: readonly string[]): boolean {
   if (origin === undefined || allowed.includes("*") || allowed.includes(origin)) return true;
-  try {
-    const { hostname } = new URL(origin);
-    return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" ||
-      /^127(?:\.\d{1,3}){3}$/.test(hostname);
-  } catch {
-    return false;
-  }
+  const { hostname = "" } = URL.parse(origin) ?? {};
+  return hostname === "localhost" || hostname.endsWith(".localhost") || hostname === "[::1]" ||
+    /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }

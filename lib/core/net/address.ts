@@ -78,11 +78,7 @@ function isHostname(text: string): boolean {
 }
 
 function isIPv6(text: string): boolean {
-  try {
-    return new URL(`http://[${text.replace(/%.*$/, "")}]/`).hostname !== "";
-  } catch {
-    return false;
-  }
+  return URL.canParse(`http://[${text.replace(/%.*$/, "")}]/`);
 }
 
 /** A name as it is compared: in small letters, without the dot of the root. */
