@@ -1,11 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import {
-  type Allocate,
-  COMPRESSED,
-  concatenate,
-  encodeEnvelope,
-  encodeEnvelopes,
-} from "../core/grpc/envelope.ts";
+import { concatenate } from "../core/bytes.ts";
+import { type Allocate, COMPRESSED, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
 import type { HeaderReader } from "../core/grpc/grpc_status.ts";
 
 /** A compression of messages (grpc/doc/compression.md). */

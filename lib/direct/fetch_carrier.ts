@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { concatenate } from "../core/grpc/envelope.ts";
+import { concatenate } from "../core/bytes.ts";
 import { formatTimeout } from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
 import { connectionError, hasCode } from "../core/net/connection_error.ts";

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isConnectionHeader } from "../core/grpc/connection_headers.ts";
-import { concatenate, encodeEnvelope, TRAILERS } from "../core/grpc/envelope.ts";
+import { concatenate } from "../core/bytes.ts";
+import { encodeEnvelope, TRAILERS } from "../core/grpc/envelope.ts";
 import { headerValues } from "../core/grpc/header_values.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 

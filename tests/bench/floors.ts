@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import library, { type DataChannel, type PeerConnection } from "node-datachannel";
-import { concatenate } from "../../lib/core/grpc/envelope.ts";
+import { concatenate } from "../../lib/core/bytes.ts";
 import { MAX_PACKET_BYTES } from "../../lib/core/limits.ts";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { encodeHalfClose, encodeRequestHeaders, encodeRequestPacket } from "../../lib/core/channel/packet.ts";

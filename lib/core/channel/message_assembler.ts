@@ -1,4 +1,4 @@
-import { concatenate } from "../grpc/envelope.ts";
+import { concatenate } from "../bytes.ts";
 
 /** The result of a packet: a whole message, more to come, or a message over the limit. */
 export type Assembled = Uint8Array | "incomplete" | "too-large";

@@ -4,6 +4,7 @@ import type {
   Metadata as WireMetadata,
   MetadataSchema,
 } from "../../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
+import { byteString } from "../bytes.ts";
 import { Metadata } from "../grpc/metadata.ts";
 
 /*
@@ -65,10 +66,7 @@ const encoder = new TextEncoder();
  * HTTP.
  */
 function toByteString(text: string): string {
-  if (ascii.test(text)) return text;
-  let result = "";
-  for (const byte of encoder.encode(text)) result += String.fromCharCode(byte);
-  return result;
+  return ascii.test(text) ? text : byteString(encoder.encode(text));
 }
 
 function fromByteString(value: string): string {

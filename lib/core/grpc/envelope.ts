@@ -41,17 +41,6 @@ export function encodeEnvelopes(
   return frames;
 }
 
-/** Concatenates byte strings. */
-export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
 /**
  * Reads an uncompressed body of one message and trailers: the answer to a unary call as every server writes it. Returns
  * undefined for anything else, which `EnvelopeReader` handles.

@@ -1,6 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, decodeBinaryHeader } from "@connectrpc/connect";
 import { StatusSchema } from "../../../proto/gen/google/rpc/status_pb.ts";
+import { byteString } from "../bytes.ts";
 import { Metadata } from "./metadata.ts";
 import { fromWireStatus } from "./wire_status.ts";
 
@@ -23,15 +24,6 @@ export function parseTrailers(block: Uint8Array): Metadata {
     }
   }
   return trailers;
-}
-
-/** Returns bytes as HTTP's headers have them in JavaScript: one character each. */
-function byteString(bytes: Uint8Array): string {
-  let text = "";
-  for (let at = 0; at < bytes.length; at += 8_192) {
-    text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
-  }
-  return text;
 }
 
 /**

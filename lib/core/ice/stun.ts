@@ -1,3 +1,4 @@
+import { concatenate } from "../bytes.ts";
 import { joinHostPort } from "../net/address.ts";
 
 /*
@@ -24,18 +25,11 @@ export function stunMessage(
   attributes: readonly Uint8Array[],
   following = 0,
 ): Uint8Array {
-  const length = attributes.reduce((sum, { length }) => sum + length, 0);
-  const bytes = new Uint8Array(STUN_HEADER_BYTES + length);
+  const bytes = concatenate([new Uint8Array(8), transaction, ...attributes]);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, type);
-  view.setUint16(2, length + following);
+  view.setUint16(2, bytes.length - STUN_HEADER_BYTES + following);
   view.setUint32(4, MAGIC_COOKIE);
-  bytes.set(transaction, 8);
-  let at = STUN_HEADER_BYTES;
-  for (const part of attributes) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
 

@@ -1,3 +1,4 @@
+import { concatenate } from "../bytes.ts";
 import {
   attributeOf,
   ERROR_CODE,
@@ -88,12 +89,7 @@ export class TurnStreamReader {
    * @throws {TurnFramingError} when the bytes are not TURN; nothing after them can be read
    */
   push(chunk: Uint8Array): Uint8Array[] {
-    let bytes = chunk;
-    if (this.#rest.length > 0) {
-      bytes = new Uint8Array(this.#rest.length + chunk.length);
-      bytes.set(this.#rest);
-      bytes.set(chunk, this.#rest.length);
-    }
+    const bytes = this.#rest.length === 0 ? chunk : concatenate([this.#rest, chunk]);
     const messages: Uint8Array[] = [];
     let at = 0;
     while (at < bytes.length) {

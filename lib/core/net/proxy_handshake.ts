@@ -1,3 +1,4 @@
+import { byteString, concatenate } from "../bytes.ts";
 import { parseIp } from "./ip.ts";
 import { joinHostPort } from "./address.ts";
 import type { Proxy } from "./proxy.ts";
@@ -40,14 +41,14 @@ function* httpHandshake(proxy: Proxy, { hostname, port }: Destination): Handshak
   yield encode(request);
   let bytes: Uint8Array = new Uint8Array(0);
   let text: string;
-  while (!(text = decode(bytes)).includes("\r\n\r\n")) {
+  while (!(text = byteString(bytes)).includes("\r\n\r\n")) {
     if (!text.startsWith("HTTP/1.".slice(0, text.length))) {
       throw new ProxyError("ERR_PROXY_PROTOCOL", proxy, "does not answer as an HTTP proxy does");
     }
     if (bytes.length > MAX_ANSWER_BYTES) {
       throw new ProxyError("ERR_PROXY_PROTOCOL", proxy, "sends an endless answer");
     }
-    bytes = Uint8Array.from([...bytes, ...(yield undefined)!]);
+    bytes = concatenate([bytes, (yield undefined)!]);
   }
   const end = text.indexOf("\r\n\r\n") + 4;
   const status = /^HTTP\/1\.[0-9] ([0-9]{3})(?: ([\x20-\x7e]*))?\r\n/.exec(text);
@@ -104,7 +105,7 @@ function* socksHandshake(proxy: Proxy, { hostname, port }: Destination): Handsha
   const strange = () => new ProxyError("ERR_PROXY_PROTOCOL", proxy, "does not answer as a SOCKS5 proxy does");
   /** Waits for so many bytes. */
   function* atLeast(count: number): Generator<undefined, void, Uint8Array | undefined> {
-    while (bytes.length < count) bytes = Uint8Array.from([...bytes, ...(yield undefined)!]);
+    while (bytes.length < count) bytes = concatenate([bytes, (yield undefined)!]);
   }
 
   yield* atLeast(1);
@@ -166,11 +167,6 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** One character for each byte. */
-function decode(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-}
-
 function base64(text: string): string {
-  return btoa(decode(encode(text)));
+  return btoa(byteString(encode(text)));
 }
