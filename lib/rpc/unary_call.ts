@@ -75,18 +75,33 @@ export class AnswerCollector implements CallListener {
       const problem = message === undefined ? NO_MESSAGE : MORE_MESSAGES;
       return this.#reject(new ConnectError(problem, Code.Unimplemented, end.trailers));
     }
-    let read = this.#headers;
-    this.#resolve({
-      get headers() {
-        if (read !== undefined) return read();
-        const none = new Metadata();
-        read = () => none;
-        return none;
-      },
-      message,
-      get trailers() {
-        return end.trailers;
-      },
-    });
+    this.#resolve(new CollectedAnswer(this.#headers ?? none, message, end));
+  }
+}
+
+/** The headers of a server that sent none. */
+function none(): Metadata {
+  return new Metadata();
+}
+
+/** A class, since an object literal with getters takes longer to make than all else in this file. */
+class CollectedAnswer implements UnaryAnswer {
+  readonly message: Uint8Array;
+  readonly #read: () => Metadata;
+  readonly #end: CallEnd;
+  #headers: Metadata | undefined;
+
+  constructor(read: () => Metadata, message: Uint8Array, end: CallEnd) {
+    this.#read = read;
+    this.message = message;
+    this.#end = end;
+  }
+
+  get headers(): Metadata {
+    return this.#headers ??= this.#read();
+  }
+
+  get trailers(): Metadata {
+    return this.#end.trailers;
   }
 }

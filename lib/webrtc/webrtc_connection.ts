@@ -151,8 +151,10 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       },
       closed: () => lose("the data channel is closed", undefined, true),
       frame(bytes) {
-        isHeard = true;
-        machineOpened.resolve();
+        if (!isHeard) {
+          isHeard = true;
+          machineOpened.resolve();
+        }
         liveness.heard();
         carrier?.receive(bytes);
       },

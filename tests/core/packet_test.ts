@@ -171,6 +171,17 @@ test("the sdp vector is written and read", () => {
   assert.throws(() => decodeSessionDescription("%%%", "offer"), /base64/);
 }, { pure: true });
 
+test("a frame stays as it is while others are encoded, by the hundred and of every size", () => {
+  const frames: [frame: Uint8Array, hex: string][] = [];
+  for (let stream = 1; stream <= 300; stream++) {
+    const data = new Uint8Array(10 * stream).fill(stream);
+    for (const frame of [encodeReset(stream), encodeRequestPacket(stream, data, true, true)]) {
+      frames.push([frame, hexOf(frame)]);
+    }
+  }
+  for (const [frame, hex] of frames) assert.equal(hexOf(frame), hex);
+}, { pure: true });
+
 test("frames have the sizes of protocol §9, and never exceed 65,535 bytes", () => {
   const packet = new Uint8Array(65_509);
   assert.equal(encodeRequestPacket(1, packet, true, true).length, 65_531);

@@ -74,7 +74,7 @@ export function encodeRequestHeaders(
   const opening = constant ? keptOpening(path, metadata) : encodeOpening(path, metadata);
   const timeout = timeoutMs === undefined ? EMPTY : encodeTimeout(timeoutMs);
   const size = opening.length + timeout.length;
-  const frame = new Uint8Array(streamSize(stream) + 1 + varintSize(size) + size);
+  const frame = room(streamSize(stream) + 1 + varintSize(size) + size, undefined);
   let at = writeStream(frame, stream);
   frame[at++] = 0x12; // Request.headers
   at = writeVarint(frame, at, size);
@@ -145,7 +145,7 @@ export function encodeReset(stream: number): Uint8Array {
 }
 
 function encodeShort(stream: number, rest: readonly number[]): Uint8Array {
-  const frame = new Uint8Array(streamSize(stream) + rest.length);
+  const frame = room(streamSize(stream) + rest.length, undefined);
   frame.set(rest, writeStream(frame, stream));
   return frame;
 }
@@ -366,8 +366,20 @@ function readLength(bytes: Uint8Array, at: number): number {
   return -1;
 }
 
+/** Size of a block that small frames are cut from, and of the largest of them, in bytes. */
+const BLOCK_BYTES = 8_192, MAX_CUT_BYTES = 1_024;
+
+/** The block, and where the rest of it begins: a buffer of its own for each frame costs more than all else in it. */
+let block = new Uint8Array(0), blockRest = 0;
+
 function room(size: number, into: Uint8Array | undefined): Uint8Array {
-  return into !== undefined && size <= into.length ? into.subarray(0, size) : new Uint8Array(size);
+  if (into !== undefined && size <= into.length) return into.subarray(0, size);
+  if (size > MAX_CUT_BYTES) return new Uint8Array(size);
+  if (blockRest + size > block.length) {
+    block = new Uint8Array(BLOCK_BYTES);
+    blockRest = 0;
+  }
+  return block.subarray(blockRest, blockRest += size);
 }
 
 function varintSize(value: number): number {
