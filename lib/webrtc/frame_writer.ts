@@ -1,4 +1,5 @@
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../core/limits.ts";
+import { isLocalPair } from "../core/ice/candidate.ts";
 import type { DeliveryWindow } from "../core/channel/delivery_window.ts";
 import type { SendQueue } from "../core/channel/send_queue.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
@@ -68,10 +69,17 @@ export function createFrameWriter(
     return window.hasRoom(now) ? window.frameBytes : 0;
   }
 
+  function begin(window: DeliveryWindow, now: number): void {
+    const pathMs = peer.roundTripMs();
+    if (pathMs === undefined) return;
+    const pair = peer.selectedPair();
+    window.begin(pathMs, now, pair !== undefined && isLocalPair(pair));
+  }
+
   function flush(): void {
     while (!queue.empty) {
       const now = performance.now();
-      if (window?.isBeginning(now) === true) window.begin(peer.roundTripMs(), now);
+      if (window?.isBeginning(now) === true) begin(window, now);
       if (window?.wantsQuestion === true) window.asked(source.ask(), now);
       const frame = queue.next(buffer, room(now));
       if (frame === undefined) {

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { describeCandidate, hiddenName, parseCandidate, withAddress } from "../../lib/core/ice/candidate.ts";
+import {
+  describeCandidate,
+  hiddenName,
+  isLocalPair,
+  parseCandidate,
+  withAddress,
+} from "../../lib/core/ice/candidate.ts";
 import { test } from "../harness.ts";
 
 /** Parses a candidate and formats it again. */
@@ -38,5 +44,20 @@ test("hiddenName() finds the name of a host candidate, and withAddress() replace
     assert.equal(hiddenName(candidate), name);
     if (name === undefined) continue;
     assert.equal(described(withAddress(candidate, name, "192.0.2.7")), "host udp 192.0.2.7:5353");
+  }
+}, { pure: true });
+
+test("isLocalPair(): a loopback address, or the same one at both ends", () => {
+  const at = (address: string) => ({ address, port: 5000, type: "host", protocol: "udp" }) as const;
+  const table: [local: string, remote: string, isLocal: boolean][] = [
+    ["127.0.0.1", "127.0.0.1", true],
+    ["192.168.1.5", "127.0.0.1", true],
+    ["192.168.1.5", "192.168.1.5", true],
+    ["::1", "::1", true],
+    ["192.168.1.5", "192.168.1.6", false],
+    ["127.0.0.1", "192.168.1.6", false],
+  ];
+  for (const [local, remote, isLocal] of table) {
+    assert.equal(isLocalPair({ local: at(local), remote: at(remote) }), isLocal, `${local} ${remote}`);
   }
 }, { pure: true });

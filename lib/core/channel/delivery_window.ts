@@ -21,14 +21,17 @@ const UNANSWERED_BYTES_PER_MS = 640;
 /** Silence after which a peer counts as one that answers no questions, in milliseconds. */
 const UNANSWERED_MS = 5_000;
 
-/** The delay that bulk data may add to a path's own: a share of that, within bounds in milliseconds. */
-const QUEUE_SHARE = 0.7, LEAST_QUEUE_MS = 10, MOST_QUEUE_MS = 60;
+/**
+ * The delay that bulk data may add to a path's own: a share of that, within bounds in milliseconds. When the path becomes
+ * slow, all that is on its way has to be delivered at the rate that is left before a small call is.
+ */
+const QUEUE_SHARE = 0.3, LEAST_QUEUE_MS = 4, MOST_QUEUE_MS = 35;
 
-/** The same on a paced path: pacing leaves the engine's own window full, and little in front of it. */
-const MOST_PACED_QUEUE_MS = 35;
+/** The least within one computer: its path does not become slow, and both programs and the engine share its processors. */
+const LEAST_LOCAL_QUEUE_MS = 10;
 
 /** Bytes in addition to a window that is paced, as a share of what the path holds: what questions tell too late. */
-const LATE_SHARE = 0.3;
+const LATE_SHARE = 0.2;
 
 /** Time after which the least round trip is measured anew, in milliseconds: the path may have become longer. */
 const LEAST_AGE_MS = 10_000;
@@ -53,6 +56,9 @@ const QUESTIONS_PER_WINDOW = 4;
 
 /** Growth of the rate that lets a window start on, and rounds without it after which it holds what it has. */
 const MIN_GROWTH = 1.25, START_ROUNDS = 2;
+
+/** Growth of a window in a round trip while there is no queue: the more of one there is, the less. */
+const MOST_GROWTH = 0.25;
 
 /**
  * The window of a start, in what the path holds at the rate of the last answers. The engine's own window grows by half,
@@ -149,6 +155,7 @@ export class DeliveryWindow {
   #wasFull = false;
   /** True once the path's round trip was noted. */
   #isBegun = false;
+  #leastQueueMs = LEAST_QUEUE_MS;
   /** Set on a long path. */
   #pacing: Pacing | undefined;
   /** Set while nothing is handed over on a paced path, until nearly all of what the engine has is delivered. */
@@ -230,10 +237,15 @@ export class DeliveryWindow {
   /**
    * Notes the path's round trip as the engine has measured it before there is bulk data.
    *
-   * @param pathMs Milliseconds; undefined as long as it has measured none.
+   * @param pathMs Milliseconds.
+   * @param isLocal Whether the path stays within one computer.
    */
-  begin(pathMs: number | undefined, now: number): void {
-    if (pathMs === undefined) return;
+  begin(pathMs: number, now: number, isLocal: boolean): void {
+    this.#leastQueueMs = isLocal ? LEAST_LOCAL_QUEUE_MS : LEAST_QUEUE_MS;
+    this.#beginPath(pathMs, now);
+  }
+
+  #beginPath(pathMs: number, now: number): void {
     this.#isBegun = true;
     if (Pacing.isFor(pathMs)) this.#pacing = new Pacing(now, pathMs);
   }
@@ -353,14 +365,11 @@ export class DeliveryWindow {
     this.#least = least;
     this.#leastAt = this.#changedAt = now;
     this.#stalled = this.#lateRounds = 0;
-    this.begin(least, now);
+    this.#beginPath(least, now);
   }
 
   #queueTarget(least: number): number {
-    return Math.min(
-      this.#pacing === undefined ? MOST_QUEUE_MS : MOST_PACED_QUEUE_MS,
-      Math.max(LEAST_QUEUE_MS, least * QUEUE_SHARE),
-    );
+    return Math.min(MOST_QUEUE_MS, Math.max(this.#leastQueueMs, least * QUEUE_SHARE));
   }
 
   #measureLeast(roundTrip: number, askedAt: number, now: number): void {
@@ -403,7 +412,7 @@ export class DeliveryWindow {
       }
       if (isRound) start.window = this.#window;
       const factor = this.#pacing === undefined ? START_FACTOR : PACED_START_FACTOR;
-      const bytes = factor * this.#rate * Math.max(Math.min(least, start.pathMs), LEAST_QUEUE_MS);
+      const bytes = factor * this.#rate * Math.max(Math.min(least, start.pathMs), this.#leastQueueMs);
       return this.#change(
         Math.max(this.#window, Math.min(2 * start.window, bytes)),
         isRound ? now : this.#changedAt,
@@ -418,7 +427,8 @@ export class DeliveryWindow {
       if (isRound || isUrgent) this.#change(Math.max(this.#window / 2, this.#rate * target), now);
     } else if (isRound && this.#wasFull) {
       this.#lateRounds = 0;
-      this.#change(this.#window * Math.min(1.25, (1 + target / Math.max(lowest, 1)) / 2), now);
+      const free = Math.min(1, (target - lowest) / (target - least));
+      this.#change(this.#window * (1 + MOST_GROWTH * free), now);
     }
   }
 

@@ -1,4 +1,4 @@
-import { joinHostPort } from "../net/address.ts";
+import { isLoopback, joinHostPort } from "../net/address.ts";
 
 /** The source of an address: an interface, a STUN server, a check, or a TURN server. */
 export type CandidateType = "host" | "srflx" | "prflx" | "relay";
@@ -21,6 +21,11 @@ export interface CandidatePair {
   readonly local: Candidate;
   /** Of the other end. */
   readonly remote: Candidate;
+}
+
+/** True if both ends are on this computer. */
+export function isLocalPair({ local, remote }: CandidatePair): boolean {
+  return isLoopback(remote.address) || remote.address === local.address;
 }
 
 const TYPES: readonly string[] = ["host", "srflx", "prflx", "relay"] satisfies CandidateType[];
