@@ -19,8 +19,8 @@ import { settlesWithin } from "../runtime/wait.ts";
 const ENGINE_SEND_BYTES = 4_194_304;
 
 /**
- * Most time that the engine waits before it acknowledges a single packet, in milliseconds. With its default of 20, the
- * other engine takes that packet for lost on a long and steady path, and halves its rate (ARCHITECTURE.md).
+ * Most time that the engine waits before it acknowledges a single packet, in milliseconds. With its default of 20, an
+ * engine whose timer goes on (see below) takes that packet for lost on a long and steady path.
  */
 const SACK_DELAY_MS = 1;
 

@@ -1,5 +1,6 @@
 /** One end of a bare data channel: what the engine can do, without any protocol above it. */
 
+import { createSocket } from "node:dgram";
 import library from "node-datachannel";
 import { answerCommands, startedWith } from "./answer.ts";
 
@@ -15,12 +16,9 @@ connection.onGatheringStateChange((state) => {
   if (state === "complete") described.resolve(connection.localDescription()!.sdp);
 });
 const data = connection.createDataChannel("data", { negotiated: true, id: 0 });
-let received = 0;
 data.onOpen(() => open.resolve());
 data.onClosed(() => {});
-data.onMessage((message) => {
-  received += typeof message === "string" ? message.length : message.byteLength;
-});
+data.onMessage(() => {});
 
 await answerCommands(
   {
@@ -45,7 +43,15 @@ await answerCommands(
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     },
-    received: () => received,
+    /** Sends datagrams of a packet's size, as many as there is room for. */
+    async flood({ address, forMs }: { address: string; forMs: number }) {
+      const socket = createSocket("udp4"), datagram = new Uint8Array(1_172);
+      const end = performance.now() + forMs;
+      while (performance.now() < end) {
+        await new Promise((resolve) => socket.send(datagram, 9, address, resolve));
+      }
+      socket.close();
+    },
   },
   "ready",
   () => {
