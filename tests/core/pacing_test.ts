@@ -69,3 +69,31 @@ test("Pacing.frameBytes: as many as leave an even number of packets, whatever el
     assert.equal(packets % 2, 0, `${now} ms`);
   }
 }, { pure: true });
+
+test("Pacing.hasPaused: once, when a timer is late by most of a round trip", () => {
+  const pacing = new Pacing(0, PATH_MS);
+  const lateBy = (lateMs: number, now: number) => {
+    assert.equal(pacing.hasRoom(now, 200_000), false);
+    return pacing.hasPaused(now + pacing.retryMs(now)! + lateMs);
+  };
+  pacing.wrote(30_000, 0);
+  assert.deepEqual([0, 59, 61].map((lateMs) => lateBy(lateMs, 50)), [false, false, true]);
+  assert.equal(pacing.hasPaused(1_000), false);
+}, { pure: true });
+
+test("Pacing.spread: begins anew with pairs instead of ten packets", () => {
+  const pacing = new Pacing(0, PATH_MS);
+  pacing.spread(0);
+  let total = 0;
+  for (let now = 0; now < PATH_MS; now++) {
+    let packets = 0;
+    while (pacing.hasRoom(now, 200_000)) {
+      const frame = pacing.frameBytes(50_000) + OVERHEAD_BYTES;
+      pacing.wrote(frame, now);
+      packets += Math.ceil(frame / PACKET_BYTES);
+    }
+    assert.ok(packets <= 2, `${packets} packets`);
+    total += packets;
+  }
+  assert.ok(total >= 10 && total <= 16, `${total} packets in a round trip`);
+}, { pure: true });

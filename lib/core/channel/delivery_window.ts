@@ -203,7 +203,8 @@ export class DeliveryWindow {
     const isStalled = this.#isStalled(waitedMs);
     let most = this.#limit();
     if (this.#pacing !== undefined) {
-      if (isStalled) this.#isEmptying = true;
+      const hasPaused = this.#pacing.hasPaused(now) && this.#isAnswered && first !== undefined;
+      if (hasPaused || isStalled) this.#isEmptying = true;
       if (this.#isEmptying) return false;
       if (!this.#pacing.hasRoom(now, this.#isLate(waitedMs) ? most / 2 : most)) {
         this.#wasFull = true;
@@ -366,6 +367,7 @@ export class DeliveryWindow {
     this.#leastAt = this.#changedAt = now;
     this.#stalled = this.#lateRounds = 0;
     this.#beginPath(least, now);
+    this.#pacing?.spread(now);
   }
 
   #queueTarget(least: number): number {

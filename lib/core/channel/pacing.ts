@@ -21,6 +21,9 @@ const GROWTH = 1.5;
 /** Time that one frame makes up for, and the longest time that is made up for, in milliseconds. */
 const FRAME_MS = 4, LATE_MS = 10;
 
+/** A timer that is late by this share of a round trip shows that the program, or the computer, has paused. */
+const PAUSE_SHARE = 0.6;
+
 /** Time after which a single packet is acknowledged, in milliseconds. */
 const ALONE_MS = 200;
 
@@ -35,6 +38,8 @@ export class Pacing {
   /** Up to when bytes have become due. */
   #dueAt: number;
   #wroteAt: number;
+  /** When it is asked for room again, while there is none. */
+  #nextLookAt: number | undefined;
   /** Bytes a millisecond. */
   #rate = 0;
   /** Bytes that may be handed over; below 0 after more than that. */
@@ -52,6 +57,16 @@ export class Pacing {
   /** True if frames are spread on a path of this round trip. */
   static isFor(pathMs: number): boolean {
     return pathMs >= MIN_PATH_MS;
+  }
+
+  /**
+   * True once after a pause of the program or the computer, in which most of what was on its way has been acknowledged.
+   * The engine cuts its own window to the rest and ten packets.
+   */
+  hasPaused(now: number): boolean {
+    const isLate = this.#nextLookAt !== undefined && now - this.#nextLookAt > PAUSE_SHARE * this.#pathMs;
+    this.#nextLookAt = undefined;
+    return isLate;
   }
 
   /** Most bytes of a message in the next frame: as many as leave an even number of packets. */
@@ -81,6 +96,12 @@ export class Pacing {
     this.#bytes = FIRST_BYTES;
   }
 
+  /** Begins anew without the first bytes at once, since some are still on their way. */
+  spread(now: number): void {
+    this.#bytes = 0;
+    this.#dueAt = now;
+  }
+
   /** Notes another round trip of the path, in milliseconds. */
   measured(pathMs: number): void {
     this.#pathMs = pathMs;
@@ -97,6 +118,8 @@ export class Pacing {
   /** Time until there is room, in milliseconds; undefined if there is. */
   retryMs(now: number): number | undefined {
     if (this.#bytes > 0) return undefined;
-    return Math.max(1, Math.ceil(this.#dueAt - now + (1 - this.#bytes) / this.#rate));
+    const waitMs = Math.max(1, Math.ceil(this.#dueAt - now + (1 - this.#bytes) / this.#rate));
+    this.#nextLookAt = now + waitMs;
+    return waitMs;
   }
 }
