@@ -28,9 +28,8 @@ interface Lane {
   readonly name: string;
   readonly protocol: string;
   readonly mode: "client" | "server" | "both";
-  /** Files in `tests/conformance/lanes` with its features, and with those of Bun where they differ. */
+  /** The file in `tests/conformance/lanes` with its features. */
   readonly features: string;
-  readonly bunFeatures?: string;
   /** Suites for one side that also hold over a data channel. */
   readonly alsoSuites?: readonly string[];
 }
@@ -41,7 +40,6 @@ const LANES: readonly Lane[] = [
     protocol: "gRPC-Web, HTTP/1.1 and HTTP/2",
     mode: "client",
     features: "fetch.yaml",
-    bunFeatures: "fetch_bun.yaml",
   },
   { name: "http2", protocol: "gRPC, HTTP/2", mode: "client", features: "http2.yaml" },
   {
@@ -105,8 +103,7 @@ async function prepare(): Promise<void> {
 }
 
 function runnerArguments(lane: Lane, runtime: Runtime): string[] {
-  const features = runtime.name === "Bun" ? lane.bunFeatures ?? lane.features : lane.features;
-  const args = ["--mode", lane.mode, "--conf", `${TESTS}/lanes/${features}`];
+  const args = ["--mode", lane.mode, "--conf", `${TESTS}/lanes/${lane.features}`];
   const known = `${TESTS}/known_failing/${lane.name}_${runtime.name.toLowerCase()}.txt`;
   // The client decides how many calls it has in flight.
   if (lane.mode === "server") args.push("--parallel", String(CALLS));

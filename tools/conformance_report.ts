@@ -46,7 +46,7 @@ lane. It needs \`go\`, which installs the suite to \`.cache\`; the code of its m
 
 | lane | under test | against |
 | --- | --- | --- |
-| fetch | the transport over \`fetch\`, in plaintext and over TLS, with client certificates | the suite's two reference servers, connect-go and grpc-go |
+| fetch | gRPC-Web by requests, and over HTTP/2 by \`node:http2\`, in plaintext and over TLS, with client certificates | the suite's two reference servers, connect-go and grpc-go |
 | http2 | the transport over \`node:http2\`, in plaintext and over TLS, with client certificates | the same |
 | webrtc | \`dial\`, signaling in plaintext and over TLS, with client certificates, and the transport over a data channel | the embedded machine, which is under test as well |
 | machine | the embedded machine, in plaintext and over TLS, with client certificates | the suite's two reference clients |
@@ -61,7 +61,6 @@ client cancellation, empty messages, message sizes.
 
 - Connect's own protocol and JSON: machines speak gRPC and gRPC-Web, in protobuf.
 - Bidirectional calls over HTTP/1.1, where they hang: a call that needs HTTP/2 is never made without it.
-- Plaintext HTTP/2 over Bun's \`fetch\`, which has HTTP/2 over TLS only. Such calls use \`node:http2\`.
 - gzip on a data channel: its frames have no place for it.
 - A limit on the messages that a client accepts: the suite has no case for it. \`tests/transport/suite.ts\` has one, on every
   carrier.

@@ -1,10 +1,4 @@
-import {
-  CGI_VARIABLE,
-  chooseProxy,
-  type ChosenProxy,
-  namesProxy,
-  PROXY_VARIABLES,
-} from "../core/net/proxy.ts";
+import { CGI_VARIABLE, chooseProxy, type ChosenProxy, PROXY_VARIABLES } from "../core/net/proxy.ts";
 import type { Target } from "../core/net/target.ts";
 import type { ResolvedDialOptions } from "../options/resolve.ts";
 import { readEnvironment } from "../runtime/environment.ts";
@@ -13,14 +7,11 @@ import { readEnvironment } from "../runtime/environment.ts";
 export interface Proxies {
   /** The proxy for a connection over TCP; undefined for none. */
   choose(target: Target): ChosenProxy | undefined;
-  /** True if a runtime that follows the environment by itself may find a proxy there. */
-  readonly mayBeInEnvironment: boolean;
 }
 
-/** Reads the environment, which a runtime's fetch may follow whatever the option says. */
+/** Reads the environment. */
 export function findProxies({ proxy: setting, tls }: Pick<ResolvedDialOptions, "proxy" | "tls">): Proxies {
-  const { variables: named, isKnown } = readEnvironment(PROXY_VARIABLES);
-  const variables = { ...named, ...readEnvironment([CGI_VARIABLE]).variables };
+  const variables = readEnvironment([...PROXY_VARIABLES, CGI_VARIABLE]);
   const ca = [tls.ca ?? []].flat();
   return {
     choose(target) {
@@ -29,7 +20,6 @@ export function findProxies({ proxy: setting, tls }: Pick<ResolvedDialOptions, "
         ? chosen
         : { ...chosen, proxy: { ...chosen.proxy, ca } };
     },
-    mayBeInEnvironment: !isKnown || namesProxy(variables),
   };
 }
 

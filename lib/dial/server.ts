@@ -155,7 +155,6 @@ const TLS_ANSWERS = {
 function endpointOf(target: Target, tls: TlsOptions, { proxies }: DialContext): Endpoint {
   return {
     proxy: proxies.choose(target),
-    mayBeProxied: proxies.mayBeInEnvironment,
     secure: target.secure,
     hostname: target.hostname,
     port: target.port,

@@ -1,15 +1,14 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type CarrierChoice, chooseCarrier, isPortRefusedByFetch } from "../core/grpc/carrier_choice.ts";
-import { UnsupportedCallError } from "../core/grpc/unsupported_call.ts";
 import type { Call, CallListener, CallRequest, Carrier } from "../rpc/carrier.ts";
-import { endedCall, heldCall } from "../rpc/held_call.ts";
+import { heldCall } from "../rpc/held_call.ts";
 import { unaryCall } from "../rpc/unary_call.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Connection } from "./session_pool.ts";
 import { loadGzip } from "./compressor.ts";
 import { describeTarget } from "../core/net/target.ts";
-import { type Endpoint, needsSockets } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
 import { greet, type Greeting, type Question } from "./greeting.ts";
 
 /** Time for the answer whether a server speaks gRPC-Web, too, in milliseconds. */
@@ -69,26 +68,28 @@ export async function openDirectCarrier(
     onConnectionLost: () => onConnectionLost(),
   };
   const tls = endpoint.tls ?? {};
-  const fetchRuntime = needsSockets(endpoint, runtime) ? "node" : runtime;
-  const needsNode = endpoint.unixPath !== undefined || isPortRefusedByFetch(endpoint.port) ||
-    // No URL has the zone of an address.
-    endpoint.hostname.includes("%") ||
-    // Settings that Deno's and Bun's fetch cannot take; node:http and node:https take every setting.
-    (fetchRuntime !== "node" && (tls.serverName !== undefined || tls.minVersion === "TLSv1.3")) ||
-    (fetchRuntime === "deno" && tls.rejectUnauthorized === false);
-  const carriers = new Map<CarrierChoice & string, Carrier>();
+  // Bun's own is not told of proxies by us, and cannot take every setting.
+  const fetchRuntime = runtime === "bun" && endpoint.proxy === undefined &&
+      tls.serverName === undefined && tls.minVersion !== "TLSv1.3" && !isPortRefusedByFetch(endpoint.port)
+    ? "bun"
+    : "node";
+  // No URL has the path of a socket, or the zone of an address.
+  const needsHttp2 = endpoint.unixPath !== undefined || endpoint.hostname.includes("%");
+  const carriers = new Map<CarrierChoice, Carrier>();
   let connection: Connection | undefined;
 
-  async function carrierOf(choice: CarrierChoice & string, signal: AbortSignal): Promise<Carrier> {
+  async function carrierOf(choice: CarrierChoice, signal: AbortSignal): Promise<Carrier> {
     // Each is loaded when it is needed.
-    const http2 = choice === "http2"
-      ? (await abortable(import("./http2_carrier.ts"), signal)).createHttp2Carrier(endpoint, shared)
-      : undefined;
+    const http2 = choice === "fetch"
+      ? undefined
+      : (await abortable(import("./http2_carrier.ts"), signal)).createHttp2Carrier(endpoint, {
+        ...shared,
+        protocol: choice === "http2" ? "grpc" : "grpc-web",
+      });
     const made = http2 ??
       (await abortable(import("./fetch_carrier.ts"), signal)).createFetchCarrier(endpoint, {
         ...shared,
         runtime: fetchRuntime,
-        version: choice === "fetch" ? "http1" : "http2",
       });
     if (closed) throw new ConnectError("the channel is closed", Code.Unavailable);
     carriers.set(choice, made);
@@ -114,7 +115,7 @@ export async function openDirectCarrier(
 
   /** Asks what the server speaks: native gRPC first, by which every kind of call goes. */
   async function learn(): Promise<"grpc" | "grpc-web"> {
-    if (needsNode && protocol === "grpc-web") {
+    if (needsHttp2 && protocol === "grpc-web") {
       throw new ConnectError(
         `${
           describeTarget(endpoint)
@@ -124,7 +125,7 @@ export async function openDirectCarrier(
     }
     let failed: Greeting | undefined;
     for (const asked of ["grpc", "grpc-web"] as const) {
-      if (protocol !== "auto" && protocol !== asked || (asked === "grpc-web" && needsNode)) continue;
+      if (protocol !== "auto" && protocol !== asked || (asked === "grpc-web" && needsHttp2)) continue;
       const carrier = await carrierOf(asked === "grpc" ? "http2" : "fetch", options.signal);
       const greeting = await greet(carrier, asked, options.signal, options.question);
       if (greeting.speaks) {
@@ -138,18 +139,7 @@ export async function openDirectCarrier(
   }
 
   function open(request: CallRequest, listener: CallListener): Call {
-    const choice = chooseCarrier({
-      runtime: fetchRuntime,
-      secure: endpoint.secure,
-      kind: request.kind,
-      protocol: spoken,
-    });
-    if (typeof choice !== "string") {
-      return endedCall(
-        new UnsupportedCallError(`${describeTarget(endpoint)}: ${choice.unsupported}`),
-        listener,
-      );
-    }
+    const choice = chooseCarrier(spoken, request.kind);
     const carrier = carriers.get(choice);
     if (carrier !== undefined) return carrier.open(request, listener);
     const making = carrierOf(choice, new AbortController().signal);
@@ -162,7 +152,7 @@ export async function openDirectCarrier(
    * for its heartbeats; over HTTP/1.1 they leave at once.
    */
   function urgentCarrier(): Promise<Carrier> {
-    const mayAsk = runtime === "node" && protocol === "auto" && spoken === "grpc" && !needsNode;
+    const mayAsk = runtime === "node" && protocol === "auto" && spoken === "grpc" && !needsHttp2;
     learningWeb ??= (async () => {
       if (!mayAsk) return unaryCarrier;
       const signal = AbortSignal.timeout(ASK_WEB_MS);

@@ -2,15 +2,13 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { concatenate } from "../core/bytes.ts";
 import { formatTimeout } from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
-import { connectionError, hasCode } from "../core/net/connection_error.ts";
+import { connectionError } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
 import { endedCall } from "../rpc/held_call.ts";
 import { Outbox } from "../rpc/outbox.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
-import { isPermitted } from "../runtime/permission.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { EndingListener } from "./call_ending.ts";
 import { compressionHeaders, frameOf, framesOf, type MessageOptions } from "./compressor.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -18,12 +16,12 @@ import { watchIdleConnections } from "./idle_connections.ts";
 import { isSendable } from "./sendable.ts";
 import { ReadingGate, readResponse, readUnaryResponse } from "./fetch_response.ts";
 import { Upload } from "./fetch_upload.ts";
-import { createRuntimeFetch, type FetchVersion } from "./runtime_fetch.ts";
+import { createRuntimeFetch } from "./runtime_fetch.ts";
 
 /** Options of a fetch carrier. */
 export interface FetchCarrierOptions extends MessageOptions {
-  readonly runtime: Runtime;
-  readonly version: FetchVersion;
+  /** Whose fetch it is: Bun's, or that of this library. */
+  readonly runtime: "bun" | "node";
   /** Silence after which TCP asks for a sign of life, in milliseconds, where the sockets are ours; 0 for never. */
   readonly keepAliveMs?: number;
   /** Told when a call finds its connection lost. */
@@ -33,17 +31,8 @@ export interface FetchCarrierOptions extends MessageOptions {
 /** The reason of an aborted fetch. Made once: an abort without a reason makes one, with a stack trace, for every call. */
 const OVER = new DOMException("the call is over", "AbortError");
 
-/** Tries of a call that the runtime has not sent, or the server has refused unread. */
-const MOST_TRIES = 3;
-
-/** Bytes of an upload that are kept for another try. */
-const KEPT_BYTES = 64 * 1024;
-
 /** Headers that Bun's fetch sends; it drops further ones without a word. Some are its own. */
 const BUN_HEADERS = 240;
-
-/** A body that can be given to fetch again: bytes, or what an outbox has kept. */
-type Body = Uint8Array<ArrayBuffer> | Outbox;
 
 /**
  * Opens calls as gRPC-Web over `fetch`. No `fetch` shows trailers, so native gRPC is impossible on it
@@ -51,19 +40,8 @@ type Body = Uint8Array<ArrayBuffer> | Outbox;
  */
 export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOptions): Carrier {
   const { compressor } = options;
-  // Deno's fetch sends bytes again, unasked, when a connection that it has used before is lost, although the server may
-  // have run the call. It cannot do so with a stream. But a stream that it is not permitted to send keeps the process
-  // alive; bytes do not, and whoever is asked for the permission has no connection yet.
-  let streams = false;
-  const streamsBytes = () =>
-    streams ||= options.runtime === "deno" && isPermitted({ name: "net", host: describeTarget(endpoint) });
   const origin = urlOf(endpoint);
-  const runtimeFetch = createRuntimeFetch(
-    endpoint,
-    options.runtime,
-    options.version,
-    options.keepAliveMs ?? 0,
-  );
+  const runtimeFetch = createRuntimeFetch(endpoint, options.runtime, options.keepAliveMs ?? 0);
   // On Bun a call finds a connection that works by itself.
   const idle = options.runtime === "bun" ? undefined : watchIdleConnections();
   const open = new Set<FetchCall>();
@@ -96,31 +74,24 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     return headers;
   }
 
-  async function post(request: CallRequest, body: Body, signal: AbortSignal): Promise<Response> {
-    const streamed = body instanceof Outbox || streamsBytes();
+  async function post(
+    request: CallRequest,
+    body: Uint8Array<ArrayBuffer> | Outbox,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const init: RequestInit = {
       method: "POST",
       headers: headersOf(request),
       signal,
       // Credentials go to the server that was dialed, wherever it points.
       redirect: "manual",
-      ...(streamed ? { duplex: "half" } : {}),
+      ...(body instanceof Outbox ? { body: uploadOf(body), duplex: "half" } : { body }),
     };
     const seen = idle?.seen();
     if (seen !== undefined) await abortable(seen, signal);
-    for (let tries = 1;; tries++) {
-      try {
-        init.body = body instanceof Outbox ? uploadOf(body) : streamed ? streamOf(body) : body;
-        const response = await runtimeFetch.fetch(origin + request.path, init);
-        if (body instanceof Outbox) body.settle();
-        idle?.used();
-        return response;
-      } catch (error) {
-        const again = !(body instanceof Outbox) || body.isRepeatable;
-        const isUnsent = hasCode(error, "ERR_REQUEST_UNSENT");
-        if (!again || tries === MOST_TRIES || signal.aborted || !isUnsent) throw error;
-      }
-    }
+    const response = await runtimeFetch.fetch(origin + request.path, init);
+    idle?.used();
+    return response;
   }
 
   function uploadOf(outbox: Outbox): ReadableStream<Uint8Array> {
@@ -168,18 +139,18 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       this.#request = request;
       this.#listener = listener;
       if (request.kind === "unary" || request.kind === "server_streaming") return;
-      const outbox = this.#outbox = new Outbox(KEPT_BYTES);
+      const outbox = this.#outbox = new Outbox(0);
       queueMicrotask(() => this.#start(outbox));
     }
 
-    #start(body: Body): void {
+    #start(body: Uint8Array<ArrayBuffer> | Outbox): void {
       if (this.#isStarted || this.#listener.over) return;
       this.#isStarted = true;
       open.add(this);
       void this.#exchange(body);
     }
 
-    async #exchange(body: Body): Promise<void> {
+    async #exchange(body: Uint8Array<ArrayBuffer> | Outbox): Promise<void> {
       let whole = false;
       try {
         const response = await post(this.#request, body, this.#abort.signal);
@@ -250,14 +221,4 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
       return Promise.resolve();
     },
   };
-}
-
-/** A body of one chunk. */
-function streamOf(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
-  return new ReadableStream({
-    start(controller) {
-      controller.enqueue(bytes);
-      controller.close();
-    },
-  });
 }

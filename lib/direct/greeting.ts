@@ -1,12 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { isContentType } from "../core/grpc/grpc_status.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
-import {
-  type ConnectionReason,
-  connectionReason,
-  hasCode,
-  isProxyFailure,
-} from "../core/net/connection_error.ts";
+import { type ConnectionReason, connectionReason, isProxyFailure } from "../core/net/connection_error.ts";
 import type { Call, CallEnd, Carrier } from "../rpc/carrier.ts";
 
 /** A server's answer to a greeting. */
@@ -85,10 +80,7 @@ function judge({ error }: CallEnd, protocol: "grpc" | "grpc-web", answered: stri
   // A status in the protocol says that the server speaks it, unless the content type is of another one.
   const type = error.metadata.get("content-type");
   const reason = error.cause === undefined ? undefined : connectionReason(error.cause);
-  const unreachable = reason !== undefined && (UNREACHABLE.has(reason) || isProxyFailure(error.cause)) &&
-    // Deno's fetch takes no certificate that is its own authority, as `openssl req -x509` makes them, not even one
-    // that `tls.ca` names; its sockets do.
-    !hasCode(error.cause, "CERT_CA_USED_AS_END_ENTITY");
+  const unreachable = reason !== undefined && (UNREACHABLE.has(reason) || isProxyFailure(error.cause));
   return {
     // nginx drops the status of an error that comes without a message; the content type says enough.
     speaks: isContentType(answered, protocol) ||

@@ -65,7 +65,7 @@ export interface Http2CallContext extends AnswerReaderOptions {
   onOver(call: Http2Call): void;
 }
 
-/** A call of native gRPC on a stream of HTTP/2; on another one where a session refuses it unread. */
+/** A call on a stream of HTTP/2; on another one where a session refuses it unread. */
 export class Http2Call implements Call {
   readonly #request: CallRequest;
   readonly #listener: EndingListener;
@@ -292,7 +292,9 @@ export class Http2Call implements Call {
     const isReset = error === undefined || (error as { readonly code?: unknown }).code === STREAM_ERROR;
     const isBroken = rstCode === 0 &&
       (error !== undefined || session.draining || session.failure !== undefined);
-    if (isBroken || !isReset) return this.#connectionLost(session.failure ?? error ?? CLOSED);
+    if (isBroken || !isReset) {
+      return this.#connectionLost(session.failure ?? session.explain(error ?? CLOSED));
+    }
     const code = RESET_CODES[rstCode] ?? Code.Internal;
     const text = `the server reset the call (HTTP/2 error ${rstCode})`;
     return new ConnectError(text, code, undefined, undefined, error);

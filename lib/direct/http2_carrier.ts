@@ -17,8 +17,9 @@ export interface Http2Carrier extends Carrier {
   readonly connection: Connection;
 }
 
-/** Opens calls as native gRPC over `node:http2` (grpc/doc/PROTOCOL-HTTP2.md). */
+/** Opens calls as gRPC (grpc/doc/PROTOCOL-HTTP2.md) or gRPC-Web (PROTOCOL-WEB.md) over `node:http2`. */
 export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOptions): Http2Carrier {
+  const { protocol = "grpc" } = options; // native
   const pool = createSessionPool(endpoint, options);
   const idle = watchIdleConnections();
   let closed: ConnectError | undefined;
@@ -26,8 +27,8 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
   const context: Http2CallContext = {
     ...options,
     endpoint,
-    protocol: "grpc",
-    headersOf: requestHeadersFor(endpoint, options.compressor),
+    protocol,
+    headersOf: requestHeadersFor(endpoint, options.compressor, protocol),
     onOver: (call) => open.delete(call),
     acquire(short) {
       const seen = idle.seen();

@@ -19,10 +19,11 @@ const ENTRY_BYTES = 32;
  */
 const MAX_METADATA_BYTES = 60 * 1024;
 
-/** Makes the headers of requests to one server (grpc/doc/PROTOCOL-HTTP2.md, *Requests*). */
+/** Makes the headers of requests to one server (grpc/doc/PROTOCOL-HTTP2.md, *Requests*; PROTOCOL-WEB.md). */
 export function requestHeadersFor(
   endpoint: Endpoint,
   compressor: Compressor | undefined,
+  protocol: "grpc" | "grpc-web" = "grpc",
 ): (request: CallRequest) => OutgoingHttpHeaders {
   // Node's own authority leaves an IPv6 address without brackets (RFC 3986, section 3.2.2).
   const authority = endpoint.hostname.includes(":") ? { ":authority": authorityOf(endpoint) } : {};
@@ -47,8 +48,9 @@ export function requestHeadersFor(
     }
     headers[":method"] = "POST";
     Object.assign(headers, authority);
-    headers["content-type"] = "application/grpc+proto";
-    headers["te"] = "trailers";
+    headers["content-type"] = `application/${protocol}+proto`;
+    if (protocol === "grpc") headers["te"] = "trailers";
+    else headers["x-grpc-web"] = "1";
     Object.assign(headers, compression);
     if (constant === true) last = { metadata, headers };
     return headers;

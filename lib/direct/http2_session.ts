@@ -27,6 +27,8 @@ export interface Session {
   lastStreamId: number;
   /** The error that broke its connection, if known. */
   failure: Error | undefined;
+  /** Names the cause of an error of its connection, where that is known. */
+  explain(error: NodeJS.ErrnoException): Error;
   /** Set when anything comes, or what had to wait goes out: it is alive. */
   heard: boolean;
   /** Notes a sign of life. */
@@ -50,6 +52,7 @@ const MAX_CALLS = 1_000;
 export interface SessionStart {
   readonly endpoint: Endpoint;
   readonly runtime: Runtime;
+  readonly protocol?: "grpc" | "grpc-web";
   readonly socket: Socket;
   readonly raw: boolean;
   /** Calls that the server's other sessions take at a time: it takes no more until the server says so. */
@@ -102,6 +105,12 @@ export async function startSession(start: SessionStart): Promise<Session> {
       draining: false,
       lastStreamId: Infinity,
       failure: undefined,
+      explain(error) {
+        // The page of a server that speaks gRPC-Web over HTTP/1.1 alone, read as frames.
+        const isPage = start.protocol === "grpc-web" && !session.isSettled &&
+          error.code === "ERR_HTTP2_ERROR";
+        return isPage ? connectionFailure("ERR_HTTP2_EXPECTED", error.message) : error;
+      },
       heard: false,
       hear() {
         session.heard = true;
@@ -179,9 +188,9 @@ export async function startSession(start: SessionStart): Promise<Session> {
       if (session.open > 0) outlive(session.http2);
     });
     session.http2.on("error", (error) => {
-      session.failure ??= error;
+      session.failure ??= session.explain(error);
       gone();
-      reject(connectionError(target, error));
+      reject(connectionError(target, session.failure));
     });
     session.http2.on("close", () => {
       gone();

@@ -5,6 +5,8 @@ import type { Transform } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import { abortable } from "../runtime/abortable.ts";
+import { RUNTIME } from "../runtime/runtime.ts";
+import { unrefTimer } from "../runtime/unref_timer.ts";
 import type { Endpoint } from "./endpoint.ts";
 
 /** The type of the globals; that of node:stream differs from one runtime's declarations to the next's. */
@@ -30,17 +32,17 @@ const DECODERS: ReadonlyMap<string, (zlib: Zlib) => Transform> = new Map([
 export interface RuntimeFetch {
   /** Adds to `init`. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** Frees the sockets that are its own. */
+  /** Ends idle connections that are its own. */
   close(): void;
 }
 
 /**
- * `fetch` over `node:http` and `node:https`, for Node. Its own takes no TLS settings, and has one pool of connections
- * for the whole process: one that was opened while a server was silent, or over a network that is gone, is taken for
- * the next call, which then hears nothing. It speaks HTTP/1.1, as that one does. Through a proxy, all runtimes use it.
+ * `fetch` over `node:http` and `node:https`. Node's own takes no TLS settings, and has one pool of connections for the
+ * whole process: one that was opened while a server was silent, or over a network that is gone, is taken for the next
+ * call, which then hears nothing. Bun uses this one through proxies alone.
  *
- * @param keepAliveMs Silence after which the system asks the other computer whether it is there (TCP keep-alive): node
- * gives it 10 s more. 0 for never.
+ * @param keepAliveMs Silence after which the system asks the other computer whether it is there (TCP keep-alive), for
+ * some 10 s. 0 for never.
  */
 export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFetch {
   const { secure, tls = {} } = endpoint;
@@ -53,7 +55,7 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
     return (_options, made) => {
       openConnection(endpoint, options).then(
         (socket) => {
-          if (keepAliveMs > 0) socket.setKeepAlive(true, keepAliveMs);
+          if (keepAliveMs > 0) probeInSilence(socket, keepAliveMs);
           made?.(null, socket);
         },
         (error) => made?.(error, undefined!),
@@ -122,6 +124,19 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
       agent?.destroy();
     },
   };
+}
+
+/** Time between two probes of a silent connection, in milliseconds; node sets the same. */
+const PROBE_MS = 1_000;
+
+/** Lets TCP probe a connection that is silent. Deno leaves the system's 75 s between two of 9 probes; a new start asks at once. */
+function probeInSilence(socket: Socket, keepAliveMs: number): void {
+  const probe = () => void socket.setKeepAlive(false).setKeepAlive(true, keepAliveMs);
+  probe();
+  if (RUNTIME !== "deno") return;
+  const probing = setInterval(probe, PROBE_MS);
+  unrefTimer(probing);
+  socket.once("close", () => clearInterval(probing));
 }
 
 function webResponse(response: IncomingMessage, body: WebStream | null): Response {

@@ -8,7 +8,6 @@ import {
   type ServerReflectionResponse,
 } from "../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { UnsupportedCallError } from "../core/grpc/unsupported_call.ts";
 import { assembleServices, missingImports, type ReflectedServices } from "../core/grpc/reflected_services.ts";
 
 type Question = ServerReflectionRequest["messageRequest"];
@@ -75,7 +74,6 @@ async function open(transport: Transport): Promise<Opened> {
       }
       return { ask, names: answer.value.service.map(({ name }) => name) };
     } catch (error) {
-      if (error instanceof UnsupportedCallError) throw error;
       if (ConnectError.from(error).code !== Code.Unimplemented) throw error;
     }
   }

@@ -28,7 +28,7 @@ export class Outbox {
   #halfClosed = false;
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** @param keptBytes Messages of more bytes than this are not kept once they have an outlet. */
+  /** @param keptBytes Messages of as many bytes are not kept once they have an outlet. */
   constructor(keptBytes = WAITING_BYTES) {
     this.#keptBytes = keptBytes;
   }
@@ -96,7 +96,7 @@ export class Outbox {
     this.#waiting += bytes;
     const outlet = this.#outlet;
     if (outlet === undefined) return;
-    if (this.#size > this.#keptBytes) this.#kept = undefined;
+    if (this.#size >= this.#keptBytes) this.#kept = undefined;
     outlet.write(message, last, () => {
       if (outlet !== this.#outlet) return;
       this.#waiting -= bytes;

@@ -98,14 +98,8 @@ test("fetch: a server hears once of a call that was cancelled, and never of one 
     const calls: [method: string, call: (signal: AbortSignal) => Promise<unknown>][] = [
       ["HangUnary", (signal) => probe.hangUnary({}, { signal })],
       ["Hang", (signal) => read(probe.hang({}, { signal }))],
+      ["Exchange", (signal) => read(probe.exchange(new Pushed<{ data: Uint8Array }>(), { signal }))],
     ];
-    // Node's HTTP/1.1 has no such calls.
-    if (runtime !== "node") {
-      calls.push([
-        "Exchange",
-        (signal) => read(probe.exchange(new Pushed<{ data: Uint8Array }>(), { signal })),
-      ]);
-    }
     for (const [method, call] of calls) {
       const controller = new AbortController();
       const ended = rejection(() => call(controller.signal));

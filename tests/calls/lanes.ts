@@ -1,24 +1,20 @@
 /** The ways that calls go, as options of a dial. */
 
 import type { DialOptions } from "../../mod.ts";
-import { runtime } from "../harness.ts";
 
 /** A way to a machine. */
 export interface CallLane {
   readonly name: string;
-  /** True if its calls may be bidirectional. */
-  readonly bidirectional: boolean;
   readonly options: DialOptions;
 }
 
 export const lanes: readonly CallLane[] = [
-  { name: "WebRTC", bidirectional: true, options: { insecure: true } },
+  { name: "WebRTC", options: { insecure: true } },
   {
     name: "fetch",
-    bidirectional: runtime === "deno",
     options: { insecure: true, disableWebrtc: true, protocol: "grpc-web" },
   },
-  { name: "node:http2", bidirectional: true, options: { insecure: true, disableWebrtc: true } },
+  { name: "node:http2", options: { insecure: true, disableWebrtc: true } },
 ];
 
 /** Waits until something holds; the test's own bound ends the wait. */

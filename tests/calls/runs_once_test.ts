@@ -119,7 +119,7 @@ for (const { name, options, secure, hasProxy = false } of LANES) {
       download: (options) => read(probe.download({}, options)),
       upload: (options) => probe.upload(two(), options),
       // Needs HTTP/2.
-      ...(options.protocol === "grpc-web"
+      ...(secure === "TLS, HTTP/1.1 alone"
         ? {}
         : { exchange: (options) => read(probe.exchange(two(), options)) }),
     };

@@ -73,13 +73,14 @@ async function direct(lane: "fetch" | "http2", request: ClientCompatRequest) {
     maxMessageBytes: messageReceiveLimit === 0 ? MAX_MESSAGE_BYTES : messageReceiveLimit,
     compressor: compression === Compression.GZIP ? await loadGzip() : undefined,
   };
-  const carrier: Carrier = lane === "http2"
-    ? createHttp2Carrier(endpoint, { ...limits, keepAliveMs: 0, runtime: RUNTIME })
-    : createFetchCarrier(endpoint, {
+  const carrier: Carrier = lane === "http2" || httpVersion === HTTPVersion.HTTP_VERSION_2
+    ? createHttp2Carrier(endpoint, {
       ...limits,
+      keepAliveMs: 0,
       runtime: RUNTIME,
-      version: httpVersion === HTTPVersion.HTTP_VERSION_2 ? "http2" : "http1",
-    });
+      protocol: lane === "http2" ? "grpc" : "grpc-web",
+    })
+    : createFetchCarrier(endpoint, { ...limits, runtime: RUNTIME === "bun" ? "bun" : "node" });
   const transport = createCarrierTransport({
     carrier: () => carrier,
     baseUrl: `${endpoint.secure ? "https" : "http"}://${request.host}:${request.port}`,

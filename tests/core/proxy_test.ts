@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import {
   chooseProxy,
   describeProxy,
-  namesProxy,
   parseProxy,
   type Proxy,
   type ProxyVariables,
@@ -162,10 +161,4 @@ test("chooseProxy() names what names a proxy that cannot be used, for the target
   assert.ok("problem" in chosen.proxy);
   assert.ok(!JSON.stringify(chosen).includes("s3cret"));
   assert.equal(chooseProxy({ ...target, hostname: "localhost" }, "environment", variables), undefined);
-}, { pure: true });
-
-test("namesProxy() tells whether a runtime may find a proxy in the environment", () => {
-  assert.equal(namesProxy({}), false);
-  assert.equal(namesProxy({ NO_PROXY: "*", REQUEST_METHOD: "GET", HTTP_PROXY: "" }), false);
-  assert.equal(namesProxy({ all_proxy: "p" }), true);
 }, { pure: true });

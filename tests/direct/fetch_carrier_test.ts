@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
 import net from "node:net";
 import { createClient } from "@connectrpc/connect";
 import { MAX_MESSAGE_BYTES } from "../../lib/core/limits.ts";
@@ -47,8 +48,7 @@ test("fetch carrier: a call that is cancelled while the connection is made takes
   const machine = await startMachine({ auth: "none", webrtc: false, tls: { cert, key } });
   const gate = await startGate(machine.port);
   const carrier = createFetchCarrier({ secure: true, hostname: "127.0.0.1", port: gate.port, tls: { ca } }, {
-    runtime: RUNTIME,
-    version: "http2",
+    runtime: RUNTIME === "bun" ? "bun" : "node",
     maxMessageBytes: MAX_MESSAGE_BYTES,
   });
   try {
@@ -83,8 +83,7 @@ test("fetch carrier: a call that is cancelled while the connection is made takes
 test("fetch carrier: 300 entries of metadata arrive, or fail the call", async () => {
   await using machine = await startMachine({ auth: "none", webrtc: false });
   const carrier = createFetchCarrier({ secure: false, hostname: "127.0.0.1", port: machine.port }, {
-    runtime: RUNTIME,
-    version: "http1",
+    runtime: RUNTIME === "bun" ? "bun" : "node",
     maxMessageBytes: MAX_MESSAGE_BYTES,
   });
   const probe = createClient(
@@ -106,3 +105,32 @@ test("fetch carrier: 300 entries of metadata arrive, or fail the call", async ()
     await carrier.close();
   }
 });
+
+const TCP_TABLE = "/proc/net/tcp", ESTABLISHED = "01", KEEP_ALIVE = "02";
+
+test("fetch carrier: TCP asks in silence whether the other computer is still there", async () => {
+  await using machine = await startMachine({ auth: "none", webrtc: false });
+  const carrier = createFetchCarrier({ secure: false, hostname: "127.0.0.1", port: machine.port }, {
+    runtime: RUNTIME === "bun" ? "bun" : "node",
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    keepAliveMs: 1_000,
+  });
+  const probe = createClient(
+    ProbeService,
+    createCarrierTransport({ carrier: () => carrier, baseUrl: machine.url, maxBufferedBytes: 1 << 26 }),
+  );
+  try {
+    const stream = probe.hang({})[Symbol.asyncIterator]();
+    await stream.next();
+    const port = machine.port.toString(16).toUpperCase().padStart(4, "0");
+    const timers = readFileSync(TCP_TABLE, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+      .filter(([, , remote, state]) => state === ESTABLISHED && remote?.endsWith(`:${port}`))
+      .map((fields) => fields[5]!.split(":")[0]);
+    assert.deepEqual(timers, [KEEP_ALIVE]);
+    const ended = stream.next().catch(() => {});
+    await carrier.close();
+    await ended;
+  } finally {
+    await carrier.close();
+  }
+}, { skip: existsSync(TCP_TABLE) ? undefined : "needs Linux's table of connections" });

@@ -1,33 +1,19 @@
 import type { StreamKind } from "./stream_kind.ts";
 
-/** The inputs of the choice of a carrier. */
-export interface CarrierQuestion {
-  readonly runtime: "deno" | "bun" | "node";
-  readonly secure: boolean;
-  readonly kind: StreamKind;
-  /** The protocol that the server speaks: native gRPC, where it speaks both. */
-  readonly protocol: "grpc" | "grpc-web";
-}
-
-/** The carrier for a call: which API, and for fetch which HTTP version. */
-export type CarrierChoice = "fetch" | "fetch-http2" | "http2" | { readonly unsupported: string };
+/** The carrier for a call: gRPC-Web by requests of HTTP/1.1, or either protocol by `node:http2`. */
+export type CarrierChoice = "fetch" | "http2" | "http2-web";
 
 /**
- * Chooses the carrier for a call (ARCHITECTURE.md, "The choice of a carrier"). node:http2 speaks native gRPC, and sees
- * what fetch hides: that a connection is silent, and that it has no room.
+ * Chooses the carrier for a call (ARCHITECTURE.md, "The choice of a carrier"). node:http2 sees what HTTP/1.1 hides: that
+ * a connection is silent, and that it has no room.
+ *
+ * @param protocol The protocol that the server speaks: native gRPC, where it speaks both.
  */
-export function chooseCarrier({ runtime, secure, kind, protocol }: CarrierQuestion): CarrierChoice {
+export function chooseCarrier(protocol: "grpc" | "grpc-web", kind: StreamKind): CarrierChoice {
   if (protocol === "grpc") return "http2";
-  // A connection for each call: no stream takes the room of others, and a proxy may speak HTTP/1.1 alone.
-  if (kind !== "bidi_streaming") return "fetch";
-  // Over HTTP/1.1 it would hang.
-  if (runtime === "deno" || (runtime === "bun" && secure)) return "fetch-http2";
-  return {
-    unsupported:
-      "the server speaks gRPC-Web alone, and a bidirectional call of that needs HTTP/2, which this runtime's " +
-      "fetch lacks: if it also speaks native gRPC, reach it without a proxy that speaks HTTP/1.1, and set protocol to " +
-      '"auto" or "grpc"',
-  };
+  // Over HTTP/1.1 a bidirectional call would hang. The others have a connection each there: no stream takes the room of
+  // others, and a proxy may speak HTTP/1.1 alone.
+  return kind === "bidi_streaming" ? "http2-web" : "fetch";
 }
 
 /** Ports that fetch refuses (https://fetch.spec.whatwg.org/#port-blocking). */

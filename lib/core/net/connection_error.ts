@@ -1,6 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { causesOf } from "../error_message.ts";
-import { denoFetchCode, denoFetchDetail } from "./deno_fetch_error.ts";
+import { causesOf, messageOf } from "../error_message.ts";
 
 /** Codes of `node:net`, `node:tls` and `node:http2`, which Bun's fetch shares. The first that matches counts. */
 const REASONS = [
@@ -26,7 +25,7 @@ const REASONS = [
   [/^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/, "certificate not trusted"],
   [/^(?:EPROTO$|ERR_SSL_|ERR_TLS_)/, "TLS failed"],
   [
-    /^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_REQUEST_UNSENT|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/,
+    /^(?:ECONNRESET|ECONNABORTED|EPIPE|ERR_HTTP2_\w+|HTTP2\w+|ERR_STREAM_\w+)$/,
     "connection lost",
   ],
 ] as const;
@@ -45,21 +44,16 @@ export function isProxyFailure(error: unknown): boolean {
   return codesOf(error).some((code) => code.startsWith("ERR_PROXY_"));
 }
 
-/** Tells whether an error, or a cause of it, has a code. */
-export function hasCode(error: unknown, code: string): boolean {
-  return codesOf(error).some((found) => found === code);
-}
-
 function* codesOf(error: unknown): Generator<string> {
   for (const cause of causesOf(error)) {
-    const code = (cause as { readonly code?: unknown }).code ?? denoFetchCode(cause);
+    const code = (cause as { readonly code?: unknown }).code;
     if (typeof code === "string") yield code;
   }
 }
 
 /** A failure that this side finds out, with the code that a runtime would give it. */
 export function connectionFailure(
-  code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED",
+  code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED" | "ERR_HTTP2_EXPECTED",
   message: string,
 ): Error {
   return Object.assign(new Error(message), { code });
@@ -68,7 +62,7 @@ export function connectionFailure(
 /** The end of a call whose connection failed. `target` is `host:port`. */
 export function connectionError(target: string, error: unknown): ConnectError {
   const reason = connectionReason(error);
-  const detail = denoFetchDetail(error);
+  const detail = messageOf(error);
   const text = reason === undefined
     ? `cannot reach ${target}: ${detail}`
     : `${reason}: ${target} (${detail})`;

@@ -92,13 +92,6 @@ export function describeChosen(chosen: ChosenProxy | undefined): string | undefi
   return chosen === undefined || "problem" in chosen.proxy ? undefined : describeProxy(chosen.proxy);
 }
 
-/** True if one of the variables names a proxy. */
-export function namesProxy(
-  { no_proxy: _1, NO_PROXY: _2, REQUEST_METHOD: _3, ...rest }: ProxyVariables,
-): boolean {
-  return Object.values(rest).some((value) => value !== undefined && value !== "");
-}
-
 /** The proxy for a target, and where it is named: the option, or a variable of the environment. */
 export interface ChosenProxy {
   readonly proxy: Proxy | { readonly problem: string };
