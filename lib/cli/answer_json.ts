@@ -17,6 +17,14 @@ export function answerJson(schema: DescMessage, message: Message, registry: Regi
   }
 }
 
+/** As it is since ECMAScript's "JSON.parse source text access". */
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** Writes JSON as text, and -0 as it is. */
+export function jsonText(json: JsonValue, indent: number): string {
+  return JSON.stringify(json, (_name, value) => Object.is(value, -0) ? rawJSON("-0") : value, indent);
+}
+
 function irregularJson(message: ReflectMessage, registry: Registry): JsonValue {
   const plain: unknown = message.message;
   switch (message.desc.typeName) {

@@ -10,7 +10,7 @@ import type { ViamChannel } from "../channel/channel.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
 import { abortable } from "../runtime/abortable.ts";
-import { answerJson } from "./answer_json.ts";
+import { answerJson, jsonText } from "./answer_json.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
@@ -58,7 +58,7 @@ export const call: Run = async (args, terminal) => {
   const write = async (message: Message) => {
     const json = answerJson(method.output, message, reflection);
     const compact = args.has("json") || method.methodKind !== "unary";
-    await terminal.write(`${JSON.stringify(json, null, compact ? 0 : 2)}\n`);
+    await terminal.write(`${jsonText(json, compact ? 0 : 2)}\n`);
   };
   const verbose = (name: string, metadata: Headers) => {
     if (args.has("verbose")) tellMetadata(name, metadata, terminal);

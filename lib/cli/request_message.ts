@@ -10,15 +10,15 @@ import { messageOf } from "./error_text.ts";
 
 /**
  * Reads a message from JSON, whose integers that a double would round are bigints. Fields of 64 bits accept those;
- * a double accepts one that it prints with the same digits, such as 1e300, and all others refuse it.
+ * a double accepts one that it prints with the same digits, such as 1e300, and all others refuse it. Durations and
+ * times that protobuf-es would take for others are refused, too.
  *
  * @throws Error that names the field
  */
 export function requestMessage(schema: DescMessage, json: unknown, registry: Registry): Message {
   const rounded = findBigint(json);
   try {
-    const fitted = rounded === undefined ? json : withDoubles(schema, json, registry);
-    return fromJson(schema, fitted as JsonValue, { registry });
+    return fromJson(schema, fitted(schema, json, registry) as JsonValue, { registry });
   } catch (error) {
     const hint = rounded === undefined
       ? ""
@@ -37,8 +37,8 @@ function findBigint(json: unknown): bigint | undefined {
   return undefined;
 }
 
-/** Replaces bigints by numbers where a double stands and would be printed with the same digits. */
-function withDoubles(schema: DescMessage, json: unknown, registry: Registry): unknown {
+/** Replaces bigints by numbers where a double stands and would be printed with the same digits, and checks times. */
+function fitted(schema: DescMessage, json: unknown, registry: Registry): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Value":
     case "google.protobuf.Struct":
@@ -46,6 +46,16 @@ function withDoubles(schema: DescMessage, json: unknown, registry: Registry): un
     case "google.protobuf.DoubleValue":
     case "google.protobuf.FloatValue":
       return allDoubles(json);
+    case "google.protobuf.Duration":
+      if (typeof json === "string" && !/^-?\d+(?:\.\d+)?s$/.test(json)) {
+        throw new Error(`${JSON.stringify(json)} is not a duration, such as "1.5s"`);
+      }
+      return json;
+    case "google.protobuf.Timestamp":
+      if (typeof json === "string" && !isTime(json)) {
+        throw new Error(`${JSON.stringify(json)} is not a time, such as "2026-02-28T23:59:59Z"`);
+      }
+      return json;
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) return json;
   const given = json as Record<string, unknown>;
@@ -53,14 +63,14 @@ function withDoubles(schema: DescMessage, json: unknown, registry: Registry): un
     ? registry.getMessage(String(given["@type"]).replace(/^.*\//, ""))
     : undefined;
   if (type !== undefined) {
-    const value = "value" in given ? { value: withDoubles(type, given["value"], registry) } : {};
-    return { ...withDoubles(type, given, registry) as object, ...value };
+    const value = "value" in given ? { value: fitted(type, given["value"], registry) } : {};
+    return { ...fitted(type, given, registry) as object, ...value };
   }
   return mapItems(given, (item, name) => {
     const field = schema.fields.find((known) => known.jsonName === name || known.name === name);
     const fit = (each: unknown): unknown =>
       field?.message !== undefined
-        ? withDoubles(field.message, each, registry)
+        ? fitted(field.message, each, registry)
         : field?.scalar === ScalarType.DOUBLE || field?.scalar === ScalarType.FLOAT
         ? allDoubles(each)
         : each;
@@ -70,6 +80,13 @@ function withDoubles(schema: DescMessage, json: unknown, registry: Registry): un
     }
     return fit(item);
   });
+}
+
+/** False for days and hours that do not exist, which `Date` takes for those of the next month or day. */
+function isTime(text: string): boolean {
+  const [day, hour] = text.split(/[T:]/, 2);
+  const time = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(day!) && hour !== "24";
 }
 
 function mapItems(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { create, createRegistry, type DescMessage, toJson } from "@bufbuild/protobuf";
 import { type Any, anyPack, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
-import { answerJson } from "../../lib/cli/answer_json.ts";
+import { answerJson, jsonText } from "../../lib/cli/answer_json.ts";
 import { UsageError } from "../../lib/cli/arguments.ts";
 import { parseRequests } from "../../lib/cli/request_json.ts";
 import { requestMessage } from "../../lib/cli/request_message.ts";
@@ -61,6 +61,10 @@ const exact: readonly (readonly [json: string, answer: unknown])[] = [
   [`{"text": "${BIG}", "struct": {"${BIG}": "${BIG}"}}`, { text: BIG, struct: { [BIG]: BIG } }],
   ['{"struct": {"a": 1.5, "b": [1e21]}}', { struct: { a: 1.5, b: [1e21] } }],
   ['{"double": "NaN", "float": "-Infinity"}', { double: "NaN", float: "-Infinity" }],
+  ['{"duration": "-1.500s", "timestamp": "2024-02-29T23:59:59.5+02:00"}', {
+    duration: "-1.500s",
+    timestamp: "2024-02-29T21:59:59.500Z",
+  }],
 ];
 
 for (const [json, answer] of exact) {
@@ -82,6 +86,9 @@ const refused: readonly (readonly [json: string, text: RegExp])[] = [
   ['{"int64": 1.5}', /int64/],
   ['{"int64": 1e300}', /int64/],
   ['{"float": 3.5e38}', /float/],
+  ...["1s1", "1", "s", ".5s", "+1s"].map((value) => [`{"duration": "${value}"}`, /duration/] as const),
+  ...["2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-04-31T01:00:00+02:00"]
+    .map((value) => [`{"timestamp": "${value}"}`, /time/i] as const),
   ['{"double": 1e400}', /number out of range: 1e400/],
   ['{"struct": {"a": -1e400}}', /number out of range: -1e400/],
 ];
@@ -129,6 +136,10 @@ test("answerJson() writes what protobuf's JSON has no form for", () => {
     assert.throws(() => toJson(NumbersSchema, message, { registry: REGISTRY }));
     assert.deepEqual(answerJson(schema, message, REGISTRY), json);
   }
+}, { pure: true });
+
+test("jsonText() keeps the sign of zero", () => {
+  assert.equal(jsonText({ double: -0, doubles: [0, -0] }, 0), '{"double":-0,"doubles":[0,-0]}');
 }, { pure: true });
 
 test("parseRequests() names a number out of range", () => {
