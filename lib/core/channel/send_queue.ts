@@ -19,7 +19,7 @@ interface QueuedMessage {
   sent: number;
 }
 
-interface Lane {
+interface StreamQueue {
   readonly stream: number;
   /** Messages to cut into packets, and whole frames, in order. */
   readonly items: (QueuedMessage | { readonly frame: Uint8Array })[];
@@ -33,9 +33,9 @@ export class SendQueue {
   readonly #encode: EncodePacket;
   readonly #packetBytes: number;
   readonly #control: Uint8Array[] = [];
-  readonly #lanes = new Map<number, Lane>();
-  /** Lanes that wait for their turn, first in line first. */
-  readonly #turns: Lane[] = [];
+  readonly #streams = new Map<number, StreamQueue>();
+  /** Streams that wait for their turn, first in line first. */
+  readonly #turns: StreamQueue[] = [];
   #turn = 0;
 
   /** @param packetBytes Most bytes of a message in one frame. */
@@ -46,12 +46,12 @@ export class SendQueue {
 
   /** True if nothing waits. */
   get empty(): boolean {
-    return this.#control.length === 0 && this.#lanes.size === 0;
+    return this.#control.length === 0 && this.#streams.size === 0;
   }
 
   /** True while this stream has anything left to send. */
   has(stream: number): boolean {
-    return this.#lanes.has(stream);
+    return this.#streams.has(stream);
   }
 
   /** Queues a frame ahead of all messages: the headers of a new stream, or a reset. */
@@ -61,20 +61,20 @@ export class SendQueue {
 
   /** Queues a frame behind what its stream has queued: a half-close, response headers, trailers. */
   pushFrame(stream: number, frame: Uint8Array): void {
-    this.#lane(stream).items.push({ frame });
+    this.#queueOf(stream).items.push({ frame });
   }
 
   /** Queues a message behind what its stream has queued. */
   pushMessage(stream: number, bytes: Uint8Array, endOfStream: boolean): void {
-    this.#lane(stream).items.push({ bytes, endOfStream, sent: 0 });
+    this.#queueOf(stream).items.push({ bytes, endOfStream, sent: 0 });
   }
 
   /** Drops what a stream has queued. */
   drop(stream: number): void {
-    const lane = this.#lanes.get(stream);
-    if (lane === undefined) return;
-    lane.items.length = 0;
-    this.#lanes.delete(stream);
+    const queue = this.#streams.get(stream);
+    if (queue === undefined) return;
+    queue.items.length = 0;
+    this.#streams.delete(stream);
   }
 
   /**
@@ -87,19 +87,19 @@ export class SendQueue {
     if (this.#control.length > 0) return this.#control.shift();
     if (packetBytes === 0) return undefined;
     for (;;) {
-      const lane = this.#turns[this.#turn];
-      if (lane === undefined) {
+      const queue = this.#turns[this.#turn];
+      if (queue === undefined) {
         this.#turns.length = 0;
         this.#turn = 0;
         return undefined;
       }
       this.#turn++;
-      const item = lane.items[0];
+      const item = queue.items[0];
       if (item === undefined) continue; // dropped while it waited
-      const frame = this.#frameOf(lane, item, into, Math.min(packetBytes, this.#packetBytes));
-      if (lane.items.length > 0) this.#turns.push(lane);
-      else this.#lanes.delete(lane.stream);
-      // The queue is an array with a moving start; its head is cut off now and then.
+      const frame = this.#frameOf(queue, item, into, Math.min(packetBytes, this.#packetBytes));
+      if (queue.items.length > 0) this.#turns.push(queue);
+      else this.#streams.delete(queue.stream);
+      // The turns are an array with a moving start; its head is cut off now and then.
       if (this.#turn > 64 && this.#turn * 2 > this.#turns.length) {
         this.#turns.splice(0, this.#turn);
         this.#turn = 0;
@@ -109,30 +109,30 @@ export class SendQueue {
   }
 
   #frameOf(
-    lane: Lane,
-    item: Lane["items"][number],
+    queue: StreamQueue,
+    item: StreamQueue["items"][number],
     into: Uint8Array | undefined,
     packetBytes: number,
   ): Uint8Array {
     if ("frame" in item) {
-      lane.items.shift();
+      queue.items.shift();
       return item.frame;
     }
     const end = Math.min(item.sent + packetBytes, item.bytes.length);
     const last = end === item.bytes.length;
     const data = item.sent === 0 && last ? item.bytes : item.bytes.subarray(item.sent, end);
     item.sent = end;
-    if (last) lane.items.shift();
-    return this.#encode(lane.stream, data, last, last && item.endOfStream, into);
+    if (last) queue.items.shift();
+    return this.#encode(queue.stream, data, last, last && item.endOfStream, into);
   }
 
-  #lane(stream: number): Lane {
-    let lane = this.#lanes.get(stream);
-    if (lane === undefined) {
-      lane = { stream, items: [] };
-      this.#lanes.set(stream, lane);
-      this.#turns.push(lane);
+  #queueOf(stream: number): StreamQueue {
+    let queue = this.#streams.get(stream);
+    if (queue === undefined) {
+      queue = { stream, items: [] };
+      this.#streams.set(stream, queue);
+      this.#turns.push(queue);
     }
-    return lane;
+    return queue;
   }
 }
