@@ -1,3 +1,4 @@
+import { type BulkMemory, newBulkMemory } from "../core/channel/bulk_separation.ts";
 import { type DialPlan, planDial } from "../core/dial/plan.ts";
 import type { Address } from "../core/net/address.ts";
 import type { ResolvedDial, ResolvedDialOptions } from "../options/resolve.ts";
@@ -25,6 +26,8 @@ export interface DialContext {
   readonly tokens: Map<string, string>;
   /** The signaling servers that stay connected for a reconnect. */
   readonly servers: KeptServers;
+  /** Knowledge of the machine's bulk data, with which a reconnect begins. */
+  readonly bulk: BulkMemory;
   /**
    * True when this dial replaces a lost WebRTC connection, with which pooled connections may be lost as well. Such a
    * channel stays WebRTC: a direct connection is trusted in another way.
@@ -54,5 +57,6 @@ export function planned(
     background: createBackground(),
     tokens: new Map(),
     servers: new KeptServers(),
+    bulk: newBulkMemory(),
   };
 }

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { divideLink, type WatchedLink } from "../channel/lanes.ts";
+import { separateBulk, type WatchedLink } from "../channel/bulk_separation.ts";
 import type { Link } from "../channel/link.ts";
 import { looksLocally } from "../core/dial/plan.ts";
 import { abortable } from "../runtime/abortable.ts";
@@ -50,7 +50,7 @@ async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise
   });
   const link = await connectByWebrtc(plan, dial, reaching, signal);
   if (link !== undefined) {
-    return withLanes(link, dial, (beside, by) => connectByWebrtc(plan, beside, undefined, by));
+    return withSeparation(link, dial, (beside, by) => connectByWebrtc(plan, beside, undefined, by));
   }
   if (dial.reconnecting) {
     throw new ConnectError(
@@ -63,7 +63,7 @@ async function connectAsPlanned(dial: DialContext, signal: AbortSignal): Promise
 }
 
 /** Lets bulk data have a connection of its own, which is made in the same way, unless that is not wanted. */
-function withLanes(
+function withSeparation(
   link: WatchedLink,
   dial: DialContext,
   connect: (dial: DialContext, signal: AbortSignal) => Promise<WatchedLink | undefined>,
@@ -71,7 +71,8 @@ function withLanes(
   const { address, options } = dial;
   const { logger, signal, webrtc } = options;
   if (webrtc.separateBulk === false) return link;
-  return divideLink(link, {
+  return separateBulk(link, {
+    memory: dial.bulk,
     signal,
     log: (message) => logger.info(message, { address }),
     async connect(by) {

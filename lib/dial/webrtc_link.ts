@@ -1,5 +1,5 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import type { WatchedLink } from "../channel/lanes.ts";
+import type { WatchedLink } from "../channel/bulk_separation.ts";
 import type { ChannelPath } from "../channel/link.ts";
 import type { DialPlan } from "../core/dial/plan.ts";
 import { ANSWER_ROUND_TRIPS, CHANNEL_ROUND_TRIPS } from "../core/dial/round_trips.ts";
@@ -195,6 +195,7 @@ async function connectThrough(
         roundTripMs: peer.roundTripMs(),
         sending: connection.estimate(),
       }),
+      isSteered: () => connection.isSteered(),
       async close() {
         unwatch();
         await Promise.all([carrier.close(), released]);

@@ -120,7 +120,8 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     if (isUploading() && !isAsking) return rest();
     const now = performance.now();
     const mayAsk = isUnanswered && now - askedAt >= QUESTION_MS;
-    act(liveness.look(now, { calls: Number(mayAsk), sent: 0, waiting: 0, roundTripMs: undefined }));
+    const calls = Number(mayAsk);
+    act(liveness.look(now, { calls, sent: 0, waiting: 0, received: 0, roundTripMs: undefined }));
   }
 
   function act(action: LivenessAction): void {

@@ -19,6 +19,8 @@ export interface ChannelCarrier extends Carrier {
   ask(answered: () => void): void;
   /** The path as the machine's answers show it. */
   estimate(): PathEstimate;
+  /** True once the machine has asked a question: it limits what it queues. */
+  readonly isQuestioned: boolean;
   /** Open calls. */
   readonly size: number;
 }
@@ -118,6 +120,9 @@ export function createChannelCarrier(
       flush();
     },
     estimate: () => window.estimate,
+    get isQuestioned() {
+      return streams.isQuestioned;
+    },
     get size() {
       return streams.size;
     },

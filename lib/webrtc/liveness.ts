@@ -34,8 +34,8 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   let looking: ReturnType<typeof setInterval> | undefined;
   let resting: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
-  /** The number of the last question: an answer to one before counts no more. */
-  let question = 0;
+  /** The number of doubts: an answer to a question from before the last one counts no more. */
+  let doubts = 0;
 
   function stop(): void {
     stopped = true;
@@ -59,6 +59,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
     looking = undefined;
     resting = setTimeout(() => {
       liveness.doubt(performance.now(), true);
+      doubts++;
       ask();
     }, IDLE_MS);
     unrefTimer(resting);
@@ -67,9 +68,9 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   function ask(): void {
     begin();
     liveness.asked(performance.now());
-    const asked = ++question;
+    const asked = doubts;
     watched.ask(() => {
-      if (asked === question && !stopped && liveness.answered(performance.now())) tell("alive");
+      if (asked === doubts && !stopped && liveness.answered(performance.now())) tell("alive");
     });
   }
 
@@ -78,6 +79,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   }
 
   function doubt(): void {
+    doubts++;
     ask();
     tell("doubted");
   }

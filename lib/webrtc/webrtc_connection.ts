@@ -18,6 +18,8 @@ export interface WebrtcConnection {
   readonly peer: Peer;
   /** The path as the machine's answers show it. */
   readonly estimate: () => PathEstimate;
+  /** True if the machine limits what it queues, as its questions show. */
+  readonly isSteered: () => boolean;
   /** Resolves with what ended the connection, unless `carrier.close()` did, and whether the machine closed it. */
   readonly lost: Promise<{ readonly error: ConnectError; readonly byMachine: boolean }>;
   readonly life: Life;
@@ -195,6 +197,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       calls: carrier?.size ?? 0,
       sent: peer.bytesSent(),
       waiting: peer.bufferedAmount(),
+      received: peer.bytesReceived(),
       roundTripMs: peer.roundTripMs(),
     }),
     ask: (answered) => carrier?.ask(answered),
@@ -305,6 +308,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     peer,
     life: liveness.life,
     estimate: () => open.estimate(),
+    isSteered: () => open.isQuestioned,
     lost: lost.promise,
     lose,
   };

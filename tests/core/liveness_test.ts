@@ -22,7 +22,7 @@ for (const [roundTripMs, jitterMs, limitMs] of limits) {
   }, { pure: true });
 }
 
-const quiet: Sighting = { calls: 1, sent: 0, waiting: 0, roundTripMs: 1 };
+const quiet: Sighting = { calls: 1, sent: 0, waiting: 0, received: 0, roundTripMs: 1 };
 
 type Entry = [now: number, action: LivenessAction];
 
@@ -221,3 +221,94 @@ test(
   },
   { pure: true },
 );
+
+interface Download {
+  /** Interval of its frames of 64 KiB. */
+  readonly frameMs: number;
+  /** The time of its last frame. */
+  readonly untilMs?: number;
+  /** The time until which the machine's engine acknowledges questions, 300 ms after each. */
+  readonly acknowledgedUntilMs?: number;
+}
+
+/** A download whose frames show life, and whose answers are far behind them. */
+function downloading({ frameMs, untilMs = Infinity, acknowledgedUntilMs = Infinity }: Download) {
+  let frames = 0, roundTripMs = 1;
+  return (now: number, liveness: Liveness, log: readonly Entry[]): Sighting => {
+    const arrived = Math.floor(Math.min(now, untilMs) / frameMs);
+    if (arrived > frames) liveness.heard();
+    frames = arrived;
+    if (now <= acknowledgedUntilMs && log.some(([at, action]) => at === now - 300 && action !== "rest")) {
+      roundTripMs++;
+    }
+    return { ...quiet, received: frames * 65_531, roundTripMs };
+  };
+}
+
+test("Liveness takes acknowledgements for life while the frames of a download are slow", () => {
+  for (const frameMs of [1_050, 2_100, 4_200]) {
+    const log = watch({ untilMs: 60_000, at: downloading({ frameMs }) }).filter(([now]) => now > frameMs);
+    assert.ok(log.length > 0 && log.every(([, action]) => action === "ask"), JSON.stringify(log));
+  }
+}, { pure: true });
+
+test("Liveness suspects a machine beside a download as soon as ever when nothing is acknowledged", () => {
+  const at = downloading({ frameMs: 100, untilMs: 3_000, acknowledgedUntilMs: 3_000 });
+  assert.deepEqual(watch({ untilMs: 4_000, at }), [
+    ...[3_300, 3_400, 3_500, 3_600, 3_700, 3_800, 3_900].map((now): Entry => [now, "ask"]),
+    [4_000, "suspect"],
+  ]);
+}, { pure: true });
+
+test("Liveness takes acknowledgements for life for 10 s after a download, and never without one", () => {
+  const log = watch({ untilMs: 20_000, at: downloading({ frameMs: 100, untilMs: 3_000 }) });
+  const [suspected] = log.find(([, action]) => action === "suspect")!;
+  assert.ok(suspected >= 13_000 && suspected <= 14_500, `${suspected}`);
+  const moving = watch({ untilMs: 2_000, at: (now) => ({ ...quiet, roundTripMs: 1 + now % 200 / 100 }) });
+  assert.deepEqual(moving, [[500, "ask"], [1_000, "suspect"]]);
+}, { pure: true });
+
+test("Liveness ends a doubt beside a download with an acknowledgement that is not from before", () => {
+  const liveness = new Liveness(0, 1);
+  const see = downloading({ frameMs: 500 });
+  const log = watch({
+    liveness,
+    untilMs: 4_000,
+    at(now, _, log) {
+      if (now === 2_000) assert.equal(liveness.doubt(now), true);
+      return see(now, liveness, now > 2_000 && now <= 2_300 ? [...log, [2_000, "doubt"]] : log);
+    },
+  });
+  assert.deepEqual(log.find(([now, action]) => now > 2_000 && action !== "ask"), [2_300, "alive"]);
+}, { pure: true });
+
+test("Liveness does not take the time of an answer behind a download for the path's", () => {
+  const liveness = new Liveness(0, 1);
+  const see = downloading({ frameMs: 600, untilMs: 9_000, acknowledgedUntilMs: 9_000 });
+  const log = watch({
+    liveness,
+    untilMs: 12_000,
+    at(now, _, log) {
+      if (now === 8_900) liveness.answered(now);
+      return see(now, liveness, log);
+    },
+  });
+  assert.deepEqual(log.find(([, action]) => action === "suspect"), [10_000, "suspect"]);
+}, { pure: true });
+
+test("Liveness takes a frame for life on a connection that was doubted and replaced", () => {
+  const liveness = new Liveness(0, 1);
+  const told: boolean[] = [];
+  const log = watch({
+    liveness,
+    untilMs: 6_000,
+    at(now) {
+      if (now === 100) liveness.doubt(now);
+      if (now === 1_500) liveness.replace();
+      if (now === 2_000) told.push(liveness.heard());
+      return quiet;
+    },
+  });
+  assert.deepEqual(told, [true]);
+  assert.ok(log.every(([, action]) => action !== "lost"));
+}, { pure: true });

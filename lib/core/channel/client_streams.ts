@@ -62,6 +62,8 @@ export class ClientStreams {
 
   /** The frames that wait to be written. */
   readonly queue: SendQueue;
+  /** True once the machine has asked a question: it limits what it queues. */
+  isQuestioned = false;
   readonly dropped: DroppedFrames = { malformed: 0, unknownStream: 0 };
 
   constructor(options: ClientStreamsOptions) {
@@ -171,6 +173,7 @@ export class ClientStreams {
         return this.#options.answered(frame.stream);
       }
       if (frame.kind === "headers" && isMachineQuestion(frame.stream)) {
+        this.isQuestioned = true;
         return this.queue.pushControl(encodeReset(frame.stream));
       }
       this.dropped.unknownStream++;

@@ -17,6 +17,16 @@ const SLOW_MS = 500;
 /** Most silence that the pace of an upload excuses, in milliseconds. */
 const MOST_STRIDE_MS = 5_000;
 
+/** Bytes within about a second that make a download, and the share of that sum that is left after a look. */
+const DOWNLOAD_BYTES = 16_384;
+const KEPT = 0.9;
+
+/** Most silence of a download that acknowledgements excuse, in milliseconds: a frame of 64 KiB at 50 kbit/s. */
+const MOST_FRAME_MS = 10_000;
+
+/** Time after a doubt in which what arrives may be from before, in milliseconds. */
+const STALE_MS = 300;
+
 /** Time from suspicion to certainty without another connection, in milliseconds, and interval of the pings in it. */
 const CERTAIN_MS = 8_000, PING_MS = 2_000;
 
@@ -41,6 +51,8 @@ export interface Sighting {
   readonly sent: number;
   /** Bytes in the channel's buffer. While there are any, the engine's own buffer is full. */
   readonly waiting: number;
+  /** Bytes of whole frames that have arrived so far. */
+  readonly received: number;
   /** The engine's estimate of the round trip, in milliseconds. */
   readonly roundTripMs: number | undefined;
 }
@@ -72,11 +84,14 @@ export type LivenessAction =
  * - A machine whose engine answers while its channel does not is busy (Go's reader waits for slow handlers), and not
  *   gone.
  * - On a slow link the question waits behind an upload. Then the progress of the upload shows life.
+ * - Its answer waits behind a download, of which nothing is reported before a frame is whole. But the other engine
+ *   acknowledges the question at once, which moves the estimate of the round trip.
  */
 export class Liveness {
   #state: "alive" | "asked" | "doubted" | "suspected" = "alive";
   /** Set when only the answer to a question counts: other frames may be from before. */
   #needsAnswer = false;
+  #doubtedAt = -Infinity;
   #lookedAt: number;
   #heard = false;
   /** Milliseconds of silence that were looked at. */
@@ -89,6 +104,9 @@ export class Liveness {
   #wasWaiting = false;
   #stride = 0;
   #progress = 0;
+  #received: number | undefined;
+  #recent = 0;
+  #downloadedAt = -Infinity;
   #askedAt: number | undefined;
   #roundTrip: number;
   #engineRoundTrip = 0;
@@ -120,8 +138,10 @@ export class Liveness {
   answered(now: number): boolean {
     this.#heard = true;
     const roundTrip = now - (this.#askedAt ?? now);
-    // One that was sent again, or waited for a busy machine, says nothing of the path (as in RFC 6298, section 3).
-    if (roundTrip > 0 && this.#state !== "suspected") {
+    // One that was sent again, or waited for a busy machine, or behind a download, says nothing of the path (as in
+    // RFC 6298, section 3).
+    const waited = this.#state === "suspected" || now - this.#downloadedAt < Math.max(roundTrip, LOOK_MS);
+    if (roundTrip > 0 && !waited) {
       this.#jitter += (Math.abs(roundTrip - this.#roundTrip) - this.#jitter) / 4;
       this.#roundTrip += (roundTrip - this.#roundTrip) / 8;
     }
@@ -150,8 +170,9 @@ export class Liveness {
     this.#needsAnswer = !isIdle;
     this.#askedAt = undefined;
     this.#heard = false;
-    this.#lookedAt = now;
-    this.#silence = this.#limit() / 2;
+    this.#lookedAt = this.#doubtedAt = now;
+    // The answer to the question waits behind a download; its acknowledgement may wait, too.
+    this.#silence = this.#isDownloading(now) ? 0 : this.#limit() / 2;
     return true;
   }
 
@@ -159,14 +180,16 @@ export class Liveness {
   replace(): void {
     this.#isReplaced = true;
     this.#engineSilence = 0;
+    this.#needsAnswer = false;
   }
 
   /** Takes a look at the connection, and returns the action. */
   look(now: number, sighting: Sighting): LivenessAction {
     const elapsed = now - this.#lookedAt;
     this.#lookedAt = now;
+    const isAlive = this.#watchDownload(now, sighting);
     this.#engineRoundTrip = sighting.roundTripMs ?? this.#engineRoundTrip;
-    if (this.#watchUpload(sighting, elapsed)) return "alive";
+    if (this.#watchUpload(sighting, elapsed) || isAlive) return "alive";
     if (this.#heard) this.#silence = 0;
     else this.#silence += Math.min(elapsed, MOST_LOOK_MS);
     this.#heard = false;
@@ -174,20 +197,23 @@ export class Liveness {
     switch (this.#state) {
       case "alive":
         if (sighting.calls <= 0) return "rest";
-        if (this.#silence < this.#limit() / 2) return "nothing";
+        if (this.#silence < this.#limit() / (this.#isDownloading(now) ? 4 : 2)) return "nothing";
         this.#state = "asked";
         return "ask";
       case "asked":
       case "doubted":
-        if (this.#silence < this.#limit()) return "nothing";
+        if (this.#silence < this.#limit()) return this.#isDownloading(now) ? "ask" : "nothing";
         this.#state = "suspected";
+        this.#needsAnswer = false;
         this.#engineSilence = 0;
         this.#isPinged = true;
         return "suspect";
       case "suspected":
         this.#engineSilence += Math.min(elapsed, MOST_LOOK_MS);
         if (this.#engineSilence >= this.#certainMs(sighting)) return "lost";
-        if (this.#isPinged || this.#engineSilence < PING_MS) return "nothing";
+        if (this.#isPinged || this.#engineSilence < PING_MS) {
+          return this.#isDownloading(now) ? "ask" : "nothing";
+        }
         this.#isPinged = true;
         return "ping";
     }
@@ -208,6 +234,25 @@ export class Liveness {
   /** A machine that does not read an upload cannot be asked either, and may still be busy with it. */
   #certainMs({ waiting }: Sighting): number {
     return this.#isReplaced && waiting === 0 ? REPLACED_MS : CERTAIN_MS;
+  }
+
+  /** Beside a download, a question goes out at each look: pion acknowledges one alone late, and a full queue loses some. */
+  #isDownloading(now: number): boolean {
+    return now - this.#downloadedAt < MOST_FRAME_MS;
+  }
+
+  /**
+   * Takes an acknowledgement for a sign of life while a download is under way, and no other time: a machine whose engine
+   * answers while its channel does not may be of no use. Returns true when that ends a suspicion.
+   */
+  #watchDownload(now: number, { received, roundTripMs = this.#engineRoundTrip }: Sighting): boolean {
+    const arrived = received - (this.#received ?? received);
+    this.#received = received;
+    this.#recent = this.#recent * KEPT + arrived;
+    if (arrived > 0 && this.#recent >= DOWNLOAD_BYTES) this.#downloadedAt = now;
+    if (roundTripMs === this.#engineRoundTrip || !this.#isDownloading(now)) return false;
+    if (now - this.#doubtedAt >= STALE_MS) this.#needsAnswer = false;
+    return this.heard();
   }
 
   /**

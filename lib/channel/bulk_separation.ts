@@ -1,6 +1,11 @@
-import { Lanes, LANES_LOOK_MS } from "../core/channel/lanes.ts";
+import {
+  type BulkMemory,
+  BulkSeparation,
+  lateAfterMs,
+  SEPARATION_LOOK_MS,
+} from "../core/channel/bulk_separation.ts";
 import { messageOf } from "../core/error_message.ts";
-import type { CallEnd, CallListener, Carrier } from "../rpc/carrier.ts";
+import type { Call, CallEnd, CallListener, CallRequest, Carrier } from "../rpc/carrier.ts";
 import type { Life, LifeSign } from "../rpc/life.ts";
 import { createBackground } from "../runtime/background.ts";
 import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
@@ -10,10 +15,17 @@ import type { Link, Loss } from "./link.ts";
 import type { WireStats } from "./stats.ts";
 
 /** A link that tells of its life and of its traffic. */
-export type WatchedLink = Link & { readonly life: Life; readonly wire: () => WireStats };
+export type WatchedLink = Link & {
+  readonly life: Life;
+  readonly wire: () => WireStats;
+  /** True if the machine limits what it queues. */
+  readonly isSteered: () => boolean;
+};
 
 /** Settings of a divided link. */
-export interface LanesOptions {
+export interface SeparationOptions {
+  /** Knowledge of the machine from connections before. */
+  readonly memory: BulkMemory;
   /** Makes another link to the same machine, in one careful attempt, which ends with the signal at the latest. */
   readonly connect: (signal: AbortSignal) => Promise<WatchedLink>;
   readonly log: (message: string) => void;
@@ -26,28 +38,36 @@ export interface LanesOptions {
 /** Bounds an attempt at a second connection, in milliseconds. Nobody waits for it. */
 const ATTEMPT_MS = 10_000;
 
-const CLOCK = { now: () => performance.now(), lookMs: LANES_LOOK_MS };
+const CLOCK = { now: () => performance.now(), lookMs: SEPARATION_LOOK_MS };
 
 /** One of the connections. */
-interface Lane {
+interface Connection {
   readonly link: WatchedLink;
   sign: Exclude<LifeSign, "idle">;
 }
 
 /**
  * Gives bulk data a connection of its own once small calls have to wait for it, and for as long as there is any
- * (`lanes.ts` of core). The connection that is full keeps the calls that it has; new ones go to another, which becomes
- * the main one. The link is lost with the last of its connections: the loss of one ends the calls on that alone.
+ * (`bulk_separation.ts` of core). The connection that is full keeps the calls that it has; new ones go to another, which
+ * becomes the main one, and wait for it where that is sooner. The link is lost with the last of its connections: the
+ * loss of one ends the calls on that alone.
  */
-export function divideLink(first: WatchedLink, { connect, log, signal, clock = CLOCK }: LanesOptions): Link {
-  const lanes = new Lanes();
-  let main: Lane = { link: first, sign: "alive" };
-  let bulk: Lane | undefined;
+export function separateBulk(
+  first: WatchedLink,
+  { memory, connect, log, signal, clock = CLOCK }: SeparationOptions,
+): Link {
+  const separation = new BulkSeparation(memory);
+  let main: Connection = { link: first, sign: "alive" };
+  let bulk: Connection | undefined;
   let opening: LinkedAbort | undefined;
   /** The number of the last question, of which alone the answer counts. */
   let question = 0;
   let looking: ReturnType<typeof setInterval> | undefined;
+  /** A look when the question is late. */
+  let late: ReturnType<typeof setTimeout> | undefined;
   let tell: (sign: LifeSign) => void = () => {};
+  /** The last sign that was told, "idle" aside. */
+  let told: LifeSign = "alive";
   /** Set when another link has taken over, or this one is lost or closed. */
   let isOver = false;
   const lost = Promise.withResolvers<Loss>();
@@ -59,57 +79,72 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
   const calls = () => both().reduce((sum, { link }) => sum + link.life.calls, 0);
 
   followEnd(main);
+  // Before there is bulk data, it shows whether the machine answers questions.
+  look();
 
-  function followEnd(lane: Lane): void {
-    void lane.link.lost.then((loss) => end(lane, loss));
+  function followEnd(connection: Connection): void {
+    void connection.link.lost.then((loss) => end(connection, loss));
   }
 
-  function followLife(lane: Lane): void {
-    lane.link.life.listen((sign) => {
+  function followLife(connection: Connection): void {
+    connection.link.life.listen((sign) => {
       if (sign === "idle") {
         if (calls() === 0) tell(sign);
         return;
       }
-      lane.sign = sign;
-      if (lane !== main) return;
-      // An attempt under way is the one that suspicion would begin.
-      tell(sign === "suspected" && opening !== undefined ? "doubted" : sign);
+      connection.sign = sign;
+      report();
     });
   }
 
-  function end(lane: Lane, loss: Loss): void {
-    if (closing !== undefined || !both().includes(lane)) return;
+  /** Tells what new calls should do. */
+  function report(): void {
+    const { sign } = main;
+    // An attempt under way is the one that suspicion would begin.
+    const isSuspected = sign === "suspected" && opening === undefined;
+    const next = isSuspected ? sign : sign !== "alive" || separation.holds ? "doubted" : "alive";
+    if (next === told || isOver) return;
+    told = next;
+    tell(next);
+  }
+
+  function end(connection: Connection, loss: Loss): void {
+    if (closing !== undefined || !both().includes(connection)) return;
     if (bulk === undefined) {
       stop();
       return lost.resolve(loss);
     }
-    background.add(lane.link.close());
-    const left = lane === main ? bulk : main;
+    background.add(connection.link.close());
+    const left = connection === main ? bulk : main;
     use(left, undefined);
     log(`one of two connections is lost: ${loss.error.message}`);
     if (calls() === 0) tell("idle");
     if (isOver) return;
     // What ended the one may have ended the other.
     if (left.sign === "alive") left.link.life.doubt();
-    else tell(left.sign);
+    report();
   }
 
-  function use(nextMain: Lane, nextBulk: Lane | undefined): void {
+  function use(nextMain: Connection, nextBulk: Connection | undefined): void {
     main = nextMain;
     bulk = nextBulk;
     question++;
-    lanes.changed();
+    separation.changed();
   }
 
   function begin(): void {
     if (looking !== undefined || isOver) return;
-    looking = setInterval(look, clock.lookMs);
+    looking = setInterval(() => {
+      if (bulk === undefined && opening === undefined && calls() === 0) rest();
+      else look();
+    }, clock.lookMs);
     // The connections keep the process alive, until they are closed.
     unrefTimer(looking);
   }
 
   function rest(): void {
     clearInterval(looking);
+    clearTimeout(late);
     looking = undefined;
   }
 
@@ -120,10 +155,14 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
   }
 
   function look(): void {
-    if (bulk === undefined && opening === undefined && calls() === 0) return rest();
     const { bytesReceived, roundTripMs } = main.link.wire();
-    const action = lanes.look(clock.now(), {
-      main: { received: bytesReceived, roundTripMs, isTrusted: main.sign === "alive" },
+    const action = separation.look(clock.now(), {
+      main: {
+        received: bytesReceived,
+        roundTripMs,
+        isTrusted: main.sign === "alive",
+        isSteered: main.link.isSteered(),
+      },
       bulk: bulk === undefined ? undefined : {
         received: bulk.link.wire().bytesReceived,
         calls: bulk.link.life.calls,
@@ -131,23 +170,34 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
       },
     });
     switch (action) {
-      case "ask": {
-        const asked = ++question;
-        return main.link.life.ask(() => {
-          if (asked === question) lanes.answered();
-        });
-      }
+      case "ask":
+        ask(roundTripMs ?? 0);
+        break;
       case "open":
-        return void background.add(open());
+        background.add(open());
+        break;
       case "swap":
         use(bulk!, main);
-        // Calls may wait for the answer to a doubt about the other one.
-        return tell(main.sign);
-      case "close": {
+        break;
+      case "close":
         background.add(bulk!.link.close());
-        return use(main, undefined);
-      }
+        use(main, undefined);
     }
+    report();
+  }
+
+  function ask(roundTripMs: number): void {
+    const asked = ++question;
+    clearTimeout(late);
+    // Each call that goes out before calls wait may take seconds.
+    late = setTimeout(look, lateAfterMs(roundTripMs) + 1);
+    unrefTimer(late);
+    main.link.life.ask(() => {
+      if (asked !== question) return;
+      clearTimeout(late);
+      separation.answered();
+      report();
+    });
   }
 
   async function open(): Promise<void> {
@@ -159,22 +209,23 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
         await next.close();
         throw new Error("it would lead through a relay");
       }
-      const lane: Lane = { link: next, sign: "alive" };
+      const connection: Connection = { link: next, sign: "alive" };
       followLife(main);
-      use(lane, main);
-      followLife(lane);
-      followEnd(lane);
-      // Calls that waited for the answer to a doubt about the other connection go out on this one.
-      tell("alive");
+      use(connection, main);
+      followLife(connection);
+      followEnd(connection);
       log("small calls have a connection beside that of bulk data");
     } catch (error) {
       if (opening !== attempt) return;
-      lanes.failed(clock.now());
+      separation.failed(clock.now());
       log(`no second connection: ${messageOf(error)}`);
-      if (main.sign === "suspected") tell("suspected");
     } finally {
       attempt.release();
-      if (opening === attempt) opening = undefined;
+      if (opening === attempt) {
+        opening = undefined;
+        // Calls that have waited go out, be it on the new connection.
+        report();
+      }
     }
   }
 
@@ -188,9 +239,11 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
   const carrier: Carrier = {
     open(request, listener) {
       begin();
-      const toBulk = bulk?.sign === "alive" && request.urgent !== true && lanes.isBulk(request.path);
+      if (separation.called(request.path)) look();
+      const toBulk = bulk?.sign === "alive" && request.urgent !== true && separation.isBulk(request.path);
       const { link } = toBulk ? bulk! : main;
-      return link.carrier.open(request, new CountedListener(listener, request.path, lanes));
+      const call = new SeparatedCall(request, listener, separation, look);
+      return call.attach(link.carrier.open(request, call));
     },
     close: () => close(),
   };
@@ -219,7 +272,7 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
       },
       listen(listener) {
         tell = listener;
-        for (const lane of both()) followLife(lane);
+        for (const connection of both()) followLife(connection);
       },
       doubt() {
         for (const { link } of both()) link.life.doubt();
@@ -237,28 +290,70 @@ export function divideLink(first: WatchedLink, { connect, log, signal, clock = C
   };
 }
 
-/** Tells how much a call receives, besides passing it on. */
-class CountedListener implements CallListener {
+/** A call whose answer is watched. */
+class SeparatedCall implements Call, CallListener {
+  readonly #request: CallRequest;
   readonly #listener: CallListener;
-  readonly #path: string;
-  readonly #lanes: Lanes;
+  readonly #separation: BulkSeparation;
+  readonly #look: () => void;
+  #call!: Call;
+  /** True from the headers of an answer to its message, of which there is one. */
+  #hasBegun = false;
 
-  constructor(listener: CallListener, path: string, lanes: Lanes) {
+  constructor(request: CallRequest, listener: CallListener, separation: BulkSeparation, look: () => void) {
+    this.#request = request;
     this.#listener = listener;
-    this.#path = path;
-    this.#lanes = lanes;
+    this.#separation = separation;
+    this.#look = look;
+  }
+
+  attach(call: Call): this {
+    this.#call = call;
+    return this;
   }
 
   headers(read: () => Metadata): void {
+    const { path, kind } = this.#request;
+    this.#hasBegun = kind === "unary" || kind === "client_streaming";
+    const isDue = this.#separation.began(path, this.#hasBegun);
     this.#listener.headers(read);
+    if (isDue) this.#look();
   }
 
   message(bytes: Uint8Array): void {
-    this.#lanes.received(this.#path, bytes.length);
+    this.#over();
+    this.#separation.received(this.#request.path, bytes.length);
     this.#listener.message(bytes);
   }
 
   end(end: CallEnd): void {
+    this.#over();
     this.#listener.end(end);
+  }
+
+  send(message: Uint8Array, last: boolean): Promise<void> | undefined {
+    return this.#call.send(message, last);
+  }
+
+  halfClose(): void {
+    this.#call.halfClose();
+  }
+
+  reset(): void {
+    this.#over();
+    this.#call.reset();
+  }
+
+  pause(): void {
+    this.#call.pause();
+  }
+
+  resume(): void {
+    this.#call.resume();
+  }
+
+  #over(): void {
+    if (this.#hasBegun) this.#separation.ended(this.#request.path);
+    this.#hasBegun = false;
   }
 }

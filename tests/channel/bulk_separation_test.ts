@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { divideLink, type WatchedLink } from "../../lib/channel/lanes.ts";
+import { separateBulk, type WatchedLink } from "../../lib/channel/bulk_separation.ts";
+import type { BulkMemory } from "../../lib/core/channel/bulk_separation.ts";
 import type { Loss } from "../../lib/channel/link.ts";
 import type { CallListener } from "../../lib/rpc/carrier.ts";
 import type { LifeSign } from "../../lib/rpc/life.ts";
@@ -65,6 +66,7 @@ function scriptedLink(kind: "host" | "relay" = "host") {
       };
       return { bytesSent: 0, bytesReceived: received, bufferedBytes: 0, roundTripMs: undefined, sending };
     },
+    isSteered: () => false,
     close() {
       done.push("closed");
       return Promise.resolve();
@@ -84,13 +86,17 @@ function scriptedLink(kind: "host" | "relay" = "host") {
 }
 
 /** Divides a link that bulk data fills; the clock runs a quarter of a second each millisecond or so. */
-function divide(first: ReturnType<typeof scriptedLink>) {
+function divide(
+  first: ReturnType<typeof scriptedLink>,
+  memory: BulkMemory = { answers: true, methods: new Set() },
+) {
   const attempts: (PromiseWithResolvers<WatchedLink> & { readonly signal: AbortSignal })[] = [];
   const signs: LifeSign[] = [];
   let now = 0;
-  const link = divideLink(first.link, {
+  const link = separateBulk(first.link, {
     log() {},
     signal: undefined,
+    memory,
     clock: { now: () => now += 250, lookMs: 1 },
     connect(signal) {
       const attempt = { ...Promise.withResolvers<WatchedLink>(), signal };
@@ -110,13 +116,16 @@ function divide(first: ReturnType<typeof scriptedLink>) {
   return { link, attempts, signs, call };
 }
 
-test("divideLink() sends new calls to another link, except those of bulk data", async () => {
+test("separateBulk() sends new calls to another link, except those of bulk data", async () => {
   const first = scriptedLink(), second = scriptedLink();
-  const { link, attempts, call } = divide(first);
+  const { link, attempts, signs, call } = divide(first);
   assert.equal(link.bulkWire!(), undefined);
   await until(() => attempts.length === 1);
+  // Calls wait for it.
+  assert.deepEqual(signs, ["doubted"]);
   attempts[0]!.resolve(second.link);
   await until(() => link.bulkWire!() !== undefined);
+  assert.deepEqual(signs, ["doubted", "alive"]);
   first.calls.delete("/bulk");
   for (const path of ["/small", "/bulk", "/other"]) call(path);
   assert.deepEqual([[...first.calls.keys()], [...second.calls.keys()]], [["/small", "/bulk"], [
@@ -130,7 +139,7 @@ test("divideLink() sends new calls to another link, except those of bulk data", 
   assert.deepEqual([first.done.at(-1), second.done.at(-1)], ["closed", "closed"]);
 });
 
-test("divideLink() closes the link of bulk data when it has had no calls for long", async () => {
+test("separateBulk() closes the link of bulk data when it has had no calls for long", async () => {
   const first = scriptedLink(), second = scriptedLink();
   const { link, attempts, signs } = divide(first);
   await until(() => attempts.length === 1);
@@ -144,7 +153,7 @@ test("divideLink() closes the link of bulk data when it has had no calls for lon
   await link.close();
 });
 
-test("divideLink() lets calls go when a link that is not doubted takes the place of one that is", async () => {
+test("separateBulk() lets calls go when a link that is not doubted takes the place of one that is", async () => {
   const first = scriptedLink(), second = scriptedLink();
   const { link, attempts, signs, call } = divide(first);
   await until(() => attempts.length === 1);
@@ -161,7 +170,7 @@ test("divideLink() lets calls go when a link that is not doubted takes the place
   await link.close();
 });
 
-test("divideLink() is lost with the last of its links", async () => {
+test("separateBulk() is lost with the last of its links", async () => {
   const first = scriptedLink(), second = scriptedLink();
   const { link, attempts, signs } = divide(first);
   await until(() => attempts.length === 1);
@@ -181,7 +190,7 @@ test("divideLink() is lost with the last of its links", async () => {
   await link.close();
 });
 
-test("divideLink() goes on with a link whose attempt fails, or would lead through a relay", async () => {
+test("separateBulk() goes on with a link whose attempt fails, or would lead through a relay", async () => {
   for (const outcome of [scriptedLink("relay"), new Error("no way")]) {
     const first = scriptedLink();
     const { link, attempts, signs, call } = divide(first);
@@ -199,7 +208,7 @@ test("divideLink() goes on with a link whose attempt fails, or would lead throug
   }
 });
 
-test("divideLink() gives an attempt up when the link is closed, lost or replaced", async () => {
+test("separateBulk() gives an attempt up when the link is closed, lost or replaced", async () => {
   for (const way of ["closed", "lost", "replaced"]) {
     const first = scriptedLink();
     const { link, attempts } = divide(first);
