@@ -97,7 +97,7 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
     }).finally(() => open.delete(call));
     open.add(call);
   }, everyMs);
-  let moved = 0, isDivided = false;
+  let moved = 0;
   if (direction === "up") {
     const endless = async function* () {
       while (!isOver()) yield bytes(65_536);
@@ -112,14 +112,12 @@ async function transfer({ direction, forMs, everyMs }: Transfer) {
         if (isOver()) break;
       }
     } finally {
-      isDivided = channel?.getStats().bulkConnection !== undefined;
       stop.abort();
     }
   }
   const tookMs = performance.now() - began;
   await Promise.all(open);
-  const isReplaced = (channel?.getStats().reconnects ?? 0) > 0;
-  return { bytes: moved, tookMs, calls, isDivided, isReplaced };
+  return { bytes: moved, tookMs, calls };
 }
 
 /** Calls of every kind, each stopped at one of its steps, and their endings. */
