@@ -22,16 +22,16 @@ const UNANSWERED_BYTES_PER_MS = 640;
 const UNANSWERED_MS = 5_000;
 
 /**
- * The delay that bulk data may add to a path's own: a share of that, within bounds in milliseconds. When the path becomes
- * slow, all that is on its way has to be delivered at the rate that is left before a small call is.
+ * The delay that bulk data may add to a path's own, in milliseconds: so much and a share of that, up to a bound. When the
+ * path becomes slow, all that is on its way has to be delivered at the rate that is left before a small call is.
  */
-const QUEUE_SHARE = 0.3, LEAST_QUEUE_MS = 4, MOST_QUEUE_MS = 35;
+const LEAST_QUEUE_MS = 5, QUEUE_SHARE = 0.25, MOST_QUEUE_MS = 35;
 
 /** The least within one computer: its path does not become slow, and both programs and the engine share its processors. */
 const LEAST_LOCAL_QUEUE_MS = 10;
 
-/** Bytes in addition to a window that is paced, as a share of what the path holds: what questions tell too late. */
-const LATE_SHARE = 0.2;
+/** Time by which answers tell too late on a paced path, in milliseconds at least, and as a share of the round trip. */
+const LEAST_LATE_MS = 8, LATE_SHARE = 0.25;
 
 /** Time after which the least round trip is measured anew, in milliseconds: the path may have become longer. */
 const LEAST_AGE_MS = 10_000;
@@ -210,7 +210,7 @@ export class DeliveryWindow {
         this.#wasFull = true;
         return false;
       }
-      most += LATE_SHARE * this.#rate * (this.#least ?? 0);
+      if (this.#least !== undefined) most += this.#rate * lateMs(this.#least);
     } else if (isStalled) {
       // Half of the window keeps the engine busy: its own starts again at ten packets once it has nothing to send.
       most /= 2;
@@ -355,7 +355,7 @@ export class DeliveryWindow {
 
   /** Longest time that a question should take: what the window lets wait, and the questions' distance. */
   #expectedMs(least: number): number {
-    const windowMs = this.#rate > 0 ? (1 + LATE_SHARE) * this.#window / this.#rate : 0;
+    const windowMs = this.#rate > 0 ? this.#window / this.#rate + lateMs(least) : 0;
     return Math.max(least + this.#queueTarget(least), windowMs);
   }
 
@@ -371,7 +371,7 @@ export class DeliveryWindow {
   }
 
   #queueTarget(least: number): number {
-    return Math.min(MOST_QUEUE_MS, Math.max(this.#leastQueueMs, least * QUEUE_SHARE));
+    return Math.min(MOST_QUEUE_MS, this.#leastQueueMs + least * QUEUE_SHARE);
   }
 
   #measureLeast(roundTrip: number, askedAt: number, now: number): void {
@@ -463,4 +463,8 @@ export class DeliveryWindow {
     this.#recent = [];
     this.#wasFull = false;
   }
+}
+
+function lateMs(least: number): number {
+  return Math.max(LEAST_LATE_MS, least * LATE_SHARE);
 }
