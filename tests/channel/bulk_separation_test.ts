@@ -88,7 +88,7 @@ function scriptedLink(kind: "host" | "relay" = "host") {
 /** Divides a link that bulk data fills; the clock runs a quarter of a second each millisecond or so. */
 function divide(
   first: ReturnType<typeof scriptedLink>,
-  memory: BulkMemory = { answers: true, methods: new Set() },
+  memory: BulkMemory = { answers: true, methods: new Set(), fullAt: -Infinity },
 ) {
   const attempts: (PromiseWithResolvers<WatchedLink> & { readonly signal: AbortSignal })[] = [];
   const signs: LifeSign[] = [];

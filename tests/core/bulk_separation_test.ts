@@ -196,11 +196,15 @@ test("BulkSeparation knows the method of a large answer before it is whole", () 
 }, { pure: true });
 
 test("BulkSeparation opens another connection at once for a call of a method that it knows", () => {
-  const memory = { answers: true, methods: new Set([BULK]) };
+  const memory = { answers: true, methods: new Set([BULK]), fullAt: -200_000 };
   const separation = separate(memory);
   assert.equal(separation.called(SMALL), false);
   assert.equal(separation.called(BULK), true);
   assert.deepEqual(watch(separation, { arriving: 0, waitMs: 0 }, 0, 1_000), [[0, "open"]]);
+  // Not for long: the path may be another.
+  const later = separate({ ...memory, fullAt: -400_000 });
+  assert.equal(later.called(BULK), true);
+  assert.deepEqual(watch(later, { arriving: 0, waitMs: 0 }, 0, 1_000), []);
 }, { pure: true });
 
 test("BulkSeparation holds calls no longer than twice the wait of a question while an attempt lasts", () => {

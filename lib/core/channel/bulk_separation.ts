@@ -49,17 +49,22 @@ const RETRY_MS = 60_000;
 /** Time after which a connection for bulk data without calls is closed, in milliseconds. */
 const IDLE_MS = 30_000;
 
+/** Time for which a method whose answers kept others waiting is expected to do so again, in milliseconds. */
+const EXPECT_MS = 300_000;
+
 /** Knowledge of a machine that outlasts its connections. */
 export interface BulkMemory {
   /** True once the machine has answered a question. One that answers none seems full during any download. */
   answers: boolean;
   /** Methods whose answers have kept others waiting. */
   readonly methods: Set<string>;
+  /** The last time at which they did. */
+  fullAt: number;
 }
 
 /** Makes the memory of a machine that nothing is known of. */
 export function newBulkMemory(): BulkMemory {
-  return { answers: false, methods: new Set() };
+  return { answers: false, methods: new Set(), fullAt: -Infinity };
 }
 
 /** The connections of a channel at one moment. */
@@ -235,7 +240,8 @@ export class BulkSeparation {
       else if (now - this.#busyAt >= IDLE_MS) return "close";
     } else {
       this.#busyAt = now;
-      if ((this.#isFull || this.#expectsBulk) && mayOpen && !this.#isOpening) {
+      const isExpected = this.#expectsBulk && now - this.#memory.fullAt < EXPECT_MS;
+      if ((this.#isFull || isExpected) && mayOpen && !this.#isOpening) {
         this.#expectsBulk = false;
         this.#isOpening = true;
         return "open";
@@ -269,6 +275,7 @@ export class BulkSeparation {
     } else {
       this.#arrivesSince ??= now;
       if (question !== undefined && this.#memory.answers && isLong(question, main)) this.#isFull = true;
+      if (this.#isFull) this.#memory.fullAt = now;
     }
     this.#learn(this.#isFull || bulk !== undefined, kept);
   }
