@@ -135,7 +135,7 @@ export function separateBulk(
   function begin(): void {
     if (looking !== undefined || isOver) return;
     looking = setInterval(() => {
-      if (bulk === undefined && opening === undefined && calls() === 0) rest();
+      if (bulk === undefined && opening === undefined && calls() === 0 && !separation.holds) rest();
       else look();
     }, clock.lookMs);
     // The connections keep the process alive, until they are closed.
@@ -155,6 +155,7 @@ export function separateBulk(
   }
 
   function look(): void {
+    if (isOver) return;
     const { bytesReceived, roundTripMs } = main.link.wire();
     const action = separation.look(clock.now(), {
       main: {

@@ -8,6 +8,7 @@ import type { BulkMemory } from "../../lib/core/channel/bulk_separation.ts";
 import type { Loss } from "../../lib/channel/link.ts";
 import type { CallListener } from "../../lib/rpc/carrier.ts";
 import type { LifeSign } from "../../lib/rpc/life.ts";
+import type { StreamKind } from "../../lib/core/grpc/stream_kind.ts";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { QUESTION_METHOD } from "../../lib/core/channel/question.ts";
 import { dial, type ViamChannel } from "../../mod.ts";
@@ -106,9 +107,9 @@ function divide(
     },
   });
   link.life!.listen((sign) => signs.push(sign));
-  const call = (path: string, urgent = false) =>
+  const call = (path: string, urgent = false, kind: StreamKind = "unary") =>
     link.carrier.open(
-      { path, kind: "unary", metadata: new Metadata(), timeoutMs: undefined, urgent },
+      { path, kind, metadata: new Metadata(), timeoutMs: undefined, urgent },
       { headers() {}, message() {}, end() {} },
     );
   call("/bulk");
@@ -167,6 +168,26 @@ test("separateBulk() lets calls go when a link that is not doubted takes the pla
   await until(() => signs.at(-1) === "alive");
   call("/other");
   assert.ok(first.calls.has("/other"));
+  await link.close();
+});
+
+test("separateBulk() lets calls go though the calls that they waited beside are over", async () => {
+  const first = scriptedLink();
+  const { link, attempts, signs, call } = divide(first);
+  first.calls.delete("/bulk");
+  call("/stream", false, "server_streaming");
+  first.calls.get("/stream")!.headers(() => new Metadata());
+  await until(() => signs.at(-1) === "doubted");
+  first.end("/stream");
+  first.end("/small");
+  await until(() => signs.at(-1) === "alive");
+  assert.deepEqual(attempts, []);
+  // Nor does one that another has replaced look at its calls.
+  call("/stream", false, "server_streaming");
+  link.life!.replace();
+  const { length } = first.done;
+  first.calls.get("/stream")!.headers(() => new Metadata());
+  assert.equal(first.done.length, length);
   await link.close();
 });
 
