@@ -19,8 +19,6 @@ import { type Compressor, compressorOf, contentOf, type MessageOptions } from ".
 export interface AnswerReaderOptions extends MessageOptions {
   /** gRPC has its trailers in HTTP's, gRPC-Web in the last frame of the body. */
   readonly protocol: "grpc" | "grpc-web";
-  /** False where the memory of a chunk is used again after `body()`. */
-  readonly keepsChunks?: boolean;
 }
 
 /** The headers of a response. */
@@ -49,7 +47,7 @@ export class AnswerReader {
   constructor(listener: EndingListener, options: AnswerReaderOptions) {
     this.#listener = listener;
     this.#options = options;
-    this.#envelopes = new EnvelopeReader(options.maxMessageBytes, options.keepsChunks);
+    this.#envelopes = new EnvelopeReader(options.maxMessageBytes);
   }
 
   /** True if the headers end the call unless something follows. */

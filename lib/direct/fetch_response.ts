@@ -3,7 +3,6 @@ import { isPlainOk, refuseResponse } from "../core/grpc/grpc_status.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { UnaryAnswer } from "../rpc/carrier.ts";
 import { AnswerCollector } from "../rpc/unary_call.ts";
-import { RUNTIME } from "../runtime/runtime.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import { EndingListener } from "./call_ending.ts";
 import type { MessageOptions } from "./compressor.ts";
@@ -63,11 +62,7 @@ export async function readResponse(
   options: MessageOptions,
   body?: Uint8Array,
 ): Promise<boolean> {
-  const answer = new AnswerReader(listener, {
-    ...options,
-    protocol: "grpc-web",
-    keepsChunks: !REUSES_CHUNKS,
-  });
+  const answer = new AnswerReader(listener, { ...options, protocol: "grpc-web" });
   const metadata = new Metadata(response.headers);
   if (!answer.headers(response.status, { get: (name) => metadata.get(name), all: () => metadata })) {
     await response.body?.cancel();
@@ -78,11 +73,11 @@ export async function readResponse(
     answer.end(undefined);
     return true;
   }
-  const read = response.body === null ? undefined : readerOf(response.body);
+  const reader = response.body?.getReader();
   for (;;) {
     if (gate.wait !== undefined) await gate.wait;
     const { over } = listener;
-    const chunk = await read?.();
+    const chunk = (await reader?.read())?.value;
     if (chunk === undefined) break;
     // After the trailers there is but the end of the body.
     if (over) return false;
@@ -90,39 +85,6 @@ export async function readResponse(
   }
   answer.end(undefined);
   return true;
-}
-
-/** Bytes read at a time on Deno. */
-const CHUNK_BYTES = 262_144;
-
-const REUSES_CHUNKS = RUNTIME === "deno";
-
-/**
- * Reads a body chunk by chunk; undefined at its end. On Deno into one buffer, again and again: by itself it makes and
- * clears 64 KiB for every chunk, however small, which takes longer than all the rest.
- */
-function readerOf(body: ReadableStream<Uint8Array>): () => Promise<Uint8Array | undefined> {
-  const reader = REUSES_CHUNKS ? bufferedReaderOf(body) : undefined;
-  if (reader === undefined) {
-    const plain = body.getReader();
-    return async () => (await plain.read()).value;
-  }
-  let buffer = new ArrayBuffer(CHUNK_BYTES);
-  return async () => {
-    const { done, value } = await reader.read(new Uint8Array(buffer));
-    if (done || value === undefined) return undefined;
-    buffer = value.buffer;
-    return value;
-  };
-}
-
-/** Undefined for a body that is no stream of bytes: one that a program made, in the place of `fetch`. */
-function bufferedReaderOf(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | undefined {
-  try {
-    return body.getReader({ mode: "byob" });
-  } catch {
-    return undefined;
-  }
 }
 
 function isShort(headers: Headers): boolean {

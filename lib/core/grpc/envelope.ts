@@ -75,12 +75,11 @@ export interface OversizedEnvelope {
 }
 
 /**
- * Splits a body into frames, however it is cut into chunks. A frame within one chunk is a view of it, or a copy if
- * chunks must not be kept; a frame that spans several is assembled once.
+ * Splits a body into frames, however it is cut into chunks. A frame within one chunk is a view of it; a frame that spans
+ * several is assembled once.
  */
 export class EnvelopeReader {
   readonly #maxMessageBytes: number;
-  readonly #keepsChunks: boolean;
   /** A header that is cut into chunks. */
   #header: Uint8Array | undefined;
   #headerBytes = 0;
@@ -89,13 +88,9 @@ export class EnvelopeReader {
   #data: Uint8Array | undefined;
   #dataBytes = 0;
 
-  /**
-   * @param maxMessageBytes Largest accepted message, in bytes.
-   * @param keepsChunks False if the memory of a chunk is reused after `push`.
-   */
-  constructor(maxMessageBytes: number, keepsChunks: boolean = true) {
+  /** @param maxMessageBytes Largest accepted message, in bytes. */
+  constructor(maxMessageBytes: number) {
     this.#maxMessageBytes = maxMessageBytes;
-    this.#keepsChunks = keepsChunks;
   }
 
   /** True if the body may end here, outside a frame. */
@@ -144,7 +139,7 @@ export class EnvelopeReader {
       if (length > this.#maxMessageBytes) return { oversized: length };
       if (at + length <= chunk.length) {
         this.#headerBytes = 0;
-        const data = this.#keepsChunks ? chunk.subarray(at, at + length) : chunk.slice(at, at + length);
+        const data = chunk.subarray(at, at + length);
         at += length;
         if (!onEnvelope(this.#flags, data)) return undefined;
       } else {
