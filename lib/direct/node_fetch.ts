@@ -66,12 +66,17 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
 
   return {
     async fetch(url, init) {
-      const [http, { Readable, pipeline }, zlib, { openConnection }] = await Promise.all([
+      const { method = "GET", headers, signal, body } = init;
+      const loading = Promise.all([
         secure ? import("node:https") : import("node:http"),
         import("node:stream"),
         import("node:zlib"),
         import("../net/connection.ts"),
       ]);
+      const [http, { Readable, pipeline }, zlib, { openConnection }] = await abortable(
+        loading,
+        signal ?? undefined,
+      );
       if (agent === undefined) {
         agent = new http.Agent({
           keepAlive: true,
@@ -79,7 +84,6 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
         });
         agent.createConnection = connectBy(openConnection);
       }
-      const { method = "GET", headers, signal, body } = init;
       const options: RequestOptions = {
         method,
         agent,

@@ -9,6 +9,7 @@ import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { type ProxyFailure, proxyFailureOf } from "../core/net/proxy_error.ts";
 import { type ConnectOptions, openConnection } from "../net/connection.ts";
+import { abortable } from "../runtime/abortable.ts";
 import { isPermitted } from "../runtime/permission.ts";
 
 /** A TURN server and its transport. */
@@ -234,8 +235,8 @@ function connect(target: TurnUpstream, signal: AbortSignal): Promise<Socket> {
   return openConnection(target, { signal, timeoutMs: CONNECT_TIMEOUT_MS, tls });
 }
 
-const openDatagrams: OpenUpstream = async ({ hostname, port }, _signal, receive, end) => {
-  const { address, family } = await lookup(hostname);
+const openDatagrams: OpenUpstream = async ({ hostname, port }, signal, receive, end) => {
+  const { address, family } = await abortable(lookup(hostname), signal);
   const socket = await bind(family === 6 ? "::" : "0.0.0.0", family === 6 ? "udp6" : "udp4");
   socket.on("message", (datagram, from) => {
     if (from.address === address && from.port === port) receive(datagram);

@@ -3,6 +3,8 @@
  * is not read from disk. Prints how long the dial took, in milliseconds, and what it failed with.
  *
  * busy_pool.ts ADDRESS FOLDER OPTIONS
+ *
+ * Without an address, it opens and closes a way to a TURN server instead.
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, openSync } from "node:fs";
@@ -11,11 +13,22 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { dial, DialError, type DialOptions } from "../../../mod.ts";
 
+/** Opens and closes a way to a TURN server. */
+async function relay(): Promise<string> {
+  const { openTurnRelay } = await relayModule!;
+  const opened = await openTurnRelay({ wire: "udp", hostname: "turn.invalid", port: 3478 }, () => {});
+  await delay(50);
+  await opened.close();
+  return "closed";
+}
+
 /** More than any pool of Bun or Node has threads. */
 const BUSY = 80;
 
 const [address = "", folder = "", given = "{}"] = process.argv.slice(2);
 const options = JSON.parse(given) as DialOptions;
+const relayModule = address === "" ? import("../../../lib/webrtc/turn_relay.ts") : undefined;
+await relayModule;
 
 // Opening a pipe to read waits for a writer.
 const pipes = Array.from({ length: BUSY }, (_, index) => `${folder}/pipe${index}`);
@@ -24,10 +37,12 @@ const opening = pipes.map(async (pipe) => await (await open(pipe)).close());
 await delay(200);
 
 const start = performance.now();
-const outcome = await dial(address, options).then(async (channel) => {
-  await channel.close();
-  return channel.kind;
-}, (error: unknown) => error instanceof DialError ? error.code : String(error));
+const outcome = relayModule !== undefined
+  ? await relay()
+  : await dial(address, options).then(async (channel) => {
+    await channel.close();
+    return channel.kind;
+  }, (error: unknown) => error instanceof DialError ? error.code : String(error));
 console.log(`${Math.round(performance.now() - start)} ${outcome}`);
 
 const waiting = new Set(pipes.keys());
