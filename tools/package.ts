@@ -71,7 +71,7 @@ async function compile(target: string): Promise<void> {
     JSON.stringify({
       compilerOptions: {
         ...compilerOptions,
-        target: "es2024",
+        target: "esnext",
         module: "nodenext",
         lib: ["esnext", "dom", "dom.iterable", "dom.asynciterable"],
         types: ["bun"],

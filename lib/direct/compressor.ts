@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { concatenate } from "../core/bytes.ts";
 import { type Allocate, COMPRESSED, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
 import type { HeaderReader } from "../core/grpc/grpc_status.ts";
+import type { CarrierLimits } from "../rpc/carrier.ts";
 
 /** A compression of messages (grpc/doc/compression.md). */
 export interface Compressor {
@@ -35,9 +36,7 @@ export function isOverLimit(error: unknown): boolean {
 }
 
 /** The treatment of messages by a carrier. */
-export interface MessageOptions {
-  /** Largest accepted message, in bytes. */
-  readonly maxMessageBytes: number;
+export interface MessageOptions extends CarrierLimits {
   /** Compresses requests, and is offered to the server for its responses. */
   readonly compressor?: Compressor | undefined;
 }

@@ -1,3 +1,4 @@
+import { Worker as NodeWorker } from "node:worker_threads";
 import type { TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
 
 /** A command to the thread of the relays. */
@@ -17,7 +18,7 @@ export type FromWorker =
 /** A thread that runs a module, on any runtime. */
 export interface RelayThread {
   postMessage(message: ToWorker): void;
-  terminate(): void;
+  terminate(): unknown;
 }
 
 /** Receives the reports of a thread, and its failure. */
@@ -26,25 +27,17 @@ export interface RelayThreadListener {
   failed(reason: string): void;
 }
 
-/** Starts a module in a thread; throws if the runtime does not permit it. */
-export type StartThread = (module: URL, listener: RelayThreadListener) => RelayThread;
-
-/** Finds the way in which this runtime starts threads: the web's `Worker`, which Node lacks, or Node's own. */
-export async function loadThreads(): Promise<StartThread> {
-  if (typeof Worker !== "undefined") return startWebWorker;
-  const { Worker: NodeWorker } = await import("node:worker_threads");
-  return (module, listener) => {
+/**
+ * Starts a module in a thread, by the web's `Worker`, which starts sooner, or by Node's own, which has no other. Throws if
+ * the runtime does not permit it.
+ */
+export function startRelayThread(module: URL, listener: RelayThreadListener): RelayThread {
+  if (typeof Worker === "undefined") {
     const worker = new NodeWorker(module);
     worker.on("message", (message: FromWorker) => listener.message(message));
     worker.on("error", (error) => listener.failed(String(error)));
-    return {
-      postMessage: (message) => worker.postMessage(message),
-      terminate: () => void worker.terminate(),
-    };
-  };
-}
-
-function startWebWorker(module: URL, listener: RelayThreadListener): RelayThread {
+    return worker;
+  }
   const worker = new Worker(module, { type: "module" });
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => listener.message(data);
   worker.onerror = (event) => {

@@ -1,11 +1,5 @@
 import { isPermitted } from "../runtime/permission.ts";
-import {
-  type FromWorker,
-  loadThreads,
-  type RelayThread,
-  type StartThread,
-  type ToWorker,
-} from "./relay_thread.ts";
+import { type FromWorker, type RelayThread, startRelayThread, type ToWorker } from "./relay_thread.ts";
 import type { TurnRelay, TurnRelayEvent, TurnUpstream } from "./turn_relay.ts";
 
 /** The package for npm's clients contains JavaScript files. */
@@ -48,8 +42,7 @@ export async function openTurnBridge(
     return await openHere(upstream, report);
   }
   try {
-    const startWorker = await loadThreads();
-    current = thread ??= startThread(startWorker);
+    current = thread ??= startThread();
     current.entries.set(id, entry);
     await current.ready;
   } catch {
@@ -99,10 +92,10 @@ function forget(from: Thread, id: number): void {
   from.worker.terminate();
 }
 
-function startThread(startWorker: StartThread): Thread {
+function startThread(): Thread {
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
-  const worker = startWorker(THREAD, { message: receive, failed: fail });
+  const worker = startRelayThread(THREAD, { message: receive, failed: fail });
   const started: Thread = { worker, ready: ready.promise, entries: new Map() };
   let isReady = false;
   const timer = setTimeout(() => fail("its thread did not start"), START_TIMEOUT_MS);
