@@ -26,14 +26,14 @@ const BEGINNING_MS = 2_000;
 const LATE_MS = 50;
 
 /**
- * Bytes a millisecond above which they do not: the megabyte that a machine on pion queues then passes in 0.3 s, and
- * another connection takes as long.
+ * Bytes a millisecond above which they do not: the megabyte that a machine on pion queues then passes in 0.8 s, and
+ * another connection beside it takes as long.
  */
-const FAST_BYTES_PER_MS = 3_500;
+const FAST_BYTES_PER_MS = 1_250;
 
 /**
  * Wait of a question, besides the path's round trip, that is worth another connection, in milliseconds; and where the
- * machine limits what it queues, or so much arrives that the megabyte passes in 0.6 s.
+ * machine limits what it queues, or so much arrives.
  */
 const LONG_WAIT_MS = 150, LONG_FAST_WAIT_MS = 500;
 
@@ -331,7 +331,7 @@ export function lateAfterMs(roundTripMs: number): number {
 /** True if a question without an answer shows that small calls wait for long, and go on to. */
 function isLong(question: Question, { received, isSteered }: SeparationSighting["main"]): boolean {
   const arrived = received - question.received;
-  const isFast = isSteered || arrived > FAST_BYTES_PER_MS / 2 * question.waitedMs;
+  const isFast = isSteered || arrived > FAST_BYTES_PER_MS * question.waitedMs;
   return arrived >= LONG_BYTES && waitOf(question) > (isFast ? LONG_FAST_WAIT_MS : LONG_WAIT_MS);
 }
 
