@@ -56,7 +56,7 @@ export interface Http2CallContext extends AnswerReaderOptions {
   readonly endpoint: Endpoint;
   headersOf(request: CallRequest): OutgoingHttpHeaders;
   /** Finds a session with room for the call. */
-  acquire(short: boolean): Session | Promise<Session>;
+  acquire(short: boolean, call: { readonly over: boolean }): Session | Promise<Session>;
   /** Gives a session back. */
   release(session: Session): void;
   /** Told when a call finds its connection lost. */
@@ -106,7 +106,7 @@ export class Http2Call implements Call {
   #start(): void {
     if (this.#listener.over) return;
     const short = this.#hasOneMessage && this.#outbox.size <= SHORT_REQUEST_BYTES;
-    const session = this.#context.acquire(short);
+    const session = this.#context.acquire(short, this.#listener);
     if (session instanceof Promise) {
       session.then((ready) => this.#open(ready), (error) => this.#failed(error));
     } else this.#open(session);

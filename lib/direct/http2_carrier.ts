@@ -30,11 +30,11 @@ export function createHttp2Carrier(endpoint: Endpoint, options: Http2CarrierOpti
     protocol,
     headersOf: requestHeadersFor(endpoint, options.compressor, protocol),
     onOver: (call) => open.delete(call),
-    acquire(short) {
+    acquire(short, call) {
       const seen = idle.seen();
-      if (seen !== undefined) return seen.then(() => pool.acquire(short));
+      if (seen !== undefined) return seen.then(() => pool.acquire(short, call));
       idle.used();
-      return pool.acquire(short);
+      return pool.acquire(short, call);
     },
     release(session) {
       idle.used();

@@ -14,9 +14,10 @@ export interface SessionPool {
   /**
    * A session with room for a call; rejects with `Unavailable` when the server cannot be reached.
    *
-   * @param short Whether all that the call sends fits into the smallest window that a server begins with.
+   * @param short True if all that the call sends fits into the smallest window that a server begins with.
+   * @param call Waits no longer once it is over.
    */
-  acquire(short: boolean): Session | Promise<Session>;
+  acquire(short: boolean, call: { readonly over: boolean }): Session | Promise<Session>;
   /** Gives a session back after a call. */
   release(session: Session): void;
   readonly connection: Connection;
@@ -48,6 +49,7 @@ export interface SessionOptions {
 
 /** A call that has no session yet. */
 interface Waiting {
+  readonly call: { readonly over: boolean };
   readonly raw: boolean;
   readonly resolve: (session: Session) => void;
   readonly reject: (error: unknown) => void;
@@ -128,6 +130,11 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
 
   function serve(): void {
     for (const call of waiting) {
+      if (call.call.over) {
+        waiting.delete(call);
+        call.reject(CLOSED);
+        continue;
+      }
       const session = take(call.raw);
       if (session === undefined) continue;
       waiting.delete(call);
@@ -268,7 +275,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     else silent.life?.replace();
   }
 
-  function acquire(short: boolean): Session | Promise<Session> {
+  function acquire(short: boolean, call: { readonly over: boolean }): Session | Promise<Session> {
     const raw = isRaw(short);
     const session = waiting.size === 0 ? take(raw) : undefined;
     if (session !== undefined) return session;
@@ -276,7 +283,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
       return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
     }
     return new Promise((resolve, reject) => {
-      waiting.add({ raw, resolve, reject });
+      waiting.add({ call, raw, resolve, reject });
       serve();
     });
   }
@@ -291,7 +298,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   }
 
   async function ping(): Promise<void> {
-    const session = await acquire(true);
+    const session = await acquire(true, { over: false });
     // A ping takes no place of a call.
     release(session);
     await pong(session.http2).catch((error) => {

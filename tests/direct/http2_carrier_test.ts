@@ -105,8 +105,8 @@ const EMPTY: Answer = {
   trailers: [["grpc-status", "0"]],
 };
 const SETTINGS = 4, GOAWAY = 7;
-/** SETTINGS_MAX_CONCURRENT_STREAMS of 0. */
-const NO_STREAMS = Uint8Array.of(0, 3, 0, 0, 0, 0);
+/** SETTINGS_MAX_CONCURRENT_STREAMS. */
+const streamsOf = (most: number) => Uint8Array.of(0, 3, 0, 0, 0, most);
 const goawayOf = (code: number, lastStreamId = 0) => Uint8Array.of(0, 0, 0, lastStreamId, 0, 0, 0, code);
 
 test("http2 carrier: more metadata than a runtime sends fails its call, and no other", async () => {
@@ -134,7 +134,7 @@ for (const how of ["ends the connection", "sends it away"]) {
     let calls = 0;
     await using server = await startScriptedServer(() => {
       // The settings come before the answer.
-      if (++calls === 1) connected!.frame(SETTINGS, 0, 0, NO_STREAMS);
+      if (++calls === 1) connected!.frame(SETTINGS, 0, 0, streamsOf(0));
       return EMPTY;
     }, { onConnection: (frame, _connection, socket) => connected ??= { frame, socket } });
     const { carrier, client } = clientOf(server.port);
@@ -150,6 +150,29 @@ for (const how of ["ends the connection", "sends it away"]) {
     }
   });
 }
+
+test("http2 carrier: no connection is made for calls that are over while they waited for room", async () => {
+  let frame: WriteFrame | undefined;
+  let calls = 0;
+  await using server = await startScriptedServer(() => {
+    if (++calls === 1) frame!(SETTINGS, 0, 0, streamsOf(0));
+    return EMPTY;
+  }, { onConnection: (write) => frame ??= write });
+  const { carrier, client } = clientOf(server.port);
+  try {
+    await client.echo({});
+    const left = new AbortController();
+    const waited = Array.from({ length: 20 }, () => client.echo({}, { signal: left.signal }));
+    left.abort();
+    await Promise.allSettled(waited);
+    const last = client.echo({});
+    frame!(SETTINGS, 0, 0, streamsOf(1));
+    await last;
+    assert.deepEqual([calls, server.connections], [2, 1]);
+  } finally {
+    await carrier.close();
+  }
+});
 
 for (const code of [0, 2]) {
   test(`http2 carrier: a server that sends each connection away unused is tried a few times, code ${code}`, async () => {
