@@ -214,11 +214,22 @@ test("BulkSeparation holds calls no longer than twice the wait of a question whi
   assert.equal(actions(log).filter((action) => action === "hold").length, 1);
 }, { pure: true });
 
-test("BulkSeparation takes silence after the bulk data for no wait", () => {
-  const separation = separate();
-  watch(separation, { arriving: 8 * MBIT, waitMs: Infinity }, 0, 200);
-  assert.ok(!actions(watch(separation, { arriving: 0, waitMs: Infinity }, 250, 10_000)).includes("open"));
-}, { pure: true });
+test(
+  "BulkSeparation opens another connection for a question that waits for a second after the last bulk data",
+  () => {
+    const separation = separate();
+    watch(separation, { arriving: 8 * MBIT, waitMs: Infinity }, 0, 200);
+    const pause: Scene = { arriving: 0, waitMs: Infinity };
+    assert.deepEqual(watch(separation, pause, 250, 10_000), [[250, "hold"], [1_200, "open"]]);
+    // Long after it, the question waits for another reason.
+    const later = separate();
+    watch(later, { arriving: 8 * MBIT, waitMs: 60 }, 0, 2_000);
+    watch(later, { arriving: 0, waitMs: 60 }, 2_050, 13_000);
+    later.began(BULK, false);
+    assert.ok(!actions(watch(later, pause, 13_050, 20_000)).includes("open"));
+  },
+  { pure: true },
+);
 
 test("BulkSeparation tries again a minute after an attempt that failed, and holds nothing until then", () => {
   const separation = separate();

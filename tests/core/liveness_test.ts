@@ -155,18 +155,20 @@ test("Liveness rests again when an idle connection has answered", () => {
   assert.equal(liveness.look(LOOK_MS, { ...quiet, calls: 0 }), "rest");
 }, { pure: true });
 
-test("Liveness is not certain while the machine's engine answers", () => {
-  const log = watch({
-    untilMs: 60_000,
-    at(now, liveness) {
-      if (now === 1_200) liveness.replace();
-      if (now < 40_000) liveness.engineAnswered();
-      return quiet;
-    },
-  });
-  const [lost, action] = log.at(-1)!;
-  assert.equal(action, "lost");
-  assert.ok(lost >= 43_600 && lost <= 44_000, `${lost}`);
+test("Liveness is not certain while the machine's engine answers, or acknowledges", () => {
+  for (const acknowledges of [false, true]) {
+    const log = watch({
+      untilMs: 60_000,
+      at(now, liveness) {
+        if (now === 1_200) liveness.replace();
+        if (now < 40_000 && !acknowledges) liveness.engineAnswered();
+        return { ...quiet, roundTripMs: acknowledges && now < 40_000 ? 2 + now % 200 / 100 : 2 };
+      },
+    });
+    const [lost, action] = log.at(-1)!;
+    assert.equal(action, "lost");
+    assert.ok(lost >= 43_600 && lost <= 44_000, `${lost}`);
+  }
 }, { pure: true });
 
 test("Liveness pings the engine again 2 s after it has answered", () => {

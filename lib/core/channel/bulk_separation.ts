@@ -40,6 +40,12 @@ const LONG_WAIT_MS = 150, LONG_FAST_WAIT_MS = 500;
 /** Bytes that have to arrive during that wait: most of one frame. Shorter answers are over soon. */
 const LONG_BYTES = 49_152;
 
+/**
+ * The wait that needs no bytes, and the time after bulk data in which it does not, in milliseconds: where a path has become
+ * slow, the sender may pause for many seconds.
+ */
+const STUCK_MS = 1_000, PAUSE_MS = 10_000;
+
 /** Most time that calls wait before another connection is worth its price, in milliseconds. */
 const MOST_HOLD_MS = 3_000;
 
@@ -141,6 +147,7 @@ export class BulkSeparation {
   /** Set when an answer has begun, so that a question shows what it brings. */
   #wantsQuestion = false;
   #arrivesSince: number | undefined;
+  #arrivedAt = -Infinity;
   #isFull = false;
   #isOpening = false;
   #expectsBulk = false;
@@ -211,6 +218,7 @@ export class BulkSeparation {
   changed(): void {
     this.#isOpening = this.#isFull = this.#hasHeld = false;
     this.#question = this.#heldSince = this.#arrivesSince = undefined;
+    this.#arrivedAt = -Infinity;
     this.#main = new Recent();
     this.#bulk = new Recent();
   }
@@ -268,15 +276,14 @@ export class BulkSeparation {
     const question = this.#question;
     if (question !== undefined) question.waitedMs += elapsed;
     if (this.#begun.size > 0) this.#wantsQuestion = true;
-    // Where nothing arrives, a question waits for another reason.
-    if (this.#main.sum < BULK_BYTES) {
-      this.#isFull = false;
-      this.#arrivesSince = undefined;
-    } else {
+    const arrives = this.#main.sum >= BULK_BYTES;
+    if (arrives) {
       this.#arrivesSince ??= now;
-      if (question !== undefined && this.#memory.answers && isLong(question, main)) this.#isFull = true;
-      if (this.#isFull) this.#memory.fullAt = now;
-    }
+      this.#arrivedAt = now;
+    } else this.#arrivesSince = undefined;
+    if (now - this.#arrivedAt > PAUSE_MS || (question === undefined && !arrives)) this.#isFull = false;
+    else if (question !== undefined && this.#memory.answers) this.#isFull ||= isLong(question, main);
+    if (this.#isFull) this.#memory.fullAt = now;
     this.#learn(this.#isFull || bulk !== undefined, kept);
   }
 
@@ -295,9 +302,8 @@ export class BulkSeparation {
       return;
     }
     const mostMs = !this.#isOpening ? MOST_HOLD_MS : this.#heldMs > 0 ? this.#heldMs : Infinity;
-    if ((mayOpen || this.#isOpening) && now - this.#heldSince <= mostMs) return;
-    this.#heldSince = undefined;
-    this.#hasHeld = true;
+    this.#hasHeld = now - this.#heldSince > mostMs;
+    if (this.#hasHeld || !(mayOpen || this.#isOpening)) this.#heldSince = undefined;
   }
 
   #mayAsk(now: number): boolean {
@@ -332,7 +338,8 @@ export function lateAfterMs(roundTripMs: number): number {
 function isLong(question: Question, { received, isSteered }: SeparationSighting["main"]): boolean {
   const arrived = received - question.received;
   const isFast = isSteered || arrived > FAST_BYTES_PER_MS * question.waitedMs;
-  return arrived >= LONG_BYTES && waitOf(question) > (isFast ? LONG_FAST_WAIT_MS : LONG_WAIT_MS);
+  const leastMs = arrived < LONG_BYTES ? STUCK_MS : isFast ? LONG_FAST_WAIT_MS : LONG_WAIT_MS;
+  return waitOf(question) > leastMs;
 }
 
 /** The wait of a question besides the path's round trip, in milliseconds. */

@@ -243,14 +243,16 @@ export class Liveness {
 
   /**
    * Takes an acknowledgement for a sign of life while a download is under way, and no other time: a machine whose engine
-   * answers while its channel does not may be of no use. Returns true when that ends a suspicion.
+   * answers while its channel does not may be of no use, though it is not gone. Returns true when that ends a suspicion.
    */
   #watchDownload(now: number, { received, roundTripMs = this.#engineRoundTrip }: Sighting): boolean {
     const arrived = received - (this.#received ?? received);
     this.#received = received;
     this.#recent = this.#recent * KEPT + arrived;
     if (arrived > 0 && this.#recent >= DOWNLOAD_BYTES) this.#downloadedAt = now;
-    if (roundTripMs === this.#engineRoundTrip || !this.#isDownloading(now)) return false;
+    if (roundTripMs === this.#engineRoundTrip) return false;
+    this.engineAnswered();
+    if (!this.#isDownloading(now)) return false;
     if (now - this.#doubtedAt >= STALE_MS) this.#needsAnswer = false;
     return this.heard();
   }
