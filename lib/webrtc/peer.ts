@@ -170,7 +170,6 @@ export function loadEngine(): Promise<Engine> {
               ...(options.relayOnly === true
                 ? { iceTransportPolicy: "relay" as const, bindAddress: "127.0.0.1" }
                 : {}),
-              disableAutoNegotiation: true,
               mtu: PATH_BYTES,
             }),
             listener,
@@ -190,6 +189,7 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   live++;
   let closing: Promise<void> | undefined;
   let ended = false;
+  let data: DataChannel | undefined, negotiation: DataChannel | undefined;
   const connectionClosed = Promise.withResolvers<void>();
   const dataClosed = Promise.withResolvers<void>();
   const negotiationClosed = Promise.withResolvers<void>();
@@ -236,14 +236,6 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     };
   }
 
-  // Both channels before any description: otherwise the offer has no data section (protocol §3.3).
-  const negotiation = connection.createDataChannel("negotiation", { negotiated: true, id: 1 });
-  const data = connection.createDataChannel("data", {
-    negotiated: true,
-    id: 0,
-    maxRetransmits: MAX_RETRANSMITS,
-  });
-
   connection.onStateChange((state) => {
     if (state === "closed") connectionClosed.resolve();
     guarded(() => listener.state(state))();
@@ -255,21 +247,30 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
   connection.onGatheringStateChange(guarded((state) => {
     if (state === "complete") listener.gatheringComplete();
   }));
-  data.onOpen(guarded(() => listener.open()));
-  data.onClosed(() => {
-    dataClosed.resolve();
-    guarded(() => listener.closed())();
-  });
-  data.onError(guarded(() => {})); // a closed channel follows, and says the same
-  data.onMessage(guarded((message) => listener.frame(toBytes(message))));
-  data.onBufferedAmountLow(guarded(() => listener.writable()));
-  data.setBufferedAmountLowThreshold(LOW_MARK_BYTES);
-  negotiation.onOpen(() => {});
-  negotiation.onClosed(() => negotiationClosed.resolve());
-  negotiation.onError(() => {});
-  negotiation.onMessage(guarded((message) => {
-    if (typeof message === "string") listener.negotiation(message);
-  }));
+
+  /**
+   * Creates both channels. The first one makes the offer, unless there is an answer already: where
+   * `setLocalDescription` fails, for want of files, say, it aborts the process.
+   */
+  function createChannels(): void {
+    negotiation = connection.createDataChannel("negotiation", { negotiated: true, id: 1 });
+    negotiation.onOpen(() => {});
+    negotiation.onClosed(() => negotiationClosed.resolve());
+    negotiation.onError(() => {});
+    negotiation.onMessage(guarded((message) => {
+      if (typeof message === "string") listener.negotiation(message);
+    }));
+    data = connection.createDataChannel("data", { negotiated: true, id: 0, maxRetransmits: MAX_RETRANSMITS });
+    data.onOpen(guarded(() => listener.open()));
+    data.onClosed(() => {
+      dataClosed.resolve();
+      guarded(() => listener.closed())();
+    });
+    data.onError(guarded(() => {})); // a closed channel follows, and says the same
+    data.onMessage(guarded((message) => listener.frame(toBytes(message))));
+    data.onBufferedAmountLow(guarded(() => listener.writable()));
+    data.setBufferedAmountLowThreshold(LOW_MARK_BYTES);
+  }
 
   // Pings of the other side, which this side closes: a channel that is closed before it is taken here is never reported
   // closed, and keeps the process alive for ever.
@@ -314,7 +315,9 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
       // The engine may still report while it closes, but nobody listens any more.
       ended = true;
       // The other one closes with the connection: closing it here sometimes crosses the other side's close (see below).
-      closeQuietly(data);
+      if (data !== undefined) closeQuietly(data);
+      if (data === undefined) dataClosed.resolve();
+      if (negotiation === undefined) negotiationClosed.resolve();
       closePings();
       try {
         connection.close();
@@ -326,21 +329,24 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
       // The other side, or the connection, may have closed a channel before this side listened.
       if (!isClosed || !await settlesWithin(PINGS_CLOSE_MS, Promise.all(pings.values()))) stuck = true;
       live--;
-      if (live === 0 && stuck) {
-        stuck = false;
+      if (live > 0 || !stuck) return;
+      try {
         cleanUp();
+        stuck = false;
         untaken.clear();
+      } catch {
+        // The engine was not done in time; the next close tries again.
       }
     })();
     return closing;
   }
 
   return {
-    offer: () => connection.setLocalDescription("offer"),
+    offer: createChannels,
     localDescription: () => connection.localDescription()?.sdp,
     answer: (offer) => {
-      connection.setRemoteDescription(offer, "offer");
-      connection.setLocalDescription("answer");
+      connection.setRemoteDescription(offer, "offer"); // makes the answer
+      createChannels();
     },
     accept: (answer) => connection.setRemoteDescription(answer, "answer"),
     addCandidate: (candidate, mid) => {
@@ -355,17 +361,17 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     send: (frame) => {
       if (closing !== undefined) return false;
       try {
-        data.sendMessageBinary(frame);
-        return true;
+        data?.sendMessageBinary(frame);
+        return data !== undefined;
       } catch {
         return false;
       }
     },
     negotiate: (text) => {
-      if (closing === undefined && negotiation.isOpen()) negotiation.sendMessage(text);
+      if (closing === undefined && negotiation?.isOpen() === true) negotiation.sendMessage(text);
     },
-    bufferedAmount: () => closing === undefined ? data.bufferedAmount() : 0,
-    maxFrameBytes: () => data.maxMessageSize(),
+    bufferedAmount: () => closing === undefined ? data?.bufferedAmount() ?? 0 : 0,
+    maxFrameBytes: () => data?.maxMessageSize() ?? 0,
     iceState: () => closing === undefined ? connection.iceState() : "closed",
     selectedPair: () => {
       if (closing !== undefined) return undefined;

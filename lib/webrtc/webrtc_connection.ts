@@ -274,6 +274,8 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     }
     // It has failed, and an abort meanwhile has nothing to let go on.
     signal.removeEventListener("abort", abort);
+    // The exchange does not know yet if the engine could not make the offer.
+    exchange.handle({ kind: "giveUp", error: ConnectError.from(error) });
     clearTimeout(gathering);
     remote.stop();
     liveness.stop();

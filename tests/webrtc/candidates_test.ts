@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { loadEngine, type Peer } from "../../lib/webrtc/peer.ts";
 import { test } from "../harness.ts";
+import { runProgram } from "../process/child.ts";
 import { listener } from "./listener.ts";
 
 /** Candidates that lead nowhere, as browsers, Rust and dual-stack machines send them among good ones. */
@@ -77,4 +78,11 @@ test("Peer.addCandidate() takes or refuses candidates of no use, and connects by
   } finally {
     await Promise.all([caller.close(), answerer.close()]);
   }
+});
+
+test("an offer that cannot be made for want of files fails its dial, and the process goes on", async () => {
+  const { code, stdout, stderr } = await runProgram("tests/webrtc/no_files_program.ts", {
+    within: ["sh", "-c", 'ulimit -n 128 && exec "$@"', "sh"],
+  });
+  assert.deepEqual([code, stdout], [0, "refused\nDialError in phase offer\nclosed\n"], stderr);
 });
