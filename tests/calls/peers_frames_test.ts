@@ -244,7 +244,10 @@ for (const [title, frames, expected] of answers) {
       if (type.case !== "message" || !type.value.eos) return;
       for (const frame of frames(Number(stream!.id))) void channel.send(frame);
     });
-    await using channel = await dial(machine.address, { insecure: true });
+    await using channel = await dial(machine.address, {
+      insecure: true,
+      webrtc: { separateBulk: false }, // whose questions are reset, too
+    });
     const probe = createClient(ProbeService, channel);
     for (let round = 0; round < 2; round++) {
       if (title.includes("alone") || title.includes("error")) {
