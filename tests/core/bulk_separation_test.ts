@@ -173,6 +173,19 @@ test("BulkSeparation asks when an answer begins, and holds calls before a frame 
   }
 }, { pure: true });
 
+test("BulkSeparation lets calls go when a sender that has begun slowly is fast", () => {
+  const separation = separate();
+  const main = { received: 0, roundTripMs: 20, isTrusted: true, isSteered: false };
+  separation.look(0, { main, bulk: undefined });
+  separation.began(BULK, false);
+  assert.equal(separation.look(0, { main, bulk: undefined }), "ask");
+  const held = ([[50, 17_000], [100, 65_000], [150, 550_000]] as const).map(([now, received]) => {
+    separation.look(now, { main: { ...main, received }, bulk: undefined });
+    return separation.holds;
+  });
+  assert.deepEqual(held, [false, true, false]);
+}, { pure: true });
+
 test(
   "BulkSeparation asks nothing after a single answer that is over, and holds nothing for long without bulk data",
   () => {

@@ -295,7 +295,7 @@ export class BulkSeparation {
         return;
       }
       const isLate = question.isBeside && question.waitedMs > lateAfterMs(question.roundTripMs) &&
-        main.received - question.received < FAST_BYTES_PER_MS * question.waitedMs;
+        !isFast(question, main.received);
       if (!isLate) return;
       this.#heldSince = now;
       this.#heldMs = 0;
@@ -303,7 +303,10 @@ export class BulkSeparation {
     }
     const mostMs = !this.#isOpening ? MOST_HOLD_MS : this.#heldMs > 0 ? this.#heldMs : Infinity;
     this.#hasHeld = now - this.#heldSince > mostMs;
-    if (this.#hasHeld || !(mayOpen || this.#isOpening)) this.#heldSince = undefined;
+    // A sender that begins slowly may be fast soon.
+    const isNeeded = this.#isOpening ||
+      (mayOpen && (question === undefined || !isFast(question, main.received)));
+    if (this.#hasHeld || !isNeeded) this.#heldSince = undefined;
   }
 
   #mayAsk(now: number): boolean {
@@ -337,9 +340,14 @@ export function lateAfterMs(roundTripMs: number): number {
 /** True if a question without an answer shows that small calls wait for long, and go on to. */
 function isLong(question: Question, { received, isSteered }: SeparationSighting["main"]): boolean {
   const arrived = received - question.received;
-  const isFast = isSteered || arrived > FAST_BYTES_PER_MS * question.waitedMs;
-  const leastMs = arrived < LONG_BYTES ? STUCK_MS : isFast ? LONG_FAST_WAIT_MS : LONG_WAIT_MS;
+  const mayEnd = isSteered || isFast(question, received);
+  const leastMs = arrived < LONG_BYTES ? STUCK_MS : mayEnd ? LONG_FAST_WAIT_MS : LONG_WAIT_MS;
   return waitOf(question) > leastMs;
+}
+
+/** True if so much has arrived since a question that its answer is not far. */
+function isFast(question: Question, received: number): boolean {
+  return received - question.received > FAST_BYTES_PER_MS * question.waitedMs;
 }
 
 /** The wait of a question besides the path's round trip, in milliseconds. */
