@@ -74,7 +74,7 @@ export function dialError(
     attempts,
     timeline: timeline.entries,
     authenticated: isAuthenticated(options),
-    proxy: describeChosen(dial.proxies.choose(firstServer(dial.plan))),
+    proxy: describeChosen(dial.proxyFor(firstServer(dial.plan))),
     timeoutMs,
   });
 }

@@ -4,7 +4,7 @@ import type { Address } from "../core/net/address.ts";
 import type { ResolvedDial, ResolvedDialOptions } from "../options/resolve.ts";
 import { type Background, createBackground } from "../runtime/background.ts";
 import { KeptServers } from "./kept_servers.ts";
-import { findProxies, type Proxies } from "./proxies.ts";
+import { findProxies, type ProxyFor } from "./proxies.ts";
 import type { TimelineRecorder } from "./timeline.ts";
 
 /** The data that every step of a dial uses. */
@@ -14,7 +14,7 @@ export interface DialContext {
   readonly parsed: Address;
   readonly plan: DialPlan;
   readonly options: ResolvedDialOptions;
-  readonly proxies: Proxies;
+  readonly proxyFor: ProxyFor;
   /** The entity to authenticate as. */
   readonly entity: string;
   readonly timeline: TimelineRecorder;
@@ -51,7 +51,7 @@ export function planned(
     parsed: address,
     plan: planDial(address, options),
     options,
-    proxies: findProxies(options),
+    proxyFor: findProxies(options),
     entity: options.authEntity ?? address.authority,
     closed,
     background: createBackground(),

@@ -5,7 +5,6 @@ import type { FoundMachine } from "../core/net/mdns_records.ts";
 import { missingMdnsPermission } from "../mdns/mdns.ts";
 import { findOnLocalNetwork } from "../mdns/mdns_lookup.ts";
 import type { DialContext } from "./context.ts";
-import { withoutProxies } from "./proxies.ts";
 import { described, type TimelineRecorder } from "./timeline.ts";
 
 /**
@@ -46,7 +45,7 @@ export async function findLocally(dial: DialContext, signal: AbortSignal): Promi
     ...dial,
     plan,
     options: localOptions(dial),
-    proxies: withoutProxies(dial.proxies),
+    proxyFor: () => undefined, // a proxy knows nothing of this network
     timeline: besides(timeline),
   };
 }

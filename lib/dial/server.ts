@@ -152,9 +152,9 @@ const TLS_ANSWERS = {
   unknown: "the server does not say whether it speaks TLS",
 };
 
-function endpointOf(target: Target, tls: TlsOptions, { proxies }: DialContext): Endpoint {
+function endpointOf(target: Target, tls: TlsOptions, { proxyFor }: DialContext): Endpoint {
   return {
-    proxy: proxies.choose(target),
+    proxy: proxyFor(target),
     secure: target.secure,
     hostname: target.hostname,
     port: target.port,

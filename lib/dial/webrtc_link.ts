@@ -246,7 +246,7 @@ async function openConnection(
     relayOnly,
     isLibdatachannel: config.engine === "libdatachannel",
     tls: tlsOfOthers(options),
-    proxyFor: (target) => dial.proxies.choose(target),
+    proxyFor: dial.proxyFor,
     onRemark: (remark, ok) => timeline.remark("channel", remark, ok),
   };
   const first = { offered: Promise.withResolvers<void>(), answered: Promise.withResolvers<void>() };

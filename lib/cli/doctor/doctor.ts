@@ -110,7 +110,7 @@ function describePlan(plan: DialPlan): string {
 /** Takes every step, from the name to the first call. */
 async function examine(patient: Patient): Promise<Examined> {
   const { ladder, context } = patient;
-  const { plan, options, proxies } = context;
+  const { plan, options, proxyFor } = context;
   await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan)));
   const local = looksLocally(context.parsed, options) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(context, signal)) === true;
@@ -128,7 +128,7 @@ async function examine(patient: Patient): Promise<Examined> {
     const stun = await ladder.climb("STUN", (signal) => checkStun(ice.endpoints, signal));
     const turn = await ladder.climb(
       "TURN",
-      (signal) => checkTurn(ice.endpoints, tlsOfOthers(options), signal, proxies.choose),
+      (signal) => checkTurn(ice.endpoints, tlsOfOthers(options), signal, proxyFor),
     );
     return await tryDial(patient, local, {
       host: plan.host,
@@ -159,10 +159,10 @@ async function checkLocalNetwork({ parsed }: DialContext, signal: AbortSignal): 
 
 /** Takes the steps from the name to what the port speaks. */
 async function reach({ ladder, context }: Patient): Promise<ReachedServer | undefined> {
-  const { plan, options, proxies } = context;
+  const { plan, options, proxyFor } = context;
   const first = firstServer(plan);
   const tls = tlsOfPlan(plan, options);
-  const target: ProxiedTarget = { ...first, proxy: proxies.choose(first) };
+  const target: ProxiedTarget = { ...first, proxy: proxyFor(first) };
   if (target.proxy !== undefined) {
     await ladder.climb("proxy", (signal) => connectThroughProxy(target, signal));
   } else {

@@ -11,8 +11,7 @@ import {
   type StunAnswer,
   type StunRequest,
 } from "./stun_message.ts";
-import type { ChosenProxy } from "../../core/net/proxy.ts";
-import type { Target } from "../../core/net/target.ts";
+import type { ProxyFor } from "../../dial/proxies.ts";
 import { openConnection } from "../../net/connection.ts";
 import { abortable } from "../../runtime/abortable.ts";
 import { linkAbort } from "../../runtime/linked_abort.ts";
@@ -52,9 +51,6 @@ export async function checkStun(
     }
   });
 }
-
-/** Finds the proxy for a server over TCP; undefined for none. */
-type ProxyFor = (server: Target) => ChosenProxy | undefined;
 
 /** Asks every TURN server for a relay address, and returns that address to it. */
 export async function checkTurn(
