@@ -100,9 +100,7 @@ export function separateBulk(
   /** Tells what new calls should do. */
   function report(): void {
     const { sign } = main;
-    // An attempt under way is the one that suspicion would begin.
-    const isSuspected = sign === "suspected" && opening === undefined;
-    const next = isSuspected ? sign : sign !== "alive" || separation.holds ? "doubted" : "alive";
+    const next = sign === "alive" && separation.holds ? "doubted" : sign;
     if (next === told || isOver) return;
     told = next;
     tell(next);

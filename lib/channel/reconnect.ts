@@ -14,8 +14,11 @@ export interface KeptLink {
   readonly link: Link;
   /** Number of links after the first one. */
   readonly reconnects: number;
-  /** The carrier for a new call; a promise while there is none, or none that can be trusted. */
-  carrier(): Carrier | Promise<Carrier>;
+  /**
+   * The carrier for a new call; a promise while there is none, or none that can be trusted. Urgent calls do not wait for
+   * a link that is only doubted: the machine may stop what moves meanwhile.
+   */
+  carrier(urgent?: boolean): Carrier | Promise<Carrier>;
   /** Resolves when closed: by `close()`, or with the error of the last attempt. */
   readonly closed: Promise<Error | undefined>;
   close(): Promise<void>;
@@ -222,9 +225,9 @@ export function keepLink(first: Link, options: KeepOptions): KeptLink {
     get reconnects() {
       return reconnects;
     },
-    carrier() {
+    carrier(urgent = false) {
       if (standing === "closed") return Promise.reject(unavailable(failure));
-      return verdict?.promise ?? link.carrier;
+      return urgent && standing === "doubted" ? link.carrier : verdict?.promise ?? link.carrier;
     },
     closed: closed.promise,
     close() {

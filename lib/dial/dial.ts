@@ -162,7 +162,7 @@ async function openChannel(resolved: ResolvedDial): Promise<AuthenticatedChannel
     const { keepSession } = await import("../session/keep_session.ts");
     const session = keepSession({
       // Neither interceptors nor statistics see the session's own calls.
-      transport: createCarrierTransport({ ...carrying, urgent: true }),
+      transport: createCarrierTransport({ ...carrying, carrier: () => kept.carrier(true), urgent: true }),
       connected: carrying.carrier,
       methods: options.session ? options.session.methods ?? [] : [],
       log: (level, message) => logger[level](message, { address: given }),

@@ -1,4 +1,5 @@
 import type { Agent, IncomingMessage } from "node:http";
+import process from "node:process";
 import type { Socket } from "node:net";
 import type { RequestOptions } from "node:https";
 import type { Transform } from "node:stream";
@@ -39,7 +40,7 @@ export interface RuntimeFetch {
 /**
  * `fetch` over `node:http` and `node:https`. Node's own takes no TLS settings, and has one pool of connections for the
  * whole process: one that was opened while a server was silent, or over a network that is gone, is taken for the next
- * call, which then hears nothing. Bun uses this one through proxies alone.
+ * call, which then hears nothing. Bun uses this one through proxies, and where its own fetch lacks a setting.
  *
  * @param keepAliveMs Silence after which the system asks the other computer whether it is there (TCP keep-alive), for
  * some 10 s. 0 for never.
@@ -133,11 +134,14 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
 /** Time between two probes of a silent connection, in milliseconds; node sets the same. */
 const PROBE_MS = 1_000;
 
-/** Lets TCP probe a connection that is silent. Deno leaves the system's 75 s between two of 9 probes; a new start asks at once. */
+/**
+ * Lets TCP probe a connection that is silent. Deno leaves the system's 75 s between two of 9 probes. On Linux, a new start
+ * counts from the last packet, and asks at once; other systems may count from the start, and would never ask.
+ */
 function probeInSilence(socket: Socket, keepAliveMs: number): void {
   const probe = () => void socket.setKeepAlive(false).setKeepAlive(true, keepAliveMs);
   probe();
-  if (RUNTIME !== "deno") return;
+  if (RUNTIME !== "deno" || process.platform !== "linux") return;
   const probing = setInterval(probe, PROBE_MS);
   unrefTimer(probing);
   socket.once("close", () => clearInterval(probing));

@@ -63,8 +63,9 @@ export interface WebrtcOptions {
   /** Overrides the transport of TURN URLs. */
   readonly turnTransport?: "udp" | "tcp";
   /**
-   * Gives bulk data that the machine sends a connection of its own, once small calls wait half a second behind it, and
-   * until there is none for 30 s. True by default. `getStats().bulkConnection` shows it.
+   * Gives bulk data that the machine sends a connection of its own, once small calls would wait for it: 150 ms behind
+   * 48 KiB, or a second. New calls wait up to 5 s for that connection, session heartbeats do not. It is closed when there
+   * has been no bulk data for 30 s. True by default. `getStats().bulkConnection` shows it.
    */
   readonly separateBulk?: boolean;
 }

@@ -171,11 +171,14 @@ test("keepLink() asks a doubted link before it makes another", async () => {
   first.say("doubted");
   const call = carrierOf(kept);
   assert.equal(attempts.length, 0);
+  // The machine stops what moves if these wait.
+  assert.equal(kept.carrier(true), first.link.carrier);
   first.say("alive");
   assert.equal(await call, first.link.carrier);
   first.say("doubted");
   first.say("suspected");
   assert.equal(attempts.length, 1);
+  assert.notEqual(kept.carrier(true), first.link.carrier);
   await kept.close();
 });
 

@@ -167,8 +167,8 @@ test("BulkSeparation asks when an answer begins, and holds calls before a frame 
     assert.equal(separation.called(BULK), false);
     // The message of most single answers follows at once.
     assert.equal(separation.began(BULK, isSingle), !isSingle);
-    const log = watch(separation, { arriving: MBIT, waitMs: 8_000 }, 0, 5_000);
-    assert.deepEqual(log, [[0, "ask"], [150, "hold"], [550, "open"]]);
+    const log = watch(separation, { arriving: MBIT, waitMs: 8_000 }, 0, 6_000);
+    assert.deepEqual(log, [[0, "ask"], [150, "hold"], [550, "open"], [5_200, "release"]]);
     assert.equal(separation.isBulk(BULK), true);
   }
 }, { pure: true });
@@ -233,7 +233,10 @@ test(
     const separation = separate();
     watch(separation, { arriving: 8 * MBIT, waitMs: Infinity }, 0, 200);
     const pause: Scene = { arriving: 0, waitMs: Infinity };
-    assert.deepEqual(watch(separation, pause, 250, 10_000), [[250, "hold"], [1_200, "open"]]);
+    assert.deepEqual(watch(separation, pause, 250, 10_000), [[250, "hold"], [1_200, "open"], [
+      5_300,
+      "release",
+    ]]);
     // Long after it, the question waits for another reason.
     const later = separate();
     watch(later, { arriving: 8 * MBIT, waitMs: 60 }, 0, 2_000);

@@ -46,8 +46,11 @@ const LONG_BYTES = 49_152;
  */
 const STUCK_MS = 1_000, PAUSE_MS = 10_000;
 
-/** Most time that calls wait before another connection is worth its price, in milliseconds. */
-const MOST_HOLD_MS = 3_000;
+/**
+ * Most time that calls wait before another connection is worth its price, and, as long as no question has been answered,
+ * with the time of the attempt at one, in milliseconds: that may fail, and takes some 3 s where 1 Mbit/s arrive.
+ */
+const MOST_HOLD_MS = 3_000, MOST_OPENING_MS = 5_000;
 
 /** Time from an attempt at another connection that failed to the next, in milliseconds. */
 const RETRY_MS = 60_000;
@@ -301,7 +304,7 @@ export class BulkSeparation {
       this.#heldMs = 0;
       return;
     }
-    const mostMs = !this.#isOpening ? MOST_HOLD_MS : this.#heldMs > 0 ? this.#heldMs : Infinity;
+    const mostMs = !this.#isOpening ? MOST_HOLD_MS : this.#heldMs > 0 ? this.#heldMs : MOST_OPENING_MS;
     this.#hasHeld = now - this.#heldSince > mostMs;
     // A sender that begins slowly may be fast soon.
     const isNeeded = this.#isOpening ||
