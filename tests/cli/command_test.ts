@@ -158,8 +158,9 @@ test("call writes each answer before it reads the next request", async () => {
 }, LIMIT);
 
 test("call ends when it is interrupted while it waits for a message", async () => {
-  await using machine = await startMachine({ auth: "none" });
   for (const method of ["Echo", "EchoBiDi"]) {
+    // Its first connection shows that the command hears interrupts.
+    await using machine = await startMachine({ auth: "none" });
     await using child = await startCommand(
       ["call", machine.address, "--insecure", `proto.rpc.examples.echo.v1.EchoService/${method}`, "-"],
       { input: { open: true } },
