@@ -233,14 +233,15 @@ test("initialAttempts is the number of attempts, each of which the error lists",
 
 test("time that runs out between two attempts does not hide why they failed", async () => {
   await using recorder = await startRecorder({ kind: "reset" });
-  await assert.rejects(
-    dial(recorder.address, { ...DIRECT, initialAttempts: 100, timeoutMs: 1_000 }),
-    (error) => {
-      assert.ok(error instanceof DialError && !(error instanceof DialTimeoutError), String(error));
-      assert.equal(error.cause, error.attempts.at(-1)!.error);
-      return true;
-    },
-  );
+  for (let tries = 1;; tries++) {
+    const dialing = dial(recorder.address, { ...DIRECT, initialAttempts: 100, timeoutMs: 1_000 });
+    const error: unknown = await dialing.catch((error) => error);
+    // On a computer that has no time for it, the time may run out during an attempt, which says so.
+    if (error instanceof DialTimeoutError && tries < 5) continue;
+    assert.ok(error instanceof DialError && !(error instanceof DialTimeoutError), String(error));
+    assert.equal(error.cause, error.attempts.at(-1)!.error);
+    return;
+  }
 });
 
 /** A small generator of numbers from 0 up to 1 (mulberry32), the same for the same seed. */
