@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { isLocalName, isPrivate, parseAddress } from "../../lib/core/net/address.ts";
+import {
+  isLocalName,
+  isLoopback,
+  isOpenToOthers,
+  isPrivate,
+  parseAddress,
+} from "../../lib/core/net/address.ts";
 import { test } from "../harness.ts";
 
 const good: readonly [
@@ -93,23 +99,36 @@ test("isLocalName() compares labels, where Python's engine searches the text", (
   }
 }, { pure: true });
 
-test("isPrivate() recognises the private address ranges", () => {
-  for (
-    const host of [
-      "127.0.0.1",
-      "10.1.2.3",
-      "192.168.0.1",
-      "172.16.0.1",
-      "172.31.0.1",
-      "::1",
-      "fd00::1",
-      "fe80::1",
-      "x.local",
-    ]
-  ) {
-    assert.equal(isPrivate(host), true, host);
-  }
-  for (const host of ["172.32.0.1", "8.8.8.8", "app.viam.com", "2001:db8::1", "100.64.0.1"]) {
-    assert.equal(isPrivate(host), false, host);
-  }
-}, { pure: true });
+test(
+  "isLoopback(), isOpenToOthers() and isPrivate() go by what the system takes for an address, not by its looks",
+  () => {
+    const here = { isLoopback: true, isOpenToOthers: false, isPrivate: true };
+    const everywhere = { isLoopback: true, isOpenToOthers: true, isPrivate: true };
+    const nearby = { isLoopback: false, isOpenToOthers: true, isPrivate: true };
+    const elsewhere = { isLoopback: false, isOpenToOthers: true, isPrivate: false };
+    const table: readonly (readonly [expected: typeof here, hosts: readonly string[]])[] = [
+      [here, ["localhost", "LOCALHOST.", "a.localhost", "a.b.localhost."]],
+      [here, ["127.0.0.1", "127.255.255.254", "127.0.0.1.", "127.1", "0x7f.1", "0X7F000001", "2130706433"]],
+      [here, ["::1", "0:0:0:0:0:0:0:1", "::0001", "::1%lo", "::ffff:127.0.0.1", "::FFFF:7f00:1"]],
+      [everywhere, ["0.0.0.0", "0", "0x0", "::", "0:0:0:0:0:0:0:0", "::ffff:0.0.0.0"]],
+      [nearby, ["10.1.2.3", "172.16.0.1", "172.31.255.1", "192.168.0.1", "169.254.1.2", "::ffff:10.0.0.1"]],
+      [nearby, ["10.1", "fc00::1", "fd00::1", "fe80::1", "fe80::1%eth0", "febf::1", "x.local", "x.LOCAL."]],
+      [elsewhere, ["127.evil.example", "127.0.0.1.example", "127.0.0.example", "1270.0.0.1", "x127.0.0.1"]],
+      [elsewhere, ["localhost.example", "notlocalhost", "local", "0.example", "0x7f.example", "::1.example"]],
+      [elsewhere, ["128.0.0.1", "126.255.255.255", "0.0.0.1", "::2", "::ffff:128.0.0.1", "::127.0.0.1"]],
+      [elsewhere, ["10.example", "192.168.example", "169.254.example", "172.16.example", "fd.example"]],
+      [elsewhere, ["172.32.0.1", "8.8.8.8", "app.viam.com", "2001:db8::1", "100.64.0.1", "fec0::1", ""]],
+    ];
+    for (const [expected, hosts] of table) {
+      for (const host of hosts) {
+        const judged = {
+          isLoopback: isLoopback(host),
+          isOpenToOthers: isOpenToOthers(host),
+          isPrivate: isPrivate(host),
+        };
+        assert.deepEqual(judged, expected, host);
+      }
+    }
+  },
+  { pure: true },
+);

@@ -100,6 +100,8 @@ const choices: readonly (readonly [
     ] as const
   ),
   ["local.example", "environment", BOTH, "tls"],
+  ["127.evil.example", "environment", BOTH, "tls"],
+  ["169.254.evil.example", "http://option:8080", {}, "option"],
   ["192.168.1.2", "environment", BOTH, "tls"],
   // NO_PROXY.
   ...([

@@ -1,3 +1,5 @@
+import { inNetwork, type IpAddress, parseIp } from "./ip.ts";
+
 /** A parsed address of a user. */
 export interface Address {
   /** The authority as typed, without a scheme: the name of the machine in signaling (protocol §0, `rpc-host`). */
@@ -86,25 +88,53 @@ export function comparable(name: string): string {
   return name.toLowerCase().replace(/\.$/, "");
 }
 
-/** True if a host is a loopback or unspecified address, or a name for one. */
+/** This computer, in addresses of either version. */
+const LOOPBACK = ["127.0.0.0/8", "::1/128"];
+
+/** All addresses of a computer, where a server listens; where one connects, loopback. */
+const UNSPECIFIED = ["0.0.0.0/32", "::/128"];
+
+/** Addresses that mean another computer on each link (RFC 3927, RFC 4291). */
+const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"];
+
+/** Addresses that mean another computer in each network (RFC 1918, RFC 4193). */
+const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+/** True if a host is an address in one of these networks. A name that only looks like one is not. */
+function isIn(hostname: string, networks: readonly string[]): boolean {
+  const address = addressOf(comparable(hostname));
+  return address !== undefined && networks.some((network) => inNetwork(address, network));
+}
+
+/** Reads an address as the system does: `127.1` and `0x7f.1` are addresses, and IPv4 may be written as IPv6. */
+function addressOf(name: string): IpAddress | undefined {
+  const url = `http://${name}/`;
+  const ip = parseIp(/^[0-9a-fx.]+$/.test(name) && URL.canParse(url) ? new URL(url).hostname : name);
+  return ip !== undefined && inNetwork(ip, "::ffff:0.0.0.0/96")
+    ? { version: 4, value: BigInt.asUintN(32, ip.value) }
+    : ip;
+}
+
+/** True if a host is a loopback or unspecified address, or a name for one (RFC 6761, section 6.3). */
 export function isLoopback(hostname: string): boolean {
   const name = comparable(hostname);
-  return name === "localhost" || name.endsWith(".localhost") || /^127\./.test(name) || name === "::1" ||
-    name === "0.0.0.0" || name === "::";
+  return name === "localhost" || name.endsWith(".localhost") || isIn(name, [...LOOPBACK, ...UNSPECIFIED]);
 }
 
 /** True if other computers can reach a server that listens on an address: an unspecified one means all of them. */
 export function isOpenToOthers(hostname: string): boolean {
-  return ["0.0.0.0", "::"].includes(hostname) || !isLoopback(hostname);
+  return isIn(hostname, UNSPECIFIED) || !isLoopback(hostname);
+}
+
+/** True if a host is an address that no router passes on. */
+export function isLinkLocal(hostname: string): boolean {
+  return isIn(hostname, LINK_LOCAL);
 }
 
 /** True if a host is an address of a private network, or a name that only such a network resolves. */
 export function isPrivate(hostname: string): boolean {
-  const name = comparable(hostname);
-  return isLoopback(name) || hasLabel(name, "local") ||
-    /^(?:10\.|192\.168\.|169\.254\.|172\.(?:1[6-9]|2[0-9]|3[01])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:)/.test(
-      name,
-    );
+  return isLoopback(hostname) || hasLabel(comparable(hostname), "local") ||
+    isIn(hostname, [...PRIVATE, ...LINK_LOCAL]);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { comparable, isLoopback, joinHostPort, parseAddress } from "./address.ts";
+import { comparable, isLinkLocal, isLoopback, joinHostPort, parseAddress } from "./address.ts";
 import { parseIp, sharePrefix } from "./ip.ts";
 import type { Target } from "./target.ts";
 
@@ -129,8 +129,7 @@ export function chooseProxy(
 
 function isOnlyFromHere({ hostname, unixPath }: Target): boolean {
   const name = comparable(hostname);
-  return unixPath !== undefined || isLoopback(name) || name.endsWith(".local") ||
-    /^(?:169\.254\.|fe[89ab][0-9a-f]:)/.test(name);
+  return unixPath !== undefined || isLoopback(name) || name.endsWith(".local") || isLinkLocal(name);
 }
 
 /** True if the list of `NO_PROXY` names a target: by host, suffix, address, block of addresses, or `*` for all. */
