@@ -3,6 +3,7 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import { messageOf } from "../core/error_message.ts";
 import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/ice/relayed_nomination.ts";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
@@ -168,7 +169,11 @@ export async function openTurnRelay(
     close() {
       closing ??= (async () => {
         // The peer connection has closed, and its last messages may still be in the socket.
-        if (allocated && !dead) await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+        if (allocated && !dead) {
+          await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_MS));
+          // On a busy computer the timer may fire before the loop has read the socket.
+          await new Promise((resolve) => setImmediate(resolve));
+        }
         stop.abort();
         await Promise.all([new Promise<void>((resolve) => local.close(() => resolve())), opening]);
         await upstream?.close();

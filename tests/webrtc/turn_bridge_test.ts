@@ -75,7 +75,8 @@ async function listen(tls?: { cert: string; key: string }): Promise<Upstream> {
 
 /** The engine's side. */
 interface Engine extends AsyncDisposable {
-  send(message: Uint8Array, port: number): void;
+  /** Resolves when the datagram is in the socket. */
+  send(message: Uint8Array, port: number): Promise<void>;
   next(): Promise<string>;
   /** Datagrams that nobody has asked for. */
   readonly waiting: number;
@@ -93,7 +94,8 @@ async function engine(): Promise<Engine> {
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
   return {
-    send: (message, port) => socket.send(message, port, "127.0.0.1"),
+    send: (message, port) =>
+      new Promise((resolve) => socket.send(message, port, "127.0.0.1", () => resolve())),
     async next() {
       while (received.length === 0) await wake.promise;
       return received.shift()!;
@@ -183,7 +185,7 @@ for (
     server.send(ALLOCATED);
     await caller.next();
     const closed = once(server.connections[0]!, "close");
-    caller.send(DATA, relay.port);
+    await caller.send(DATA, relay.port);
     await relay.close();
     assert.equal(await server.next(), hex(DATA));
     await closed;
