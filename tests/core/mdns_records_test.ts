@@ -50,9 +50,9 @@ test("questionsFor() asks for the service and for both spellings of the name", (
   ]);
 }, { pure: true });
 
-const found = (address: string, webrtc = true, port = 8080, grpc = true): LookupStep => ({
+const found = (address: string, webrtc = true, port = 8080): LookupStep => ({
   kind: "found",
-  machine: { address, port, grpc, webrtc },
+  machine: { address, port, webrtc },
 });
 const NOTHING: LookupStep = { kind: "nothing" };
 
@@ -84,7 +84,7 @@ const lookups: readonly [
   [
     "prefers the address that the answer came from",
     [[srv("a.b"), txt("a.b", "webrtc"), a("pi.local", "172.17.0.1"), a("pi.local", "10.0.0.2")]],
-    found("10.0.0.2", true, 8080, false),
+    found("10.0.0.2"),
     "10.0.0.2",
   ],
   [

@@ -90,22 +90,22 @@ for (const [address, name] of names) {
 
 const locals: readonly [
   address: string,
-  speaks: { grpc: boolean; webrtc: boolean },
+  speaks: { webrtc: boolean },
   options: { insecure?: boolean; disableWebrtc?: boolean },
   expected: string,
 ][] = [
-  ["robot", { grpc: true, webrtc: true }, {}, "webrtc https://10.0.0.7:8080 host robot"],
-  ["robot", { grpc: false, webrtc: true }, { insecure: true }, "webrtc http://10.0.0.7:8080 host robot"],
-  ["robot", { grpc: true, webrtc: false }, {}, "direct https://10.0.0.7:8080"],
-  ["robot", { grpc: true, webrtc: true }, { disableWebrtc: true }, "direct https://10.0.0.7:8080"],
+  ["robot", { webrtc: true }, {}, "webrtc https://10.0.0.7:8080 host robot"],
+  ["robot", { webrtc: true }, { insecure: true }, "webrtc http://10.0.0.7:8080 host robot"],
+  ["robot", { webrtc: false }, {}, "direct https://10.0.0.7:8080"],
+  ["robot", { webrtc: true }, { disableWebrtc: true }, "direct https://10.0.0.7:8080"],
   // A machine that answers to a cloud name must prove it, whatever the options say.
   [
     "r.a.viam.cloud",
-    { grpc: true, webrtc: true },
+    { webrtc: true },
     { insecure: true },
     "webrtc https://10.0.0.7:8080 host r.a.viam.cloud",
   ],
-  ["r.a.viam.cloud", { grpc: true, webrtc: false }, { insecure: true }, "direct https://10.0.0.7:8080"],
+  ["r.a.viam.cloud", { webrtc: false }, { insecure: true }, "direct https://10.0.0.7:8080"],
 ];
 
 for (const [address, speaks, options, expected] of locals) {

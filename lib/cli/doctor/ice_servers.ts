@@ -30,9 +30,7 @@ export interface ServersFound {
 }
 
 /** A server answers with a refusal. */
-class Refusal extends Error {
-  override readonly name = "Refusal";
-}
+class Refusal extends Error {}
 
 /** Asks every STUN server for the address that it sees. */
 export async function checkStun(

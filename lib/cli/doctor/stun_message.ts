@@ -53,7 +53,6 @@ export interface StunRequest {
 
 /** An answer. */
 export interface StunAnswer {
-  readonly method: number;
   readonly transaction: Uint8Array;
   /** Undefined when the request was granted. */
   readonly error: { readonly code: number; readonly reason: string } | undefined;
@@ -91,8 +90,7 @@ export function encodeStun({ method, transaction, identity, lifetime }: StunRequ
 export function decodeStun(bytes: Uint8Array): StunAnswer | undefined {
   if (bytes.length < STUN_HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const type = stunType(bytes);
-  const kind = type & 0x0110;
+  const kind = stunType(bytes) & 0x0110;
   if (view.getUint32(4) !== MAGIC_COOKIE || (kind !== SUCCESS && kind !== ERROR)) return undefined;
   if (STUN_HEADER_BYTES + view.getUint16(2) > bytes.length) return undefined;
   const transaction = transactionOf(bytes);
@@ -101,7 +99,6 @@ export function decodeStun(bytes: Uint8Array): StunAnswer | undefined {
     return value === undefined ? undefined : new TextDecoder().decode(value.subarray(from));
   };
   return {
-    method: type & ~0x0110,
     transaction,
     error: kind === SUCCESS
       ? undefined

@@ -3,7 +3,6 @@ export type Http2Side = "client" | "server";
 
 /** A frame of the filtered type (RFC 9113, section 4.1). */
 export interface Http2Frame {
-  readonly type: number;
   readonly flags: number;
   /** The whole frame, header and payload. */
   readonly bytes: Uint8Array;
@@ -80,7 +79,7 @@ export class Http2FrameFilter {
       this.#held.set(held);
       return from + part.length;
     } else {
-      passed.push(...this.#replace({ type: held[3]!, flags: held[4]!, bytes: held }));
+      passed.push(...this.#replace({ flags: held[4]!, bytes: held }));
     }
     this.#held = new Uint8Array(FRAME_HEADER_BYTES);
     this.#heldBytes = 0;

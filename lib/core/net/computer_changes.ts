@@ -4,15 +4,13 @@ export const COMPUTER_LOOK_MS = 1_000;
 /** A look that is so late follows a sleep, or a stop of the program, in milliseconds. */
 const LATE_MS = 2_000;
 
-/** An address of an interface, in the form of `node:os`. */
-export interface InterfaceAddress {
-  readonly address: string;
-  readonly internal: boolean;
-}
-
-/** The addresses of this computer, but for those of loopback, in a form that can be compared. */
+/**
+ * The addresses of this computer, but for those of loopback, in a form that can be compared.
+ *
+ * @param interfaces In the form of `node:os`.
+ */
 export function describeAddresses(
-  interfaces: Readonly<Record<string, readonly InterfaceAddress[] | undefined>>,
+  interfaces: Readonly<Record<string, readonly { address: string; internal: boolean }[] | undefined>>,
 ): string {
   return Object.entries(interfaces).flatMap(([name, entries]) =>
     (entries ?? []).filter(({ internal }) => !internal).map(({ address }) => `${name} ${address}`)

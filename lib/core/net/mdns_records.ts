@@ -30,8 +30,7 @@ export interface FoundMachine {
   /** IPv4. */
   readonly address: string;
   readonly port: number;
-  /** The protocols in its TXT record. */
-  readonly grpc: boolean;
+  /** True if its TXT record has WebRTC among the protocols. */
   readonly webrtc: boolean;
 }
 
@@ -128,10 +127,9 @@ export class MdnsLookup {
       const address = addresses.find((one) => one === from) ?? addresses[0];
       if (flags === undefined) questions.push({ type: "TXT", name });
       else if (address === undefined) questions.push({ type: "A", name: target });
-      else {
-        const grpc = flags.includes("grpc"), webrtc = flags.includes("webrtc");
-        // An instance with neither flag speaks something else.
-        if (grpc || webrtc) return { kind: "found", machine: { address, port, grpc, webrtc } };
+      // An instance with neither flag speaks something else.
+      else if (flags.includes("grpc") || flags.includes("webrtc")) {
+        return { kind: "found", machine: { address, port, webrtc: flags.includes("webrtc") } };
       }
     }
     const fresh = questions.filter(({ type, name }) => !this.#asked.has(`${type} ${name}`));
