@@ -1,7 +1,6 @@
-import { type JsonValue, type Registry, toJson } from "@bufbuild/protobuf";
-import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { reflect, type ReflectList, type ReflectMap } from "@bufbuild/protobuf/reflect";
-import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
+import type { DescField, DescMessage, JsonValue, Message, Registry } from "@bufbuild/protobuf";
+import { toJson } from "@bufbuild/protobuf";
+import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { base64Encode } from "@bufbuild/protobuf/wire";
 import { type Any, anyUnpack, type ListValue, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 

@@ -1,11 +1,4 @@
-import {
-  create,
-  type DescEnum,
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  toJson,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, toJson } from "@bufbuild/protobuf";
 import {
   DescriptorProtoSchema,
   EnumDescriptorProtoSchema,
@@ -18,7 +11,7 @@ import { UsageError } from "./arguments.ts";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { EXIT } from "./exit_code.ts";
-import { enumText, messageText, methodText, serviceText } from "./proto_text.ts";
+import { type Described, protoText } from "./proto_text.ts";
 
 /** Shows a service, method, message or enumeration. */
 export const describe: Run = async (args, terminal) => {
@@ -41,11 +34,9 @@ export const describe: Run = async (args, terminal) => {
       }; viam-dial list --methods shows what it has`,
     );
   }
-  await terminal.write(args.has("json") ? `${JSON.stringify(asJson(found))}\n` : textOf(found));
+  await terminal.write(args.has("json") ? `${JSON.stringify(asJson(found))}\n` : protoText(found));
   return EXIT.ok;
 };
-
-type Described = DescService | DescMethod | DescMessage | DescEnum;
 
 /** Accepts a dot in front of a method, too, as protobuf does. */
 function find(name: string, reflection: ReflectedServices): Described | undefined {
@@ -53,21 +44,6 @@ function find(name: string, reflection: ReflectedServices): Described | undefine
   const type = reflection.get(plain);
   if (type !== undefined && type.kind !== "extension") return type;
   return reflection.getMethod(plain) ?? reflection.getMethod(plain.replace(/\.([^.]*)$/, "/$1"));
-}
-
-function textOf(found: Described): string {
-  switch (found.kind) {
-    case "service":
-      return serviceText(found);
-    case "message":
-      return messageText(found);
-    case "enum":
-      return enumText(found);
-    case "rpc": {
-      const messages = new Set([found.input, found.output]);
-      return [methodText(found), ...[...messages].map((message) => messageText(message))].join("\n");
-    }
-  }
 }
 
 function asJson(found: Described): object {

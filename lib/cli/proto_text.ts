@@ -8,34 +8,35 @@ import type {
 } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 
-/*
- * Formats descriptors as the text of a .proto file, with full names.
- */
+/** A descriptor that has a full name. */
+export type Described = DescService | DescMethod | DescMessage | DescEnum;
 
-/** Formats a service with its methods. */
-export function serviceText({ typeName, methods }: DescService): string {
-  return block(`service ${typeName}`, methods.map((method) => signature(method)));
-}
-
-/** Formats a method under its full name. */
-export function methodText(method: DescMethod): string {
-  return `// ${method.parent.typeName}/${method.name}\n${signature(method)}\n`;
+/** Formats a descriptor as the text of a .proto file, with full names; a method with its messages. */
+export function protoText(described: Described): string {
+  switch (described.kind) {
+    case "service":
+      return block(`service ${described.typeName}`, described.methods.map(signature));
+    case "message":
+      return block(`message ${described.typeName}`, described.members.flatMap(memberLines));
+    case "enum":
+      return block(
+        `enum ${described.typeName}`,
+        described.values.map((one) => `${one.name} = ${one.number};`),
+      );
+    case "rpc": {
+      const { parent, name, input, output } = described;
+      const messages = [...new Set([input, output])];
+      return [`// ${parent.typeName}/${name}\n${signature(described)}\n`, ...messages.map(protoText)].join(
+        "\n",
+      );
+    }
+  }
 }
 
 function signature({ name, input, output, methodKind }: DescMethod): string {
   const takes = methodKind === "client_streaming" || methodKind === "bidi_streaming" ? "stream " : "";
   const gives = methodKind === "server_streaming" || methodKind === "bidi_streaming" ? "stream " : "";
   return `rpc ${name}(${takes}${input.typeName}) returns (${gives}${output.typeName});`;
-}
-
-/** Formats a message with its fields. */
-export function messageText({ typeName, members }: DescMessage): string {
-  return block(`message ${typeName}`, members.flatMap((member) => memberLines(member)));
-}
-
-/** Formats an enumeration with its values. */
-export function enumText({ typeName, values }: DescEnum): string {
-  return block(`enum ${typeName}`, values.map(({ name, number }) => `${name} = ${number};`));
 }
 
 function memberLines(member: DescField | DescOneof): string[] {

@@ -1,6 +1,5 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Status, StatusSchema } from "../../../proto/gen/google/rpc/status_pb.ts";
 import type { Metadata } from "./metadata.ts";
