@@ -24,7 +24,7 @@ import { diagnose } from "./diagnosis.ts";
 import { type DialEvidence, judgeAnswer, judgeChannel, judgeFailure } from "./dial_judgement.ts";
 import { checkAuthentication, checkFirstCall, checkProtocol, checkSignaling } from "./grpc_server.ts";
 import { checkStun, checkTurn, checkUdp } from "./ice_servers.ts";
-import { createLadder, type Finding, type Ladder, type Rung, type Step } from "./ladder.ts";
+import { createLadder, type Ladder, type Rung, type Step } from "./ladder.ts";
 import { checkPermissions } from "./permissions.ts";
 import { connectTcp, connectThroughProxy, type ProxiedTarget, resolveName } from "./tcp.ts";
 import { checkTls } from "./tls.ts";
@@ -111,7 +111,7 @@ function describePlan(plan: DialPlan): string {
 async function examine(patient: Patient): Promise<Examined> {
   const { ladder, context } = patient;
   const { plan, options, proxyFor } = context;
-  await ladder.climb("permissions", () => Promise.resolve(checkPermissions(plan)));
+  await ladder.climb("permissions", () => checkPermissions(plan));
   const local = looksLocally(context.parsed, options) &&
     await ladder.climb("local network", (signal) => checkLocalNetwork(context, signal)) === true;
   const server = await reach(patient);
@@ -195,10 +195,8 @@ async function tryDial(
   const { context: { address }, options, say, interrupted } = patient;
   // On the local network a machine can be reached although its signaling server cannot.
   const ladder = local && patient.ladder.broken !== undefined ? patient.anew() : patient.ladder;
-  const judge = (name: string, finding: () => Finding) =>
-    ladder.climb(name, () => Promise.resolve(finding()));
   if (ladder.broken !== undefined) {
-    await judge("dial", () => ({ verdict: "skipped", detail: "" }));
+    await ladder.climb("dial", () => ({ verdict: "skipped", detail: "" }));
     return {};
   }
   const entries: TimelineEntry[] = [];
@@ -222,10 +220,10 @@ async function tryDial(
   const dialMs = performance.now() - began;
   if (network !== undefined && open?.kind !== "direct") {
     const evidence = { entries, failure, ...network };
-    await judge("machine", () => judgeAnswer(evidence));
-    await judge("data channel", () => judgeChannel(evidence));
+    await ladder.climb("machine", () => judgeAnswer(evidence));
+    await ladder.climb("data channel", () => judgeChannel(evidence));
   }
-  await judge(
+  await ladder.climb(
     "dial",
     () =>
       open === undefined ? judgeFailure(failure) : {

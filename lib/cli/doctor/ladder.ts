@@ -50,7 +50,7 @@ export interface Ladder {
    *
    * @returns The step's result, if it has one.
    */
-  climb<T>(name: string, step: (signal: AbortSignal) => Promise<Step<T>>): Promise<T | undefined>;
+  climb<T>(name: string, step: (signal: AbortSignal) => Step<T> | Promise<Step<T>>): Promise<T | undefined>;
 }
 
 /**
@@ -86,7 +86,7 @@ export function createLadder(
 }
 
 async function bounded<T>(
-  step: (signal: AbortSignal) => Promise<Step<T>>,
+  step: (signal: AbortSignal) => Step<T> | Promise<Step<T>>,
   timeoutMs: number,
   stop: AbortSignal,
 ): Promise<Step<T>> {

@@ -64,15 +64,10 @@ export async function connectThroughProxy(target: ProxiedTarget, signal: AbortSi
     const detail = signal.aborted ? `the proxy ${proxy} opens no connection to ${name}` : messageOf(error);
     return failed(detail, {
       problem: `${name} cannot be reached through a proxy: ${detail}`,
-      advice: lowerFirst(
-        dialAdvice(signal.aborted ? "the proxy cannot be reached" : failureReason(error), "connect"),
-      ),
+      advice: dialAdvice(signal.aborted ? "the proxy cannot be reached" : failureReason(error), "connect")
+        .replace(/^./, (first) => first.toLowerCase()),
     });
   }
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
 
 /** Reports a server that accepts connections and sends nothing. */
