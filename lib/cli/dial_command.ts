@@ -151,8 +151,6 @@ export function describeEvent(event: DialEvent): string {
       return `attempt ${event.attempt} failed: ${event.error.message}`;
     case "closed":
       return event.error === undefined ? "closed" : `closed: ${event.error.message}`;
-    default:
-      return JSON.stringify(event);
   }
 }
 

@@ -1,13 +1,5 @@
-/** The summary of round trips. */
-export type Summary =
-  & { readonly sent: number; readonly answered: number; readonly lostPercent: number }
-  & (
-    | { readonly minMs: number; readonly meanMs: number; readonly medianMs: number; readonly maxMs: number }
-    | { readonly minMs?: undefined }
-  );
-
 /** Summarises round trips, in milliseconds, of a number of calls. */
-export function summarize(sent: number, times: readonly number[]): Summary {
+export function summarize(sent: number, times: readonly number[]) {
   const answered = times.length;
   const lostPercent = sent === 0 ? 0 : Math.round(100 * (sent - answered) / sent);
   if (answered === 0) return { sent, answered, lostPercent };
