@@ -44,7 +44,8 @@ export function parseProxy(text: string): Proxy | { readonly problem: string } {
   const colon = userTyped.indexOf(":");
   const username = decode(colon < 0 ? userTyped : userTyped.slice(0, colon));
   const password = colon < 0 ? "" : decode(userTyped.slice(colon + 1));
-  if (scheme.startsWith("socks") && [username, password].some((part) => bytesOf(part) > MAX_SOCKS_BYTES)) {
+  const lengths = [username, password].map((part) => new TextEncoder().encode(part).length);
+  if (scheme.startsWith("socks") && Math.max(...lengths) > MAX_SOCKS_BYTES) {
     return { problem: `must have a user name and a password of at most ${MAX_SOCKS_BYTES} bytes` };
   }
   return { ...proxy, username, password };
@@ -56,10 +57,6 @@ function decode(text: string): string {
   } catch {
     return text; // a percent sign that stands for itself
   }
-}
-
-function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
 
 /** The URL of a proxy, without its user and password. */

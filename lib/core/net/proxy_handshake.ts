@@ -34,7 +34,9 @@ function* httpHandshake(proxy: Proxy, { hostname, port }: Destination): Handshak
   const request = [
     `CONNECT ${place} HTTP/1.1`,
     `Host: ${place}`,
-    ...(username === undefined ? [] : [`Proxy-Authorization: Basic ${base64(`${username}:${password}`)}`]),
+    ...(username === undefined
+      ? []
+      : [`Proxy-Authorization: Basic ${btoa(byteString(encode(`${username}:${password}`)))}`]),
     "",
     "",
   ].join("\r\n");
@@ -121,7 +123,7 @@ function* socksHandshake(proxy: Proxy, { hostname, port }: Destination): Handsha
     );
   }
   if (method === WITH_PASSWORD) {
-    const [user, pass] = [new TextEncoder().encode(username), new TextEncoder().encode(password)];
+    const [user, pass] = [encode(username!), encode(password)];
     yield Uint8Array.of(1, user.length, ...user, pass.length, ...pass);
     yield* atLeast(2);
     if (bytes[1] !== 0) {
@@ -152,7 +154,7 @@ function* socksHandshake(proxy: Proxy, { hostname, port }: Destination): Handsha
 function socksAddress(hostname: string): number[] {
   const address = parseIp(hostname);
   if (address === undefined) {
-    const name = new TextEncoder().encode(hostname);
+    const name = encode(hostname);
     return [3, name.length, ...name];
   }
   const size = address.version === 4 ? 4 : 16;
@@ -165,8 +167,4 @@ function socksAddress(hostname: string): number[] {
 
 function encode(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
-}
-
-function base64(text: string): string {
-  return btoa(byteString(encode(text)));
 }
