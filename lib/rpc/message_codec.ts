@@ -27,7 +27,7 @@ export function serialize<I extends DescMessage>(
       ? (message as unknown as BytesValue).value
       : toBinary<DescMessage>(method.input, message);
   } catch (error) {
-    throw internal(`cannot serialize ${method.input.typeName}`, error);
+    throw codecError(`cannot serialize ${method.input.typeName}`, error);
   }
   if (bytes.length > MAX_MESSAGE_BYTES) {
     throw new ConnectError(
@@ -52,10 +52,11 @@ export function parse<O extends DescMessage>(
       ? create(BytesValueSchema, { value: bytes }) as unknown as MessageShape<O>
       : fromBinary(method.output, bytes);
   } catch (error) {
-    throw internal(`cannot parse the server's ${method.output.typeName}`, error);
+    throw codecError(`cannot parse the server's ${method.output.typeName}`, error);
   }
 }
 
-function internal(what: string, error: unknown): ConnectError {
+/** The error of a message that cannot be serialized or parsed. */
+export function codecError(what: string, error: unknown): ConnectError {
   return new ConnectError(`${what}: ${messageOf(error)}`, Code.Internal, undefined, undefined, error);
 }

@@ -1,8 +1,8 @@
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import { BytesValueSchema } from "@bufbuild/protobuf/wkt";
-import { type CallOptions, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { messageOf } from "../core/error_message.ts";
+import { type CallOptions, createClient, type Transport } from "@connectrpc/connect";
 import type { StreamKind } from "../core/grpc/stream_kind.ts";
+import { codecError } from "../rpc/message_codec.ts";
 import { rawService } from "../rpc/raw_method.ts";
 
 /** A class of messages, as protobuf-es v1 generates it. */
@@ -77,7 +77,7 @@ function encode(message: MessageClass, input: object): Bytes {
     const given = input instanceof message ? input : new message(input);
     return create(BytesValueSchema, { value: given.toBinary() });
   } catch (error) {
-    throw internal(`cannot serialize ${message.typeName}`, error);
+    throw codecError(`cannot serialize ${message.typeName}`, error);
   }
 }
 
@@ -89,14 +89,10 @@ function decode(message: MessageClass, { value }: Bytes): object {
   try {
     return message.fromBinary(value);
   } catch (error) {
-    throw internal(`cannot parse the server's ${message.typeName}`, error);
+    throw codecError(`cannot parse the server's ${message.typeName}`, error);
   }
 }
 
 async function* decodeEach(message: MessageClass, outputs: AsyncIterable<Bytes>): AsyncGenerator<object> {
   for await (const output of outputs) yield decode(message, output);
-}
-
-function internal(what: string, error: unknown): ConnectError {
-  return new ConnectError(`${what}: ${messageOf(error)}`, Code.Internal, undefined, undefined, error);
 }
