@@ -9,6 +9,7 @@ import { CallerExchange, type ExchangeInput, type ExchangeOutput } from "../core
 import { saysNoSignaler } from "../core/dial/signaling_status.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { toWireStatus } from "../core/grpc/wire_status.ts";
+import type { RemoteCandidates } from "./remote_candidates.ts";
 
 /** The signaling server does not signal for this machine; a direct dial may do (protocol §2.1). */
 export class NoSignalerError extends Error {
@@ -55,12 +56,6 @@ export async function fetchSignalingConfig(
 
 type Update = Required<MessageInitShape<typeof CallUpdateRequestSchema>>["update"];
 
-/** The peer connection, as an exchange drives it. */
-export interface ExchangePeer {
-  accept(answer: string): void;
-  addCandidate(candidate: string, mid: string): void;
-}
-
 /** A running exchange. */
 export interface SignalingExchange {
   /** Takes an event of the peer connection. */
@@ -76,12 +71,13 @@ export interface SignalingExchange {
  *
  * @param transport Has the token for that server.
  * @param host The machine's name there.
+ * @param peer Takes the machine's answer and candidates.
  * @param onAnswer Called with the answer, once the peer connection has it.
  */
 export function startExchange(
   transport: Transport,
   host: string,
-  peer: ExchangePeer,
+  peer: Pick<RemoteCandidates, "accept" | "addCandidate">,
   onAnswer: (sdp: string) => void,
 ): SignalingExchange {
   const client = createClient(SignalingService, transport);
