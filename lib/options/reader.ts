@@ -118,9 +118,10 @@ export function readMembers(given: unknown, group: Group, path = ""): ReadMember
     } else {
       const reading = reader(item);
       if ("value" in reading) values[member] = reading.value;
-      else {problems.push(
-          wrongValue(option, "got" in reading ? reading.got : item, reading.problem, reading.at),
-        );}
+      else {
+        const got = "got" in reading ? reading.got : item;
+        problems.push(wrongValue(option, got, reading.problem, reading.at));
+      }
     }
   }
   for (const member of Object.keys(source)) {
