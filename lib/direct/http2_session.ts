@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 import { goawayFilter } from "../core/http2/goaway.ts";
 import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
-import { calmerInterval, KeepAlive, TICK_MS } from "../core/http2/keep_alive.ts";
+import { calmerTimes, KeepAlive, type PingTimes, TICK_MS } from "../core/http2/keep_alive.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -57,8 +57,8 @@ export interface SessionStart {
   readonly raw: boolean;
   /** Calls that the server's other sessions take at a time: it takes no more until the server says so. */
   readonly limit: number;
-  /** Interval of pings, in milliseconds; 0 for none. It grows where the server finds them too many. */
-  readonly keepAlive: { intervalMs: number };
+  /** Times of the pings of the next session; this one keeps those that it begins with. */
+  readonly keepAlive: { times: PingTimes };
   /** A round trip as connecting took it, in milliseconds. */
   readonly roundTripMs: number;
   /** Told when the server is suspected to be gone, and when it is not any more; and when it takes no more calls. */
@@ -80,6 +80,7 @@ export function loadHttp2(): Promise<typeof import("node:http2")> {
  */
 export async function startSession(start: SessionStart): Promise<Session> {
   const { endpoint, runtime, socket, raw, keepAlive } = start;
+  const { times } = keepAlive;
   const http2 = await loadHttp2();
   const target = describeTarget(endpoint);
   return await new Promise((resolve, reject) => {
@@ -128,8 +129,9 @@ export async function startSession(start: SessionStart): Promise<Session> {
         if (update !== undefined) filtered?.insert(update);
       },
     };
-    const life = keepAlive.intervalMs === 0 ? undefined : watchSession(session.http2, {
+    const life = times.intervalMs === 0 ? undefined : watchSession(session.http2, {
       ...start,
+      questionMs: times.questionMs,
       onLook: () => session.looks++,
     });
     socket.on("error", (error) => session.failure ??= error);
@@ -158,16 +160,17 @@ export async function startSession(start: SessionStart): Promise<Session> {
     }
     function goaway(code: number, lastStreamId: number, debugData?: Uint8Array): void {
       session.lastStreamId = lastStreamId;
-      const calmer = calmerInterval(keepAlive.intervalMs, code);
+      const calmer = calmerTimes(times, code);
       if (calmer !== undefined) {
+        // Another session may have been told before.
+        if (calmer.intervalMs > keepAlive.times.intervalMs) keepAlive.times = calmer;
         session.failure ??= connectionFailure(
           "ECONNRESET",
           `the server found the HTTP/2 pings too many (${
             new TextDecoder().decode(debugData)
           }): keepAliveMs was ` +
-            `${keepAlive.intervalMs}, and is ${calmer} from now on`,
+            `${times.intervalMs}, and is ${keepAlive.times.intervalMs} from now on`,
         );
-        keepAlive.intervalMs = calmer;
       }
       session.draining = true;
       if (session.open === 0) session.http2.close();
@@ -175,7 +178,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
     }
     session.http2.once("connect", () => {
       session.http2.setLocalWindowSize(SESSION_WINDOW_BYTES);
-      if (keepAlive.intervalMs > 0) pinging = watch(session, keepAlive);
+      if (times.intervalMs > 0) pinging = watch(session, times);
       resolve(session);
     });
     session.http2.on("remoteSettings", ({ maxConcurrentStreams = MAX_CALLS }) => {
@@ -235,12 +238,12 @@ const HEADER_LIST_BYTES = 64 * 1024;
 const SESSION_MEMORY_MIB = 256;
 
 /** Pings a session in silence, and ends it when no answer comes. */
-function watch(session: Session, keepAlive: { readonly intervalMs: number }): ReturnType<typeof setInterval> {
+function watch(session: Session, { intervalMs }: PingTimes): ReturnType<typeof setInterval> {
   const state = new KeepAlive();
   const interval = setInterval(() => {
     const { http2 } = session;
     if (http2.destroyed || http2.closed) return clearInterval(interval);
-    const todo = state.look(session.heard, keepAlive.intervalMs);
+    const todo = state.look(session.heard, intervalMs);
     session.heard = false;
     session.looks++;
     if (todo === "ping") http2.ping(() => session.hear());

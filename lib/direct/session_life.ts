@@ -3,9 +3,6 @@ import { Liveness, type LivenessAction, LOOK_MS } from "../core/channel/liveness
 import { connectionFailure } from "../core/net/connection_error.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 
-/** Least time between two questions to a server, in milliseconds: grpc-go sends clients away that ping more often. */
-const QUESTION_MS = 10_000;
-
 /**
  * Bytes in front of a question above which silence means nothing: the system's buffer may hold megabytes of an upload,
  * which take a slow link many seconds.
@@ -41,6 +38,8 @@ export interface SessionLife {
 export interface SessionWatch {
   /** A round trip as connecting took it, in milliseconds. */
   readonly roundTripMs: number;
+  /** Least time between two questions, in milliseconds. */
+  readonly questionMs: number;
   /** Told at every look. */
   readonly onLook: () => void;
   /** Told when a suspicion begins, or it or a doubt is over. */
@@ -52,10 +51,11 @@ export interface SessionWatch {
  * nothing has come after: a server that has answered, and computes, is not asked again.
  */
 export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): SessionLife {
+  const { questionMs } = watch;
   const liveness = new Liveness(performance.now(), watch.roundTripMs);
   let looking: ReturnType<typeof setInterval> | undefined;
   let isSuspected = false, isUnanswered = false, stopped = false;
-  let asked = 0, askedAt = -QUESTION_MS;
+  let asked = 0, askedAt = -questionMs;
   /** Set from a question to a sign of life, or, after a doubt, to its answer. */
   let isAsking = false, isDoubted = false;
   let written = 0, taken = 0, arrived = 0;
@@ -119,7 +119,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     watch.onLook();
     if (isUploading() && !isAsking) return rest();
     const now = performance.now();
-    const mayAsk = isUnanswered && now - askedAt >= QUESTION_MS;
+    const mayAsk = isUnanswered && now - askedAt >= questionMs;
     const calls = Number(mayAsk);
     act(liveness.look(now, { calls, sent: 0, waiting: 0, received: 0, roundTripMs: undefined }));
   }
@@ -149,7 +149,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     },
     calling() {
       isUnanswered = true;
-      if (looking !== undefined || stopped || performance.now() - askedAt < QUESTION_MS) return;
+      if (looking !== undefined || stopped || performance.now() - askedAt < questionMs) return;
       if (isUploading()) return measure();
       liveness.begin(performance.now());
       begin();

@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Runtime } from "../runtime/runtime.ts";
+import { pingTimes } from "../core/http2/keep_alive.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget } from "../core/net/target.ts";
 import { openConnection } from "../net/connection.ts";
@@ -83,7 +84,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   const connecting = new Map<boolean, number>();
   const closing = new AbortController();
   let again: ReturnType<typeof setTimeout> | undefined;
-  const keepAlive = { intervalMs: options.keepAliveMs };
+  const keepAlive = { times: pingTimes(options.keepAliveMs) };
   /** Streams that the server allows on a connection; one is safe, until it says so. */
   let limit: number | undefined;
   /** Connections in a row that were over before they took a call. */

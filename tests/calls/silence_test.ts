@@ -1,20 +1,24 @@
 /** Connections that go silent: nothing more comes over them, and nobody says so. */
 
 import assert from "node:assert/strict";
+import type net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { dialDirect, type DialOptions } from "../../mod.ts";
 import { makeCertificates } from "../certificates.ts";
+import { startScriptedServer, type WriteFrame } from "../direct/scripted_server.ts";
 import { test } from "../harness.ts";
 import { startRelay } from "./relay.ts";
 
-test("keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and the next calls go on", async () => {
+test("keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and after a GOAWAY, and the next calls go on", async () => {
   const { ca, cert, key, remove } = await makeCertificates();
   await using _removed = { [Symbol.asyncDispose]: remove };
   await Promise.all([
     assertNoticed({ insecure: true }),
     assertNoticed({ tls: { ca } }, { cert, key }),
+    assertNoticedAfterGoaway(0),
+    assertNoticedAfterGoaway(2),
   ]);
 });
 
@@ -83,3 +87,51 @@ async function assertNoticed(options: DialOptions, tls?: { readonly cert: string
   await probe.echo({});
   left.abort();
 }
+
+/** A server that is about to stop lets its calls end (GOAWAY, RFC 9113, section 6.8), and then is gone. */
+async function assertNoticedAfterGoaway(code: number) {
+  const kinds = ["unary", "server streaming", "client streaming", "bidirectional"];
+  const connected: { readonly frame: WriteFrame; readonly socket: net.Socket }[] = [];
+  const taken = Promise.withResolvers<void>();
+  let calls = 0, isStopping = false;
+  await using server = await startScriptedServer(() => {
+    calls++;
+    if (calls > kinds.length) taken.resolve();
+    // The first shows what the server speaks.
+    return calls === 1 || isStopping ? EMPTY : undefined;
+  }, { early: true, onConnection: (frame, _connection, socket) => connected.push({ frame, socket }) });
+  await using channel = await dialDirect(`127.0.0.1:${server.port}`, {
+    insecure: true,
+    protocol: "grpc",
+    keepAliveMs: 1_000,
+  });
+  const probe = createClient(ProbeService, channel);
+  const open = [
+    probe.hangUnary({}),
+    Array.fromAsync(probe.hang({})),
+    probe.upload(noMessages()),
+    Array.fromAsync(probe.exchange(noMessages())),
+  ].map((call) => Promise.resolve(call).then(() => undefined, ConnectError.from));
+  await taken.promise;
+  isStopping = true;
+  for (const { frame, socket } of connected) {
+    frame(GOAWAY, 0, 0, Uint8Array.of(127, 255, 255, 255, 0, 0, 0, code));
+    socket.pause();
+  }
+  const started = performance.now();
+  for (const [index, error] of (await Promise.all(open)).entries()) {
+    assert.equal(error?.code, Code.Unavailable, `${kinds[index]}, GOAWAY with ${code}: ${error}`);
+  }
+  assert.ok(performance.now() - started < 20_000, `noticed after ${performance.now() - started} ms`);
+  await probe.echo({});
+}
+
+const GOAWAY = 7;
+
+const EMPTY = {
+  headers: [["content-type", "application/grpc"]],
+  body: new Uint8Array(5),
+  trailers: [["grpc-status", "0"]],
+} as const;
+
+async function* noMessages(): AsyncGenerator<{ data: Uint8Array }> {}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { calmerInterval, KeepAlive } from "../../lib/core/http2/keep_alive.ts";
+import { calmerTimes, KeepAlive } from "../../lib/core/http2/keep_alive.ts";
 import { test } from "../harness.ts";
 
 /** Looks in order: "." for a silent one, "h" where something was heard since the last; then what is done at each. */
@@ -29,8 +29,13 @@ for (const [title, intervalMs, looks, done] of table) {
   }, { pure: true });
 }
 
-test("calmerInterval() doubles the interval after ENHANCE_YOUR_CALM, and after nothing else", () => {
-  assert.equal(calmerInterval(20_000, 11), 40_000);
-  assert.equal(calmerInterval(20_000, 0), undefined);
-  assert.equal(calmerInterval(0, 11), undefined);
+test("calmerTimes() doubles the interval after ENHANCE_YOUR_CALM, and lets no question come sooner", () => {
+  const table = [
+    [{ intervalMs: 20_000, questionMs: 10_000 }, 11, { intervalMs: 40_000, questionMs: 40_000 }],
+    [{ intervalMs: 40_000, questionMs: 40_000 }, 11, { intervalMs: 80_000, questionMs: 80_000 }],
+    [{ intervalMs: 1_000, questionMs: 10_000 }, 11, { intervalMs: 2_000, questionMs: 10_000 }],
+    [{ intervalMs: 20_000, questionMs: 10_000 }, 0, undefined],
+    [{ intervalMs: 0, questionMs: 10_000 }, 11, undefined],
+  ] as const;
+  for (const [times, code, calmer] of table) assert.deepEqual(calmerTimes(times, code), calmer);
 }, { pure: true });

@@ -50,11 +50,11 @@ async function startServer(maxConcurrentStreams: number, answer: (stream: http2.
 type ProbeClient = Client<typeof ProbeService>;
 
 /** A client over a carrier of its own to a port of this computer. */
-function clientOf(port: number, secure = false) {
+function clientOf(port: number, secure = false, keepAliveMs = 0) {
   const carrier = createHttp2Carrier({ secure, hostname: "127.0.0.1", port }, {
     runtime: RUNTIME,
     maxMessageBytes: 1_000_000,
-    keepAliveMs: 0,
+    keepAliveMs,
   });
   const baseUrl = `${secure ? "https" : "http"}://127.0.0.1`;
   const transport = createCarrierTransport({ carrier: () => carrier, baseUrl, maxBufferedBytes: 1_000_000 });
@@ -218,6 +218,30 @@ for (const code of [0, 2]) {
     }
   });
 }
+
+test("http2 carrier: connections that a server finds to ping too often count as one complaint", async () => {
+  const connected: { readonly frame: WriteFrame; readonly socket: net.Socket }[] = [];
+  let calls = 0;
+  await using server = await startScriptedServer(() => {
+    if (++calls < 2) return undefined;
+    for (const { frame, socket } of connected) {
+      frame(GOAWAY, 0, 0, goawayOf(11, 1));
+      socket.end();
+    }
+    return undefined;
+  }, {
+    settings: streamsOf(1),
+    onConnection: (frame, _connection, socket) => connected.push({ frame, socket }),
+  });
+  const { carrier, client } = clientOf(server.port, false, 60_000);
+  try {
+    const failures = await Promise.all([client.echo({}), client.echo({})].map((call) => call.catch(String)));
+    for (const failure of failures) assert.match(String(failure), /was 60000, and is 120000 from now on/);
+    assert.equal(server.connections, 2);
+  } finally {
+    await carrier.close();
+  }
+});
 
 async function* noMessages(): AsyncGenerator<{ data: Uint8Array }> {}
 

@@ -29,6 +29,8 @@ export type WriteFrame = (type: number, flags: number, stream: number, payload: 
 export interface ScriptedServerOptions {
   /** Answers over HTTP/2 when a call begins, and not when all of it has come. */
   readonly early?: boolean;
+  /** The settings of its connections of HTTP/2; none by default. */
+  readonly settings?: Uint8Array;
   /** Called for each connection of HTTP/2, after the settings. */
   readonly onConnection?: (frame: WriteFrame, connection: number, socket: net.Socket) => void;
 }
@@ -107,7 +109,7 @@ const MAX_FRAME_BYTES = 16_384;
 function http2Reader(
   socket: net.Socket,
   answer: Script,
-  { early = false, onConnection }: ScriptedServerOptions,
+  { early = false, settings = new Uint8Array(0), onConnection }: ScriptedServerOptions,
   connection: number,
 ) {
   const frame: WriteFrame = (type, flags, stream, payload) => {
@@ -138,7 +140,7 @@ function http2Reader(
     if (reset !== undefined) frame(RST_STREAM, 0, stream, Uint8Array.of(0, 0, 0, reset));
     if (ends) socket.end();
   };
-  frame(SETTINGS, 0, 0, new Uint8Array(0));
+  frame(SETTINGS, 0, 0, settings);
   onConnection?.(frame, connection, socket);
   return (input: Buffer): number => {
     if (input.length < 9) return 0;

@@ -35,10 +35,27 @@ export class KeepAlive {
   }
 }
 
+/** Times between the pings to one server, in milliseconds. */
+export interface PingTimes {
+  /** Silence before a ping; 0 for no pings at all. */
+  readonly intervalMs: number;
+  /** Least time between two pings that ask at a call whether the server is still there. */
+  readonly questionMs: number;
+}
+
+/** The times before a server complains: grpc-go sends clients away that ask more often. */
+export function pingTimes(keepAliveMs: number): PingTimes {
+  return { intervalMs: keepAliveMs, questionMs: 10_000 };
+}
+
 /**
- * The interval of pings after a GOAWAY: doubled where the server found them too many (gRFC A8); undefined where it goes
- * for another reason.
+ * The times after a GOAWAY: doubled where the server found the pings too many (gRFC A8); undefined where it goes for
+ * another reason.
  */
-export function calmerInterval(intervalMs: number, goawayCode: number): number | undefined {
-  return goawayCode === ENHANCE_YOUR_CALM && intervalMs > 0 ? intervalMs * 2 : undefined;
+export function calmerTimes(
+  { intervalMs, questionMs }: PingTimes,
+  goawayCode: number,
+): PingTimes | undefined {
+  if (goawayCode !== ENHANCE_YOUR_CALM || intervalMs === 0) return undefined;
+  return { intervalMs: intervalMs * 2, questionMs: Math.max(questionMs, intervalMs * 2) };
 }
