@@ -1,5 +1,5 @@
 /**
- * Dials Viam machines from Deno and Bun: over WebRTC, from anywhere, or directly. The result is a Connect
+ * Dials Viam machines from Deno, Bun and Node: over WebRTC, from anywhere, or directly. The result is a Connect
  * `Transport`, which any generated service works on. Names and behaviour follow Python's `viam.rpc.dial`.
  *
  * @example

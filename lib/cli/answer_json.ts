@@ -16,7 +16,7 @@ export function answerJson(schema: DescMessage, message: Message, registry: Regi
   }
 }
 
-/** As it is since ECMAScript's "JSON.parse source text access". */
+/** From ECMAScript's "JSON.parse source text access", which TypeScript's types lack. */
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
 
 /** Writes JSON as text, and -0 as it is. */

@@ -99,7 +99,8 @@ export const COMMANDS: readonly Command[] = [
     summary: "write a completion script for a shell",
     usage: "bash | zsh | fish",
     details:
-      "bash: source <(viam-dial completion bash); zsh: the same; fish: viam-dial completion fish | source",
+      "bash: source <(viam-dial completion bash); zsh: source <(viam-dial completion zsh); fish: viam-dial " +
+      "completion fish | source",
     options: COMMON_OPTIONS,
     load: async () => (await import("./completion.ts")).completionOf(COMMANDS),
   },

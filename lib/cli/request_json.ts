@@ -49,7 +49,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** As it is since ECMAScript's "JSON.parse source text access". */
+/** From ECMAScript's "JSON.parse source text access", which TypeScript's types lack. */
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
 /** @param what The text's name in a message. */

@@ -91,7 +91,7 @@ export function contentOf(
     return new ConnectError(
       large
         ? `the server sent a message over the limit of ${maxMessageBytes} bytes`
-        : `the server sent a message that is no ${compressor.name}`,
+        : `the server sent a message that is not valid ${compressor.name}`,
       large ? Code.ResourceExhausted : Code.Internal,
       undefined,
       undefined,

@@ -42,7 +42,7 @@ export interface SessionOptions {
   /** Interval of pings, in milliseconds; 0 for none. */
   readonly keepAliveMs: number;
   readonly runtime: Runtime;
-  /** Where it is gRPC-Web, the server may speak HTTP/1.1 alone. */
+  /** The protocol of the calls; a server of gRPC-Web may speak HTTP/1.1 alone. */
   readonly protocol?: "grpc" | "grpc-web";
   /** Told when a session ends that was not closed from here. */
   readonly onConnectionLost?: () => void;

@@ -74,7 +74,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
       options.onCall?.(call.path);
       queueMicrotask(() => run(call, spec, input, abort.signal));
     };
-    // A question is no call before it has a message.
+    // A question is not a call until it has a message.
     if (call.path !== QUESTION_METHOD) begin();
     return {
       message(bytes) {

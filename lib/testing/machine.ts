@@ -33,7 +33,7 @@ const signers = new WeakMap<Machine, TokenSigner>();
 
 /**
  * Starts a machine in this process: one port with native gRPC, gRPC-Web, authentication and signaling, and WebRTC
- * with the same services on the data channel. Whoever dials it sees what a real machine would show.
+ * with the same services on the data channel. To its clients it looks like a real machine.
  *
  * Source: the behaviour of `viam-server`, by goutils' `rpc` package.
  *

@@ -22,7 +22,7 @@ async function dialed(address: string): Promise<ViamChannel> {
 interface Watched {
   readonly channel: ViamChannel;
   readonly calls: OpenCall[];
-  /** When the channel was declared lost, by `performance.now()`. */
+  /** The time at which the channel was declared lost, by `performance.now()`. */
   readonly declared: Promise<number>;
 }
 

@@ -15,9 +15,9 @@ interface Path {
   readonly loss?: number;
   /** The longest queue in front of the rate, in milliseconds; what finds it full is sent again. */
   readonly queueMs?: number;
-  /** When a TCP flow shares the path. */
+  /** True while a TCP flow shares the path. */
   readonly shared?: (now: number) => boolean;
-  /** When the peer is too busy to answer. */
+  /** True while the peer is too busy to answer. */
   readonly busy?: (now: number) => boolean;
   readonly answers?: boolean;
   readonly isLocal?: boolean;

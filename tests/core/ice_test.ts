@@ -107,7 +107,7 @@ const rows: readonly Row[] = [
     additional: ["turn:a.example?transport=sctp", UDP],
     expected: ["turn a.example 3478 udp"],
     own: [],
-    remark: /left out the ICE server turn:a\.example\?transport=sctp: it is no stun:, turn: or turns: URL/,
+    remark: /left out the ICE server turn:a\.example\?transport=sctp: it is not a stun:, turn: or turns: URL/,
   },
   {
     title: "a password in a URL is not shown",

@@ -255,7 +255,7 @@ async function bareFrames(
   return rateOf(await watched.stop(), kind.forMs);
 }
 
-/** What the link lets through, in bytes a second. */
+/** Measures how much the link lets through, in bytes a second. */
 async function ceiling(setting: Setting, kind: Kind, world: World, link: Link): Promise<number> {
   await using sender = await startProgram(world.client, setting.client, "bare", { sendBufferSize: 262_144 });
   const watched = watch(link, kind, "up");

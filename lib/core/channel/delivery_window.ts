@@ -151,7 +151,7 @@ export class DeliveryWindow {
   #rates: number[] = [];
   /** The next change of the window has to wait for an answer to a question that was asked after this. */
   #changedAt = 0;
-  /** Whether the window was full since it changed last: one that is not says nothing about a larger one. */
+  /** True if the window was full since it changed last: one that is not says nothing about a larger one. */
   #wasFull = false;
   /** True once the path's round trip was noted. */
   #isBegun = false;
@@ -178,7 +178,7 @@ export class DeliveryWindow {
     return Math.min(this.#maxFrameBytes, Math.max(MIN_FRAME_BYTES, share));
   }
 
-  /** What is known of the path. */
+  /** The path as the answers show it. */
   get estimate(): PathEstimate {
     const queue = this.#least === undefined || this.#recent.length === 0
       ? undefined
@@ -192,7 +192,7 @@ export class DeliveryWindow {
   }
 
   /**
-   * Whether a frame may be handed over now.
+   * Tells whether a frame may be handed over now.
    *
    * @param now Milliseconds on any clock that does not go back.
    */
@@ -259,7 +259,7 @@ export class DeliveryWindow {
     this.#pacing?.wrote(bytes, now);
   }
 
-  /** Whether a question has to follow what was handed over: too much of it is not known to be delivered. */
+  /** True if a question has to follow what was handed over: too much of it is not known to be delivered. */
   get wantsQuestion(): boolean {
     if (this.#questions.size >= MAX_OPEN_QUESTIONS) return false;
     const distance = Math.max(MIN_QUESTION_BYTES, this.#limit() / QUESTIONS_PER_WINDOW);
@@ -341,7 +341,7 @@ export class DeliveryWindow {
     return Math.min(this.#window, Math.max(MIN_WINDOW_BYTES, this.#rate * this.#least / 2));
   }
 
-  /** Whether a question that waits so long shows that the path has become much slower. */
+  /** True if a question that waits so long shows that the path has become much slower. */
   #isStalled(waitedMs: number): boolean {
     if (this.#least === undefined || this.#start !== undefined) return false;
     if (this.#pacing !== undefined) return waitedMs > this.#expectedMs(this.#least) + STALLED_MS;

@@ -38,7 +38,7 @@ export class Pacing {
   /** Up to when bytes have become due. */
   #dueAt: number;
   #wroteAt: number;
-  /** When it is asked for room again, while there is none. */
+  /** Time of the next look for room, while there is none. */
   #nextLookAt: number | undefined;
   /** Bytes a millisecond. */
   #rate = 0;

@@ -109,8 +109,8 @@ function detailed(details: string | undefined, rest: Metadata): ConnectError | u
 }
 
 /**
- * Decodes text from a header, also the UTF-8 of a server that leaves it as it is. What is no UTF-8 is left unchanged: "when
- * decoding invalid values, implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
+ * Decodes text from a header, also the UTF-8 of a server that leaves it as it is. Bytes that are not UTF-8 stay
+ * unchanged: "when decoding invalid values, implementations must not error" (grpc/doc/PROTOCOL-HTTP2.md).
  */
 function percentDecoded(value: string): string {
   return value.replace(/(?:%[0-9A-Fa-f]{2}|[\x80-\xff])+/g, (encoded) => {
@@ -164,7 +164,7 @@ export function withoutStatus(
 /** Response headers by name, as `Headers` give them. */
 export type HeaderReader = Pick<Headers, "get">;
 
-/** Returns the error of a response that is no gRPC answer, without metadata; undefined if its body can be read. */
+/** Returns the error of a response that is not a gRPC answer, without metadata; undefined if its body can be read. */
 export function refuseResponse(
   status: number,
   headers: HeaderReader,

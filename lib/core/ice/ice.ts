@@ -74,7 +74,7 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
     if (endpoint === undefined) {
       // Some URLs contain a name and password.
       const shown = url.replace(/^.*@/, "…@");
-      remarks.push(`left out the ICE server ${shown}: it is no stun:, turn: or turns: URL`);
+      remarks.push(`left out the ICE server ${shown}: it is not a stun:, turn: or turns: URL`);
     } else if (endpoint.scheme === "stun") {
       stun.set(keyOf(endpoint), stun.get(keyOf(endpoint)) ?? endpoint);
     } else if (choice.forceP2P !== true && (only === undefined || keyOf(only) === keyOf(endpoint))) {

@@ -34,7 +34,7 @@ export function decodeSessionDescription(
   const { type, sdp } = (value ?? {}) as { type?: unknown; sdp?: unknown };
   // Go takes the type in any letter case.
   if (typeof type !== "string" || type.toLowerCase() !== expected || typeof sdp !== "string" || sdp === "") {
-    throw new ConnectError(`the session description is no ${expected}`, Code.InvalidArgument);
+    throw new ConnectError(`the session description is not an ${expected}`, Code.InvalidArgument);
   }
   return { type: expected, sdp };
 }

@@ -56,7 +56,7 @@ export function parseAddress(typed: string): Address | AddressProblem {
   }
   let port: number | undefined;
   if (parts[2] !== undefined) {
-    if (!/^[0-9]{1,5}$/.test(parts[2])) return { problem: "has a port that is no number from 1 to 65535" };
+    if (!/^[0-9]{1,5}$/.test(parts[2])) return { problem: "has a port that is not a number from 1 to 65535" };
     port = Number(parts[2]);
     if (port < 1 || port > 65_535) return { problem: `has the port ${port}; ports go from 1 to 65535` };
   }
