@@ -287,6 +287,77 @@ test(
   { pure: true },
 );
 
+/**
+ * Sends for 20 s over a free path of 100 ms by an engine that loses one packet in a hundred, which halves its own window
+ * and holds up all that follows for a round trip. Returns the share of acknowledgements that found it with room for more
+ * packets, and the median time of questions, in milliseconds.
+ */
+function sendWithLoss(): { starved: number; medianMs: number } {
+  const chunk = 1_064, pathMs = 100;
+  const window = new DeliveryWindow(MAX_FRAME_BYTES);
+  const queue: (number | undefined)[] = [];
+  /** When each packet on its way is acknowledged. */
+  const flight: number[] = [];
+  const answers = new Map<number, number[]>();
+  const asked = new Map<number, number>();
+  const waits: number[] = [];
+  let seed = 1, most = 10, held = 0, questions = 0, acknowledged = 0, starved = 0;
+  const random = () => (seed = (seed * 1_103_515_245 + 12_345) & 0x7fffffff) / 0x7fffffff;
+  const push = (bytes: number, question?: number) => {
+    window.wrote(bytes, now);
+    for (let left = bytes; left > 0; left -= chunk) queue.push(left > chunk ? undefined : question);
+  };
+  const transmit = () => {
+    while (queue.length > 0 && flight.length < Math.floor(most)) {
+      const question = queue.shift();
+      flight.push(now + pathMs);
+      if (random() < 0.01) {
+        most = Math.max(4, most / 2);
+        held = now + 2 * pathMs;
+      }
+      const at = Math.max(now + pathMs, held);
+      if (question !== undefined) answers.set(at, [...answers.get(at) ?? [], question]);
+    }
+  };
+  let now = 0;
+  for (; now < 20_000; now++) {
+    for (const question of answers.get(now) ?? []) {
+      waits.push(now - asked.get(question)!);
+      window.answered(question, now, pathMs);
+    }
+    while (flight.length > 0 && flight[0]! <= now) {
+      acknowledged++;
+      // Its window grows only while it is full.
+      if (flight.length >= Math.floor(most)) most += 1 / most;
+      else starved++;
+      flight.shift();
+      transmit();
+    }
+    for (;;) {
+      if (window.isBeginning(now)) window.begin(pathMs, now, false);
+      if (window.wantsQuestion) {
+        asked.set(++questions, now);
+        window.asked(questions, now);
+        push(70, questions);
+      }
+      if (!window.hasRoom(now)) break;
+      push(window.frameBytes);
+    }
+    transmit();
+  }
+  waits.sort((one, other) => one - other);
+  return { starved: starved / acknowledged, medianMs: waits[waits.length >> 1]! };
+}
+
+test(
+  "DeliveryWindow keeps an engine busy whose own window lost packets keep small, and questions do not wait long",
+  () => {
+    const { starved, medianMs } = sendWithLoss();
+    assert.ok(starved < 0.02 && medianMs <= 300, `${starved}, ${medianMs} ms`);
+  },
+  { pure: true },
+);
+
 test("DeliveryWindow stays ahead of an engine whose own window grows by half in each round trip", () => {
   const window = new DeliveryWindow(MAX_FRAME_BYTES);
   const marks: number[] = [];

@@ -149,6 +149,8 @@ export class DeliveryWindow {
   #recent: number[] = [];
   /** Bytes a millisecond that the last answers showed, the newest last. */
   #rates: number[] = [];
+  /** Round trip of the path as the engine measures it: what waits in the engine is no part of it. */
+  #pathMs = Infinity;
   /** The next change of the window has to wait for an answer to a question that was asked after this. */
   #changedAt = 0;
   /** True if the window was full since it changed last: one that is not says nothing about a larger one. */
@@ -204,14 +206,15 @@ export class DeliveryWindow {
     let most = this.#limit();
     if (this.#pacing !== undefined) {
       const hasPaused = this.#pacing.hasPaused(now) && this.#isAnswered && first !== undefined;
-      if (hasPaused || isStalled) this.#isEmptying = true;
+      if (this.#least !== undefined && (hasPaused || isStalled)) this.#empty(this.#least);
       if (this.#isEmptying) return false;
       if (!this.#pacing.hasRoom(now, this.#isLate(waitedMs) ? most / 2 : most)) {
         this.#wasFull = true;
         return false;
       }
       if (this.#least !== undefined) most += this.#rate * lateMs(this.#least);
-    } else if (isStalled) {
+    }
+    if (isStalled) {
       // Half of the window keeps the engine busy: its own starts again at ten packets once it has nothing to send.
       most /= 2;
     }
@@ -308,9 +311,10 @@ export class DeliveryWindow {
     }
     this.#recent.push(roundTrip);
     if (this.#recent.length > QUESTIONS_PER_WINDOW) this.#recent.shift();
+    this.#pathMs = pathMs;
     this.#measureLeast(roundTrip, question.askedAt, now);
     this.#pacing?.measured(this.#least!);
-    if (this.#pacing !== undefined && this.#stalled > 0) this.#isEmptying = true;
+    if (this.#pacing !== undefined && this.#stalled > 0) this.#empty(this.#least!);
     if (this.#isEmptying) {
       if (!this.#isLate(roundTrip) || this.#questions.size === 0) this.#beginAgain(now);
       return true;
@@ -359,6 +363,15 @@ export class DeliveryWindow {
     return Math.max(least + this.#queueTarget(least), windowMs);
   }
 
+  /**
+   * Hands over nothing until the engine has hardly anything left; on a free path, so little that lost packets alone may
+   * have delayed it is no reason: a gap costs more than it spares a small call.
+   */
+  #empty(least: number): void {
+    const bytes = this.#handed - this.#delivered;
+    if (bytes > 2 * FIRST_WINDOW_BYTES || !this.#isPathFree(least)) this.#isEmptying = true;
+  }
+
   /** Paces from the beginning, since the engine's own window has fallen. */
   #beginAgain(now: number): void {
     const least = this.#least!;
@@ -368,6 +381,21 @@ export class DeliveryWindow {
     this.#stalled = this.#lateRounds = 0;
     this.#beginPath(least, now);
     this.#pacing?.spread(now);
+  }
+
+  /** Whether what is late waits in the engine and not on the path. */
+  #isPathFree(least: number): boolean {
+    return this.#pacing !== undefined && this.#pathMs <= least + this.#queueTarget(least);
+  }
+
+  /**
+   * The smallest window at present. Where packets get lost, the engine's own window is small and grows only while it is
+   * full: so besides what the path holds, several packets wait there.
+   */
+  #leastWindow(): number {
+    const rates = this.#rates, least = this.#least;
+    if (least === undefined || rates.length === 0 || !this.#isPathFree(least)) return MIN_WINDOW_BYTES;
+    return MIN_WINDOW_BYTES + rates.reduce((sum, rate) => sum + rate, 0) / rates.length * least;
   }
 
   #queueTarget(least: number): number {
@@ -389,7 +417,11 @@ export class DeliveryWindow {
     if (this.#least === undefined || roundTrip <= this.#least * 1.05 + 1) {
       this.#least = Math.min(this.#least ?? roundTrip, roundTrip);
       this.#leastAt = now;
-    } else if (now - this.#leastAt > LEAST_AGE_MS || this.#lateRounds >= LATE_ROUNDS) {
+    } else if (this.#isPathFree(this.#least)) {
+      this.#lateRounds = 0;
+      if (this.#pathMs <= this.#least * 1.05 + 1) this.#leastAt = now;
+    }
+    if (now - this.#leastAt > LEAST_AGE_MS || this.#lateRounds >= LATE_ROUNDS) {
       this.#lateRounds = 0;
       this.#draining = { since: now, least: Infinity, answers: 0 };
     }
@@ -436,7 +468,7 @@ export class DeliveryWindow {
 
   #change(bytes: number, now: number): void {
     const most = this.#pacing === undefined ? MAX_WINDOW_BYTES : MAX_PACED_WINDOW_BYTES;
-    this.#window = Math.min(most, Math.max(MIN_WINDOW_BYTES, Math.round(bytes)));
+    this.#window = Math.round(Math.min(most, Math.max(this.#leastWindow(), bytes)));
     if (now === this.#changedAt) return;
     this.#changedAt = now;
     this.#wasFull = false;
