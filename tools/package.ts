@@ -117,6 +117,9 @@ export async function buildPackage(folder: string): Promise<string> {
 }
 
 if (import.meta.main) {
+  // A fresh clone has neither the compiler nor the packages' types.
+  const bun = `bun@${manifest.devDependencies["@types/bun"]}`;
+  await run("npx", ["-y", bun, "install", "--frozen-lockfile"], { cwd: ROOT });
   const folder = process.argv[2] ?? join(ROOT, ".cache/package");
   console.log(await buildPackage(folder));
 }
