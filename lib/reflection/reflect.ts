@@ -5,13 +5,11 @@ import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import {
   ServerReflection,
   type ServerReflectionRequest,
-  type ServerReflectionResponse,
 } from "../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as AlphaServerReflection } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { assembleServices, missingImports, type ReflectedServices } from "../core/grpc/reflected_services.ts";
 
 type Question = ServerReflectionRequest["messageRequest"];
-type Answer = ServerReflectionResponse["messageResponse"];
 
 /** Limit of a round of questions, in milliseconds. */
 const ROUND_TIMEOUT_MS = 20_000;
@@ -50,18 +48,12 @@ export async function reflectServices(transport: Transport): Promise<ReflectedSe
   return assembleServices(names, files);
 }
 
-interface Opened {
-  /** Asks questions in one call; the answers are in the same order. */
-  readonly ask: (questions: readonly Question[]) => Promise<Answer[]>;
-  /** The names of the server's services. */
-  readonly names: readonly string[];
-}
-
-/** Finds the version that the server has. */
-async function open(transport: Transport): Promise<Opened> {
+/** Finds the version that the server has, and the names of its services. */
+async function open(transport: Transport) {
   // The two versions have the same messages under different names.
   for (const service of [ServerReflection, AlphaServerReflection as unknown as typeof ServerReflection]) {
     const client = createClient(service, transport);
+    /** Asks questions in one call; the answers are in the same order. */
     const ask = (questions: readonly Question[]) => {
       const requests = createAsyncIterable(questions.map((messageRequest) => ({ messageRequest })));
       const responses = client.serverReflectionInfo(requests, { timeoutMs: ROUND_TIMEOUT_MS });

@@ -4,10 +4,7 @@ import { RUNTIME } from "../../runtime/runtime.ts";
 import { EXIT } from "../exit_code.ts";
 import { failed, type Finding } from "./ladder.ts";
 
-/** A permission of Deno, and what for. */
-type Needs = readonly (readonly [need: PermissionRequest, purpose: string])[];
-
-function needsOf(plan: DialPlan): Needs {
+function needsOf(plan: DialPlan): readonly (readonly [need: PermissionRequest, purpose: string])[] {
   const path = plan.kind === "direct" ? plan.target.unixPath : undefined;
   return [
     [{ name: "net" }, "to reach anything"],

@@ -31,7 +31,7 @@ export async function checkTls(
       socket.destroy();
     }
   } catch (error) {
-    if (!signal.aborted && await probe(target, signal) === "plaintext") {
+    if (!signal.aborted && await probeTls(target, signal) === "plaintext") {
       return downgrade
         ? {
           verdict: "note",
@@ -48,10 +48,6 @@ export async function checkTls(
       advice: "check the port, and the TLS versions and certificates that the server accepts",
     });
   }
-}
-
-function probe({ hostname, port, proxy }: ProxiedTarget, signal: AbortSignal): ReturnType<typeof probeTls> {
-  return probeTls({ secure: true, hostname, port, proxy }, signal);
 }
 
 function judgeHandshake(socket: tls.TLSSocket, target: Target, settings: TlsOptions): Finding {
@@ -131,7 +127,7 @@ function isWanted(error: unknown): boolean {
 /** Checks that a server that is dialed without TLS does not insist on it. */
 async function checkPlaintext(target: ProxiedTarget, signal: AbortSignal): Promise<Finding> {
   if (target.unixPath !== undefined) return { verdict: "skipped", detail: "a Unix socket" };
-  if (await probe(target, signal).catch(() => "unknown") === "tls") {
+  if (await probeTls(target, signal).catch(() => "unknown") === "tls") {
     return failed("the server speaks TLS, but the dial does not", {
       problem: `${describeTarget(target)} speaks TLS`,
       advice: "remove --insecure, or http:// from the address",

@@ -49,7 +49,7 @@ const CLOUDS: readonly (readonly [suffix: string, hostname: string, port: number
 function cloudOf(hostname: string): Target | undefined {
   const name = comparable(hostname);
   const cloud = CLOUDS.find(([suffix]) => name.endsWith(suffix) && name.length > suffix.length);
-  return cloud && { hostname: cloud[1], port: cloud[2], secure: true, unixPath: undefined };
+  return cloud && { hostname: cloud[1], port: cloud[2], secure: true };
 }
 
 /** Tells whether a dial looks for its machine on the local network, too. */
@@ -77,12 +77,8 @@ export function planLocalDial(
   machine: FoundMachine,
   options: { readonly insecure: boolean; readonly disableWebrtc: boolean },
 ): DialPlan {
-  const target: Target = {
-    hostname: machine.address,
-    port: machine.port,
-    secure: !options.insecure || cloudOf(address.hostname) !== undefined,
-    unixPath: undefined,
-  };
+  const secure = !options.insecure || cloudOf(address.hostname) !== undefined;
+  const target: Target = { hostname: machine.address, port: machine.port, secure };
   if (options.disableWebrtc || !machine.webrtc) return { kind: "direct", reason: "local name", target };
   return {
     kind: "webrtc",

@@ -89,14 +89,11 @@ export function chooseIceServers(choice: IceChoice): IceConfiguration {
     }
   }
 
-  for (const { urls, username, credential } of own) {
-    for (const url of typeof urls === "string" ? [urls] : urls) add(url, username, credential);
-  }
   // Without relays the signaling server's list is ignored, as in Go.
-  if (choice.forceP2P !== true) {
-    for (const { urls, username, credential } of choice.additional) {
-      for (const url of urls) add(url, username, credential);
-    }
+  for (
+    const { urls, username, credential } of choice.forceP2P === true ? own : [...own, ...choice.additional]
+  ) {
+    for (const url of [urls].flat()) add(url, username, credential);
   }
   if (only !== undefined && turn.size === 0) remarks.push(`no TURN server is ${choice.turnUri}`);
 

@@ -110,15 +110,9 @@ export function chooseProxy(
   if (setting === "none" || isOnlyFromHere(target)) return undefined;
   if (setting !== "environment") return { proxy: parseProxy(setting), namedBy: "the option proxy" };
   if (isExcepted(target, variables.no_proxy || variables.NO_PROXY || "")) return undefined;
-  const names: readonly (keyof ProxyVariables)[] = [
-    ...(target.secure
-      ? ["https_proxy", "HTTPS_PROXY"] as const
-      : variables.REQUEST_METHOD === undefined
-      ? ["http_proxy", "HTTP_PROXY"] as const
-      : ["http_proxy"] as const),
-    "all_proxy",
-    "ALL_PROXY",
-  ];
+  const names: (keyof ProxyVariables)[] = target.secure ? ["https_proxy", "HTTPS_PROXY"] : ["http_proxy"];
+  if (!target.secure && variables.REQUEST_METHOD === undefined) names.push("HTTP_PROXY");
+  names.push("all_proxy", "ALL_PROXY");
   // An empty variable stands for none.
   const namedBy = names.find((name) => (variables[name] ?? "").trim() !== "");
   return namedBy === undefined ? undefined : { proxy: parseProxy(variables[namedBy]!.trim()), namedBy };
