@@ -51,14 +51,5 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
 
 /** Wraps text into lines of at most 90 characters. */
 function wrapped(text: string): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + word.length >= 90) {
-      lines.push(line);
-      line = "";
-    }
-    line += line === "" ? word : ` ${word}`;
-  }
-  return [...lines, line];
+  return Array.from(text.matchAll(/(.{1,90})(?: |$)/g), ([, line]) => line!);
 }
