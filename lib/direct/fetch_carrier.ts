@@ -20,7 +20,7 @@ import { createRuntimeFetch } from "./runtime_fetch.ts";
 
 /** Options of a fetch carrier. */
 export interface FetchCarrierOptions extends MessageOptions {
-  /** Whose fetch it is: Bun's, or that of this library. */
+  /** The fetch to use: Bun's, or this library's over `node:http`. */
   readonly runtime: "bun" | "node";
   /** Silence after which TCP asks for a sign of life, in milliseconds, where the sockets are ours; 0 for never. */
   readonly keepAliveMs?: number;

@@ -46,7 +46,7 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
   signal.throwIfAborted();
   const tunnel = proxy === undefined
     ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
-    // Half of the time, so that a proxy that does not answer is told from a server that does not.
+    // Half of the time, so that a silent proxy can be told apart from a silent server.
     : await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
   if (tunnel !== undefined && tls === undefined) return tunnel;
   const where = tunnel !== undefined

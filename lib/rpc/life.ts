@@ -13,7 +13,7 @@ export type LifeSign =
 export interface Life {
   /** Number of open calls. */
   readonly calls: number;
-  /** Sets who is told of signs. */
+  /** Sets the listener of the signs. */
   listen(listener: (sign: LifeSign) => void): void;
   /** Asks the machine for an answer at once: the computer has slept, or its network has changed. */
   doubt(): void;

@@ -52,8 +52,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   /** Nominates a pair through our relay, for a machine with this ICE password. */
   readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
   /**
-   * Lets the offer wait for the first candidates and takes them along, which an answerer on our own engine makes
-   * good use of. pion's answers come faster without.
+   * Lets the offer wait for the first candidates and carry them, which makes the answer of an answerer on our own
+   * engine come faster. pion's come faster without.
    */
   readonly candidatesFirst: boolean;
   /** A round trip to the signaling server, in milliseconds. */
@@ -95,7 +95,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
   let offer: string | undefined;
   let offeredAt: number | undefined;
   let gathering: ReturnType<typeof setTimeout> | undefined;
-  /** Candidates that the offer has along. */
+  /** Candidates in the offer. */
   const known = new Set<string>();
   const found: { candidate: string; mid: string }[] = [];
   /** Addresses of this computer. */

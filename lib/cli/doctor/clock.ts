@@ -4,7 +4,7 @@ import { createNodeFetch } from "../../direct/node_fetch.ts";
 import type { Finding } from "./ladder.ts";
 import type { ProxiedTarget } from "./tcp.ts";
 
-/** The difference of two clocks, in seconds, from which it is reported: tokens and certificates allow for minutes. */
+/** Largest difference of two clocks that is not reported, in seconds: tokens and certificates allow for minutes. */
 const MAX_SKEW_S = 60;
 
 /** Compares clocks by the server's Date header, which has whole seconds. */
