@@ -52,8 +52,8 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   /** Nominates a pair through our relay, for a machine with this ICE password. */
   readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
   /**
-   * Lets the offer wait for the first candidates and carry them, which makes the answer of an answerer on our own
-   * engine come faster. pion's come faster without.
+   * Lets the offer wait for the first candidates and carry them: an answerer on our own engine checks them at once.
+   * pion's answers come faster without.
    */
   readonly candidatesFirst: boolean;
   /** A round trip to the signaling server, in milliseconds. */
