@@ -110,8 +110,8 @@ export interface Peer {
   /** Round-trip time of the path in milliseconds, where the engine knows it. */
   roundTripMs(): number | undefined;
   /**
-   * Asks the other side's engine for a sign of life. Resolves when there is one, and never if nobody is there. The
-   * other side's program is not involved.
+   * Asks the other side's engine for a sign of life. Resolves when there is one, and never if nobody is there, or if
+   * the engine opens and closes the ping before this thread listens. The other side's program is not involved.
    */
   ping(): Promise<void>;
   bytesSent(): number;

@@ -167,7 +167,7 @@ test("the sdp vector is written and read", () => {
   const encoded = "eyJ0eXBlIjoib2ZmZXIiLCJzZHAiOiJ2PTBcclxuIn0=";
   assert.equal(encodeSessionDescription({ type: "offer", sdp: "v=0\r\n" }), encoded);
   assert.deepEqual(decodeSessionDescription(encoded, "offer"), { type: "offer", sdp: "v=0\r\n" });
-  assert.throws(() => decodeSessionDescription(encoded, "answer"), /no answer/);
+  assert.throws(() => decodeSessionDescription(encoded, "answer"), /not an answer/);
   assert.throws(() => decodeSessionDescription("%%%", "offer"), /base64/);
 }, { pure: true });
 

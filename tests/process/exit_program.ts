@@ -91,7 +91,7 @@ const SCENARIOS: Record<string, () => Promise<void>> = {
     }));
   },
   async "reconnect exhausted"() {
-    const channel = await dial(address, { ...webrtc, maxReconnectAttempts: 2, timeoutMs: 3_000 });
+    const channel = await dial(address, { ...webrtc, maxReconnectAttempts: 2, timeoutMs: 20_000 });
     await call(channel);
     print("ready"); // the machine ends now
     if (await channel.closed === undefined) throw new Error("closed without an error");

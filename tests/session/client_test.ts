@@ -3,6 +3,7 @@ import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/
 import { RobotService } from "../../lib/testing/mod.ts";
 import { dial, type DialOptions, type ViamChannel } from "../../mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
+import { watchDelays } from "../delays.ts";
 import { test } from "../harness.ts";
 import { startGoMachine } from "../interop/go_machine.ts";
 import { missing } from "../interop/requirements.ts";
@@ -198,27 +199,33 @@ test("a call gives up waiting for its session with its signal, and with its dead
 });
 
 test("heartbeats keep a session alive until the channel is closed; then what it moved stops", async () => {
-  await using wheel = await startWheelMachine({ sessions: { windowMs: 4_000 } });
-  const seen: string[] = [];
-  const interceptor: Interceptor = (next) => (request) => {
-    seen.push(request.method.name);
-    return next(request);
-  };
-  await using channel = await dial(wheel.machine.address, {
-    insecure: true,
-    session: true,
-    interceptors: [interceptor],
-  });
-  await createClient(WheelService, channel).turn({ name: "left" });
-  await until(() => count(wheel, HEARTBEAT) >= 6);
-  assert.deepEqual([...wheel.turning], ["left"]);
-  // The session's own calls are neither for interceptors nor for statistics.
-  assert.deepEqual(seen, ["Turn"]);
-  assert.equal(channel.getStats().calls.started, 1);
-  await channel.close();
-  const beats = count(wheel, HEARTBEAT);
-  await wheel.stopped("left");
-  assert.equal(count(wheel, HEARTBEAT), beats);
+  for (;;) {
+    await using wheel = await startWheelMachine({ sessions: { windowMs: 4_000 } });
+    using delays = watchDelays();
+    const seen: string[] = [];
+    const interceptor: Interceptor = (next) => (request) => {
+      seen.push(request.method.name);
+      return next(request);
+    };
+    await using channel = await dial(wheel.machine.address, {
+      insecure: true,
+      session: true,
+      interceptors: [interceptor],
+    });
+    await createClient(WheelService, channel).turn({ name: "left" });
+    await until(() => count(wheel, HEARTBEAT) >= 6 || !wheel.turning.has("left"));
+    // On a computer that has no time for heartbeats, this says nothing.
+    if (!wheel.turning.has("left") && delays.longestMs > 500) continue;
+    assert.deepEqual([...wheel.turning], ["left"]);
+    // The session's own calls are neither for interceptors nor for statistics.
+    assert.deepEqual(seen, ["Turn"]);
+    assert.equal(channel.getStats().calls.started, 1);
+    await channel.close();
+    const beats = count(wheel, HEARTBEAT);
+    await wheel.stopped("left");
+    assert.equal(count(wheel, HEARTBEAT), beats);
+    return;
+  }
 });
 
 test("monitored calls stand for heartbeats", async () => {

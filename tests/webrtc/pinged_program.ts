@@ -79,7 +79,7 @@ if (process.argv[2] === "closed") {
   }
 } else {
   for (let count = 0; count < 60; count++) {
-    await pinging.ping();
+    await Promise.race([pinging.ping(), sleep(1_000)]); // an answer to one may be lost (see ping)
     collect();
     await sleep(10); // a machine does not ask again at once
   }
