@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { concatenate } from "../core/bytes.ts";
 import { type Allocate, COMPRESSED, encodeEnvelope, encodeEnvelopes } from "../core/grpc/envelope.ts";
-import type { HeaderReader } from "../core/grpc/grpc_status.ts";
+import { type HeaderReader, undoubled } from "../core/grpc/grpc_status.ts";
 import type { CarrierLimits } from "../rpc/carrier.ts";
 
 /** A compression of messages (grpc/doc/compression.md). */
@@ -67,7 +67,9 @@ export function framesOf(
 
 /** Returns the compressor of a response, by its headers. */
 export function compressorOf(headers: HeaderReader, offered: Compressor | undefined): Compressor | undefined {
-  return offered !== undefined && headers.get("grpc-encoding") === offered.name ? offered : undefined;
+  return offered !== undefined && undoubled(headers.get("grpc-encoding") ?? "") === offered.name
+    ? offered
+    : undefined;
 }
 
 /** Returns the content of a frame, decompressed if necessary; an error if it cannot be read or is too large. */

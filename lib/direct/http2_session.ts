@@ -1,5 +1,6 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
 import { goawayFilter } from "../core/http2/goaway.ts";
 import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
@@ -139,10 +140,12 @@ export async function startSession(start: SessionStart): Promise<Session> {
       return window === undefined
         ? goawayFilter("server", (lastStreamId, code, debugData) => {
           goaway(code, lastStreamId, debugData);
-          // As node does, refuses the streams that the server has not taken.
-          for (const stream of session.streams) {
-            if (stream.id !== undefined && stream.id > lastStreamId) stream.close(REFUSED_STREAM);
-          }
+          // As node does, refuses the streams that the server has not taken, once what came before is read.
+          setImmediate(() => {
+            for (const stream of session.streams) {
+              if (stream.id !== undefined && stream.id > lastStreamId) stream.close(REFUSED_STREAM);
+            }
+          });
         })
         : new Http2FrameFilter("server", SETTINGS, (frame) => window.replace(frame));
     }

@@ -24,10 +24,15 @@ type Zlib = typeof import("node:zlib");
 
 /** Encodings that a proxy in front of the server may apply unasked, each with its decoder. */
 const DECODERS: ReadonlyMap<string, (zlib: Zlib) => Transform> = new Map([
-  ["gzip", (zlib) => zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH })],
+  ["gzip", gunzip],
+  ["x-gzip", gunzip],
   ["deflate", (zlib) => zlib.createInflate({ flush: zlib.constants.Z_SYNC_FLUSH })],
   ["br", (zlib) => zlib.createBrotliDecompress({ flush: zlib.constants.BROTLI_OPERATION_FLUSH })],
 ]);
+
+function gunzip(zlib: Zlib): Transform {
+  return zlib.createGunzip({ flush: zlib.constants.Z_SYNC_FLUSH });
+}
 
 /** `fetch`, set up for one server. */
 export interface RuntimeFetch {

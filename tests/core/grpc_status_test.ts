@@ -72,18 +72,36 @@ for (const [title, trailers, expected] of ends) {
 
 test("parseTrailers() keeps repeated values, and skips lines that are not headers", () => {
   const block = new TextEncoder().encode(
-    "Grpc-Status: 0\r\nx: 1\r\nX:2\r\n\r\n: 3\r\nb\0d: 4\r\nnothing\r\n",
+    "Grpc-Status: 0\r\nx: 1\r\nX:2\r\n\r\n: 3\r\nb\0d: 4\r\nnothing\r\ny-bin: AA==,AQ\r\ny-bin: Ag\r\n",
   );
   const trailers = parseTrailers(block);
-  assert.deepEqual([...trailers.keys()], ["grpc-status", "x"]);
+  assert.deepEqual([...trailers.keys()], ["grpc-status", "x", "y-bin"]);
   assert.deepEqual(trailers.listOf("x"), ["1", "2"]);
+  // Some were joined on the way.
+  assert.deepEqual(trailers.listOf("y-bin"), ["AA==", "AQ", "Ag"]);
 }, { pure: true });
 
 test("isContentType() accepts the types of its protocol only", () => {
-  for (const type of ["application/grpc", "application/grpc+proto", "Application/gRPC;charset=utf-8"]) {
+  for (
+    const type of [
+      "application/grpc",
+      "application/grpc+proto",
+      "Application/gRPC;charset=utf-8",
+      "application/grpc, application/grpc",
+    ]
+  ) {
     assert.equal(isContentType(type, "grpc"), true, type);
   }
-  for (const type of [null, "", "application/grpc-web", "application/grpc+json", "text/html"]) {
+  for (
+    const type of [
+      null,
+      "",
+      "application/grpc-web",
+      "application/grpc+json",
+      "text/html",
+      "application/grpc, text/html",
+    ]
+  ) {
     assert.equal(isContentType(type, "grpc"), false, String(type));
   }
 }, { pure: true });

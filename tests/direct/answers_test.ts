@@ -137,6 +137,11 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
       trailers: [["grpc-status", "0"]],
     }, { code: Code.Internal, text: `the server sent a frame with unknown flags: ${flags}` }] as const
   ),
+  ["grpc", "a grpc-encoding that came twice", {
+    headers: [...GRPC, ["grpc-encoding", "identity"], ["grpc-encoding", "identity"]],
+    body: MESSAGE,
+    trailers: [["grpc-status", "0"]],
+  }, {}],
   ["grpc", "an empty grpc-encoding", {
     headers: [...GRPC, ["grpc-encoding", ""]],
     body: MESSAGE,
@@ -220,9 +225,15 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
     headers: WEB,
     body: bytesOf(MESSAGE, trailersFrame("grpc-message: no\r\n")),
   }, NO_STATUS],
-  ["grpc-web", "a content-encoding of a proxy", {
-    headers: [...WEB, ["content-encoding", "gzip"]],
-    body: gzipSync(bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n"))),
+  ...["gzip", "X-GZIP"].map((encoding) =>
+    ["grpc-web", `the content-encoding ${encoding} of a proxy`, {
+      headers: [...WEB, ["content-encoding", encoding]],
+      body: gzipSync(bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n"))),
+    }, {}] as const
+  ),
+  ["grpc-web", "a content type that came twice", {
+    headers: [...WEB, ...WEB],
+    body: bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n")),
   }, {}],
 ];
 

@@ -219,6 +219,29 @@ for (const code of [0, 2]) {
   });
 }
 
+test("http2 carrier: a call that is answered is not made again, though a GOAWAY leaves it out", async () => {
+  let connected: { readonly frame: WriteFrame; readonly socket: net.Socket } | undefined;
+  let calls = 0;
+  await using server = await startScriptedServer(() => {
+    calls++;
+    const { frame, socket } = connected!;
+    // Both come at once.
+    socket.cork();
+    queueMicrotask(() => {
+      frame(GOAWAY, 0, 0, goawayOf(0));
+      socket.uncork();
+    });
+    return EMPTY;
+  }, { onConnection: (frame, _connection, socket) => connected = { frame, socket } });
+  const { carrier, client } = clientOf(server.port);
+  try {
+    await client.echo({}).catch(() => {});
+    assert.equal(calls, 1);
+  } finally {
+    await carrier.close();
+  }
+});
+
 test("http2 carrier: connections that a server finds to ping too often count as one complaint", async () => {
   const connected: { readonly frame: WriteFrame; readonly socket: net.Socket }[] = [];
   let calls = 0;

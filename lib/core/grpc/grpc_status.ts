@@ -140,8 +140,14 @@ const HTTP_CODES: Readonly<Record<number, Code>> = {
 export function isContentType(value: string | null, protocol: "grpc" | "grpc-web"): boolean {
   if (value === null) return false;
   if (value === `application/${protocol}+proto`) return true;
-  const type = value.split(";")[0]!.trim().toLowerCase();
+  const type = undoubled(value).split(";")[0]!.trim().toLowerCase();
   return type === `application/${protocol}` || type === `application/${protocol}+proto`;
+}
+
+/** A value once, where a server and a proxy in front of it have both written it. */
+export function undoubled(value: string): string {
+  const [first, ...others] = value.split(", ");
+  return others.every((other) => other === first) ? first! : value;
 }
 
 const STOPPED = "the server stopped before the call had ended";
@@ -185,7 +191,7 @@ export function refuseResponse(
   // fetch has undone a content-encoding; gRPC over HTTP/2 has none.
   const encoding = (protocol === "grpc" ? headers.get("content-encoding") : null) ??
     headers.get("grpc-encoding");
-  if (encoding !== null && encoding !== "" && encoding !== "identity" && encoding !== compression) {
+  if (encoding !== null && !["", "identity", compression].includes(undoubled(encoding))) {
     const message = `the server compresses with ${JSON.stringify(encoding)} unasked`;
     return new ConnectError(message, Code.Internal);
   }

@@ -71,11 +71,10 @@ function metadataClass(): typeof Metadata {
     }
 
     #split(name: string, value: string): readonly string[] {
-      const list = this.#lists?.get(name);
-      if (list !== undefined) return list;
+      const list = this.#lists?.get(name) ?? [value];
       // Base64 contains no comma, so the join can be undone here.
-      if (name.endsWith("-bin") && value.includes(",")) return value.split(",").map((part) => part.trim());
-      return [value];
+      if (!name.endsWith("-bin") || !value.includes(",")) return list;
+      return list.flatMap((one) => one.split(",")).map((part) => part.trim());
     }
   };
 }
