@@ -22,19 +22,19 @@ const tool = (name: string, ...args: string[]) => ["run", "--allow-all", `tools/
 const STAGES: readonly (readonly Step[])[] = [
   [
     { name: "format", args: ["fmt", "--check"], cure: "run `deno fmt`" },
-    { name: "lint", args: ["lint"], cure: "mend what is listed" },
+    { name: "lint", args: ["lint"], cure: "fix what is listed" },
   ],
   [
     { name: "conformance suite", args: tool("conformance", "--prepare"), cure: "install go 1.26 or newer" },
     {
       name: "documentation",
       args: tool("docs"),
-      cure: "document what is listed, export each type that a documented one names, mend the examples",
+      cure: "document what is listed, export each type that a documented one names, fix the examples",
     },
     {
       name: "types",
       args: ["check", "--frozen", "--quiet"],
-      cure: "mend what is listed; if deno.lock is out of date, run `deno install` and commit it",
+      cure: "fix what is listed; if deno.lock is out of date, run `deno install` and commit it",
       after: "conformance suite",
     },
     {
@@ -43,7 +43,7 @@ const STAGES: readonly (readonly Step[])[] = [
       cure: "run `deno task gen` and commit what it writes",
       after: "conformance suite",
     },
-    { name: "publishing", args: ["publish", "--dry-run", "--allow-dirty"], cure: "mend what is listed" },
+    { name: "publishing", args: ["publish", "--dry-run", "--allow-dirty"], cure: "fix what is listed" },
     {
       name: "programs for the tests",
       args: tool("test", "--prepare"),
@@ -55,7 +55,7 @@ const STAGES: readonly (readonly Step[])[] = [
     {
       name: "tests",
       args: tool("test"),
-      cure: "mend what is listed as failed",
+      cure: "fix what is listed as failed",
       env: { REQUIRE_INTEROP: "1" },
       live: true,
     },
@@ -65,7 +65,7 @@ const STAGES: readonly (readonly Step[])[] = [
       name: "networks",
       // A developer's machine is not changed, and need not be able to.
       args: tool("network", "--ci", Deno.env.has("CI") ? "--install" : "--where-possible"),
-      cure: "mend what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
+      cure: "fix what is listed; the lab needs root, and a kernel with network namespaces, nftables and TUN",
       // It measures time.
       after: "conformance",
     },
@@ -73,7 +73,7 @@ const STAGES: readonly (readonly Step[])[] = [
       name: "conformance",
       args: tool("conformance", "--check"),
       cure:
-        "mend what is listed as failed; if the report is not up to date, run `deno task conformance` and " +
+        "fix what is listed as failed; if the report is not up to date, run `deno task conformance` and " +
         "commit it",
     },
   ],
