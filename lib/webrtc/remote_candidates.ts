@@ -45,7 +45,7 @@ export interface RemoteCandidatesOptions {
   /** Addresses of this computer that the engine has found. */
   readonly gathered: Iterable<string>;
   /** Finds the address of a `.local` name; undefined if there is none. */
-  readonly findAddress: ((name: string, signal: AbortSignal) => Promise<string | undefined>) | undefined;
+  readonly findAddress?: (name: string, signal: AbortSignal) => Promise<string | undefined>;
   /** Called with each candidate, and again with the address of its name. */
   readonly onCandidate: (line: string) => void;
   /** Called, perhaps more than once, when the machine may have our candidates. */

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { CandidatePair } from "../core/ice/candidate.ts";
 import { messageOf } from "../core/error_message.ts";
 import { ExchangeError } from "../core/ice/exchange_error.ts";
-import type { IceEndpoint } from "../core/ice/ice.ts";
+import type { IceConfiguration, IceEndpoint } from "../core/ice/ice.ts";
 import { joinHostPort } from "../core/net/address.ts";
 import { type ChosenProxy, describeChosen } from "../core/net/proxy.ts";
 import type { ProxyFailure } from "../core/net/proxy_error.ts";
@@ -16,10 +16,7 @@ import type { TurnRelay, TurnUpstream } from "./turn_relay.ts";
 import type { WebrtcAttempt, WebrtcConnection } from "./webrtc_connection.ts";
 
 /** Options for TURN servers. */
-export interface TurnSettings {
-  readonly endpoints: readonly IceEndpoint[];
-  /** Nothing but relays: the engine gets no way to any other place. */
-  readonly relayOnly: boolean;
+export interface TurnSettings extends Pick<IceConfiguration, "endpoints" | "relayOnly"> {
   /** True if the machine's engine is known to be libdatachannel, which waits for no nomination. */
   readonly isLibdatachannel: boolean;
   /** Checks of certificates, for TURN over TLS. */
@@ -59,6 +56,7 @@ export function connectThroughTurn(
 ): WebrtcAttempt {
   const { endpoints } = settings;
   const needed = endpoints.filter((endpoint) => needsBridge(endpoint, settings));
+  // With relays only, the engine gets no way to any other place.
   const direct = settings.relayOnly
     ? []
     : endpoints.filter((endpoint) => !needed.includes(endpoint)).map(toEngineServer);

@@ -1,5 +1,5 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { type Candidate, type CandidatePair, parseCandidate } from "../core/ice/candidate.ts";
+import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
 import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
 import type { PathEstimate } from "../core/channel/delivery_window.ts";
 import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
@@ -8,7 +8,7 @@ import type { Life } from "../rpc/life.ts";
 import { type ChannelCarrier, createChannelCarrier } from "./channel_carrier.ts";
 import { watchLiveness } from "./liveness.ts";
 import type { Engine, EngineIceServer, Peer } from "./peer.ts";
-import { createRemoteCandidates } from "./remote_candidates.ts";
+import { createRemoteCandidates, type RemoteCandidatesOptions } from "./remote_candidates.ts";
 import { startExchange } from "./signaling_client.ts";
 import { settlesWithin } from "../runtime/wait.ts";
 
@@ -39,18 +39,16 @@ export interface WebrtcAttempt {
 }
 
 /** Options of a connection. */
-export interface WebrtcConnectionOptions extends CarrierLimits {
+export interface WebrtcConnectionOptions
+  extends
+    CarrierLimits,
+    Pick<RemoteCandidatesOptions, "signalingHost" | "relayOnly" | "nominateThroughRelay" | "findAddress"> {
   readonly engine: Engine;
   /** To the signaling server, with its token. */
   readonly signaling: Transport;
-  /** The signaling server's host as dialed. */
-  readonly signalingHost: string;
   /** The machine's name there. */
   readonly host: string;
   readonly iceServers: readonly EngineIceServer[];
-  readonly relayOnly: boolean;
-  /** Nominates a pair through our relay, for a machine with this ICE password. */
-  readonly nominateThroughRelay: (pair: CandidatePair, password: string) => void;
   /**
    * Lets the offer wait for the first candidates and carry them: an answerer on our own engine checks them at once.
    * pion's answers come faster without.
@@ -65,8 +63,6 @@ export interface WebrtcConnectionOptions extends CarrierLimits {
   readonly onOffered: () => void;
   /** Called when the answer has come, with the kind of engine that wrote it. */
   readonly onAnswered: (isLibdatachannel: boolean) => void;
-  /** Finds the address that a `.local` name of a candidate stands for; undefined where there is none to be had. */
-  readonly findAddress?: (name: string, signal: AbortSignal) => Promise<string | undefined>;
   /** Called with every candidate of either side, once or more often. */
   readonly onCandidate?: (side: "local" | "remote", candidate: Candidate) => void;
 }
@@ -168,14 +164,11 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
   );
 
   const remote = createRemoteCandidates({
+    ...options,
     peer,
-    signalingHost: options.signalingHost,
-    relayOnly: options.relayOnly,
     gathered: addresses,
-    findAddress: options.findAddress,
     onCandidate: (line) => note("remote", line),
     onChecking: () => exchange.handle({ kind: "releaseCandidates" }),
-    nominateThroughRelay: options.nominateThroughRelay,
   });
 
   /** Resolves with the machine's first frame: the channel may open here a moment before it does there. */

@@ -35,7 +35,6 @@ async function nominated(answerOf: (sdp: string) => string) {
     signalingHost: "localhost",
     relayOnly: false,
     gathered: [],
-    findAddress: undefined,
     onCandidate() {},
     onChecking() {},
     nominateThroughRelay() {},

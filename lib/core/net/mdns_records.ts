@@ -26,13 +26,7 @@ export interface DnsQuestion {
 }
 
 /** A machine on the local network. */
-export interface FoundMachine {
-  /** IPv4. */
-  readonly address: string;
-  readonly port: number;
-  /** True if its TXT record has WebRTC among the protocols. */
-  readonly webrtc: boolean;
-}
+export type FoundMachine = Omit<Advertisement, "names">;
 
 /** The next step after an answer. */
 export type LookupStep =
@@ -142,6 +136,7 @@ export class MdnsLookup {
 export interface Advertisement {
   readonly names: readonly string[];
   readonly port: number;
+  /** True if its TXT record has WebRTC among the protocols. */
   readonly webrtc: boolean;
   /** Its IPv4 address on the network that receives this. */
   readonly address: string;
