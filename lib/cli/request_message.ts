@@ -47,7 +47,7 @@ function fitted(schema: DescMessage, json: unknown, registry: Registry): unknown
     case "google.protobuf.FloatValue":
       return allDoubles(json);
     case "google.protobuf.Duration":
-      if (typeof json === "string" && !/^-?\d+(?:\.\d+)?s$/.test(json)) {
+      if (typeof json === "string" && !/^-?\d+(?:\.\d{1,9})?s$/.test(json)) {
         throw new Error(`${JSON.stringify(json)} is not a duration, such as "1.5s"`);
       }
       return json;

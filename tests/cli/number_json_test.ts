@@ -86,7 +86,9 @@ const refused: readonly (readonly [json: string, text: RegExp])[] = [
   ['{"int64": 1.5}', /int64/],
   ['{"int64": 1e300}', /int64/],
   ['{"float": 3.5e38}', /float/],
-  ...["1s1", "1", "s", ".5s", "+1s"].map((value) => [`{"duration": "${value}"}`, /duration/] as const),
+  ...["1s1", "1", "s", ".5s", "+1s", "1.0000000001s"].map((value) =>
+    [`{"duration": "${value}"}`, /duration/] as const
+  ),
   ...["2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-04-31T01:00:00+02:00"]
     .map((value) => [`{"timestamp": "${value}"}`, /time/i] as const),
   ['{"double": 1e400}', /number out of range: 1e400/],
