@@ -6,7 +6,11 @@ import { linkAbort, type LinkedAbort } from "../runtime/linked_abort.ts";
 export interface Deadline {
   /** Time from the start of the call, in milliseconds; undefined without a deadline. */
   readonly timeoutMs: number | undefined;
-  /** Milliseconds left, at least 1, to send to the server. Interceptors and waits have used some. */
+  /**
+   * Milliseconds left, to send to the server. Interceptors and waits have used some.
+   *
+   * @throws ConnectError `DeadlineExceeded` when none are left: a program that has slept may send before its timers fire
+   */
   left(): number | undefined;
   readonly passed: boolean;
 }
@@ -16,18 +20,24 @@ const NONE: Deadline = { timeoutMs: undefined, left: () => undefined, passed: fa
 /**
  * Starts a deadline.
  *
- * @throws ConnectError `InvalidArgument` when the timeout is NaN, `DeadlineExceeded` when it has passed
+ * @throws ConnectError `InvalidArgument` when the timeout is no number, `DeadlineExceeded` when it has passed
  */
 export function deadlineOf(timeoutMs: number | undefined): Deadline {
   if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NONE;
-  if (Number.isNaN(timeoutMs)) throw new ConnectError("timeoutMs is NaN", Code.InvalidArgument);
+  if (typeof timeoutMs !== "number" || Number.isNaN(timeoutMs)) {
+    throw new ConnectError(`timeoutMs is ${String(timeoutMs)}, and must be a number`, Code.InvalidArgument);
+  }
   // A call could end before such a short timer fires. `deadline()` returns this value for a time that has passed.
   if (timeoutMs < 1) throw timedOut();
   const bounded = Math.min(timeoutMs, MAX_TIMER_MS);
   const end = performance.now() + bounded;
   return {
     timeoutMs: bounded,
-    left: () => Math.max(1, end - performance.now()),
+    left() {
+      const left = end - performance.now();
+      if (left <= 0) throw timedOut();
+      return Math.max(1, left);
+    },
     get passed() {
       return performance.now() >= end;
     },

@@ -27,7 +27,6 @@ function openWithSession(
   request: CallRequest,
   listener: CallListener,
 ): Call {
-  const openedAt = performance.now();
   const held = new HeldCall();
   const { outbox } = held;
   let hasHeaders = false, isRetry = false;
@@ -57,7 +56,7 @@ function openWithSession(
     held.detach();
     try {
       const id = await renew();
-      if (!held.isReset) open(requestWith(request, id, openedAt));
+      if (!held.isReset) open(requestWith(request, id));
     } catch (error) {
       outbox.close();
       if (!held.isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
@@ -68,12 +67,11 @@ function openWithSession(
   return held;
 }
 
-function requestWith(request: CallRequest, sessionId: string | undefined, openedAt: number): CallRequest {
+function requestWith(request: CallRequest, sessionId: string | undefined): CallRequest {
   const metadata = new Metadata(request.metadata);
   if (sessionId === undefined) metadata.delete(SESSION_KEY);
   else metadata.set(SESSION_KEY, sessionId);
-  const { timeoutMs } = request;
   // The second try has less time than the first.
-  const left = timeoutMs === undefined ? undefined : Math.max(1, timeoutMs - (performance.now() - openedAt));
-  return { ...request, metadata, timeoutMs: left };
+  const { path, kind, timeoutMs } = request;
+  return { path, kind, metadata, timeoutMs };
 }

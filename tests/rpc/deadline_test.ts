@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { deadlineOf, endWithin } from "../../lib/rpc/deadline.ts";
+import { ProbeService, startMachine } from "../../lib/testing/mod.ts";
+import { dial } from "../../mod.ts";
+import { lanes } from "../calls/lanes.ts";
 import { test } from "../harness.ts";
+import { rejection } from "../transport/suite.ts";
 
 test(
-  "deadlineOf(): no timeout, 0, a negative one and Infinity are no deadline; NaN is InvalidArgument",
+  "deadlineOf(): no timeout, 0, a negative one and Infinity are no deadline; what is no number is InvalidArgument",
   () => {
     for (const none of [undefined, 0, -1, Infinity]) assert.equal(deadlineOf(none).timeoutMs, undefined);
-    assert.throws(() => deadlineOf(NaN), (error) => ConnectError.from(error).code === Code.InvalidArgument);
+    for (const wrong of [NaN, "5", {}, 5n]) {
+      const isRefused = (error: unknown) => ConnectError.from(error).code === Code.InvalidArgument;
+      assert.throws(() => deadlineOf(wrong as number), isRefused, String(wrong));
+    }
     assert.throws(() => deadlineOf(0.5), (error) => ConnectError.from(error).code === Code.DeadlineExceeded);
     assert.equal(deadlineOf(1e12).timeoutMs, 2_147_483_000);
   },
@@ -31,3 +38,23 @@ test(
   },
   { pure: true },
 );
+
+test("a call whose deadline passes before its timer can fire is not sent, over WebRTC, fetch and node:http2", async () => {
+  await using machine = await startMachine({ auth: "none" });
+  const compute: Interceptor = (next) => (request) => {
+    const until = performance.now() + 15;
+    while (performance.now() < until);
+    return next(request);
+  };
+  for (const { name, options } of lanes) {
+    await using channel = await dial(machine.address, { ...options, interceptors: [compute] });
+    const { echo, download } = createClient(ProbeService, channel);
+    const late = [() => echo({}, { timeoutMs: 5 }), () => Array.fromAsync(download({}, { timeoutMs: 5 }))];
+    for (const call of late) assert.equal((await rejection(call)).code, Code.DeadlineExceeded, name);
+    await echo({});
+  }
+  const called = (method: string) => machine.callsTo(`/${ProbeService.typeName}/${method}`);
+  const counts = { connect: 0, webrtc: 1, grpc: 1, "grpc-web": 1 };
+  assert.deepEqual(called("Echo"), counts);
+  assert.deepEqual(Object.values(called("Download")), [0, 0, 0, 0]);
+});
