@@ -29,6 +29,7 @@ export interface HedgeOptions<T> {
  */
 export async function hedge<T>(options: HedgeOptions<T>): Promise<T> {
   const { signal } = options;
+  signal.throwIfAborted();
   const winner = Promise.withResolvers<T>();
   const running = new Map<number, AbortController>();
   const timers = new Set<ReturnType<typeof setTimeout>>();

@@ -152,15 +152,18 @@ export class SignalingQueue {
   }
 
   /**
-   * Notes that the caller left without a report: it is connected, or no longer interested. It receives nothing more.
+   * Notes that the caller has hung up: it is connected, or no longer interested. It receives nothing more. Its offer
+   * fails if it cannot be connected.
+   *
+   * @param reports The caller reports that it is done before it hangs up.
    */
-  callerGone(uuid: string): void {
+  callerGone(uuid: string, reports: boolean = false): void {
     const exchange = this.#exchanges.get(uuid);
     if (exchange === undefined) return;
     exchange.isCallerEnded = true;
-    // This is no failure: callers hang up as soon as their side of the channel is open.
-    this.callerDone(uuid);
-    if (exchange.answerer === undefined) this.#close(exchange);
+    // Callers hang up as soon as their side of the channel is open.
+    if (exchange.isAnswered && (exchange.isCallerDone || !reports)) this.callerDone(uuid);
+    else this.#fail(exchange, new ConnectError("the caller is gone", Code.Canceled));
   }
 
   /** Fails an offer whose time is up. */

@@ -11,6 +11,7 @@ import {
 import {
   decodeSessionDescription,
   encodeSessionDescription,
+  isByThisLibrary,
   withoutCandidates,
 } from "../core/ice/session_description.ts";
 import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
@@ -43,6 +44,8 @@ export interface SignalingOptions {
   readonly onReport: (report: ReportConnectionMetadataRequest) => void;
   /** Lifetime of an offer, in milliseconds. */
   readonly offerDeadlineMs?: number;
+  /** Time for the channel to open at the answerer when the caller of an answered offer has hung up, in milliseconds. */
+  readonly hungUpMs?: number;
   /** Interval of heartbeats to a waiting answerer, in milliseconds. */
   readonly heartbeatMs?: number;
 }
@@ -56,12 +59,18 @@ const MAX_HOSTS = 5;
 /** The times of goutils (protocol §2.9), in milliseconds. */
 const OFFER_DEADLINE_MS = 10_000, HEARTBEAT_MS = 15_000;
 
+/**
+ * A channel that is open on the caller's side opens on the other within a round trip, or when SCTP has sent a lost
+ * packet again, once or twice.
+ */
+const HUNG_UP_MS = 3_000;
+
 const OFFLINE = "host appears to be offline; ensure machine is online and try again";
 
 /** The signaling service of a machine, or of a stand-in for the cloud (protocol §5.1). */
 export function signalingRoutes(options: SignalingOptions): Routes {
   const { queue, faults, hosts: served } = options;
-  const { offerDeadlineMs = OFFER_DEADLINE_MS, heartbeatMs = HEARTBEAT_MS } = options;
+  const { offerDeadlineMs = OFFER_DEADLINE_MS, hungUpMs = HUNG_UP_MS, heartbeatMs = HEARTBEAT_MS } = options;
 
   function hostsOf(context: HandlerContext): readonly string[] {
     const value = context.requestHeader.get("rpc-host");
@@ -90,7 +99,18 @@ export function signalingRoutes(options: SignalingOptions): Routes {
     const responses = createQueue<CallResponse>();
     const respond = (stage: NonNullable<CallResponse["stage"]>) => responses.push({ uuid, stage });
     // The deadline belongs to the offer, not to the call: the answerer may still be working when the caller is gone.
-    const timer = setTimeout(() => queue.expire(uuid), offerDeadlineMs);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const expireIn = (milliseconds: number) => {
+      clearTimeout(timer);
+      timer = setTimeout(() => queue.expire(uuid), milliseconds);
+    };
+    const gone = () => {
+      expireIn(hungUpMs);
+      queue.callerGone(uuid, reportsBeforeHangingUp(sdp));
+      responses.end(context.signal.reason);
+    };
+    const forget = () => context.signal.removeEventListener("abort", gone);
+    expireIn(offerDeadlineMs);
     try {
       const offered = fault.noCandidates === true ? withoutOfferCandidates(sdp) : sdp;
       queue.offer({ uuid, host, sdp: offered }, {
@@ -99,22 +119,21 @@ export function signalingRoutes(options: SignalingOptions): Routes {
           if (faults().noCandidates !== true) respond({ case: "update", value: { candidate } });
         },
         ended: (error) => responses.end(error),
-        closed: () => clearTimeout(timer),
+        closed() {
+          clearTimeout(timer);
+          forget();
+        },
       }, fault.neverAnswer === true);
     } catch (error) {
       clearTimeout(timer);
       throw error;
     }
-    const gone = () => {
-      queue.callerGone(uuid);
-      responses.end(context.signal.reason);
-    };
     if (context.signal.aborted) gone();
     else context.signal.addEventListener("abort", gone, { once: true });
     try {
       yield* responses;
     } finally {
-      context.signal.removeEventListener("abort", gone);
+      forget();
     }
   }
 
@@ -249,6 +268,15 @@ export function signalingRoutes(options: SignalingOptions): Routes {
 
 function unknown(message: string): ConnectError {
   return new ConnectError(message, Code.Unknown);
+}
+
+/** This library does; others may hang up as soon as they are connected. */
+function reportsBeforeHangingUp(offer: string): boolean {
+  try {
+    return isByThisLibrary(decodeSessionDescription(offer, "offer").sdp);
+  } catch {
+    return false; // An invalid offer is refused by its answerer.
+  }
 }
 
 function withoutOfferCandidates(encoded: string): string {

@@ -138,13 +138,20 @@ const exchanges: readonly [title: string, inputs: readonly ExchangeInput[], outp
     offer,
     { kind: "giveUp", error: new ConnectError("late", Code.DeadlineExceeded) },
   ], ["call", "failed connection DeadlineExceeded"]],
-  ["reports either done or error, once", [
+  ["tells the server when it gives up after it was done, once", [
     offer,
     gathered,
     init(),
     { kind: "giveUp", error: new ConnectError("late", Code.Unavailable) },
+    { kind: "giveUp", error: new ConnectError("later", Code.Unavailable) },
     open,
-  ], ["call", "accept", "sendDone", "failed connection Unavailable"]],
+  ], ["call", "accept", "sendDone", "sendError", "failed connection Unavailable"]],
+  ["has nothing more to report when the call ends with an error after it was done", [
+    offer,
+    gathered,
+    init(),
+    ended(new ConnectError("gone", Code.Unavailable)),
+  ], ["call", "accept", "sendDone", "failed answerer Unavailable"]],
   ["ignores the server after the channel has opened", [
     offer,
     init(),

@@ -191,6 +191,52 @@ test("a signal that is aborted already sends nothing", async () => {
   assert.equal(recorder.received.length, 0);
 });
 
+test("a dial ends when a listener aborts it between two steps", async () => {
+  await using machine = await startMachine();
+  const options = { ...WEBRTC, ...DialOptions.withApiKey(machine.apiKey, machine.apiKeyId) };
+  const abort = new AbortController();
+  const reason = new Error("enough");
+  const dialing = dial(machine.address, {
+    ...options,
+    signal: abort.signal,
+    onEvent(event) {
+      if (event.type === "progress" && event.entry.phase === "engine") abort.abort(reason);
+    },
+  });
+  await assert.rejects(dialing, (error) => error === reason);
+});
+
+test("a dial that is aborted after its offers were answered frees the machine's answerers", async () => {
+  const credentials = { type: "api-key", entity: crypto.randomUUID(), payload: "the-key" } as const;
+  const auth = { credentials: [credentials] };
+  await using signaling = await startMachine({ auth, webrtc: "signaling-only" });
+  const { address, url } = signaling;
+  await using _machine = await startMachine({
+    auth,
+    signaling: { address: url, hosts: ["robot"], credentials },
+  });
+  const options = {
+    ...DialOptions.withApiKey(signaling.apiKey, signaling.apiKeyId, WEBRTC),
+    mdns: false,
+    timeoutMs: SLACK_MS,
+    webrtc: { signalingAddress: address, signalingInsecure: true },
+  };
+  signaling.faults = { signaling: { noCandidates: true } };
+  const abort = new AbortController();
+  const dialing = dial("robot", { ...options, signal: abort.signal });
+  dialing.catch(() => {});
+  // Tries beside the first one have taken both answerers, or wait for one.
+  await eventually(
+    () => signaling.callsTo(`${SIGNALING}/Call`).grpc === 3,
+    () => `${signaling.callsTo(`${SIGNALING}/Call`).grpc} calls`,
+  );
+  abort.abort();
+  await assert.rejects(dialing);
+  signaling.faults = {};
+  await using channel = await dial("robot", options);
+  await createClient(EchoService, channel).echo({ message: "hello" });
+});
+
 test("a dial ends in its time although the signaling server does not take its last message", async () => {
   await using machine = await startMachine();
   machine.faults = {

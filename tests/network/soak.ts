@@ -76,12 +76,6 @@ export const CHURN: Table = {
   columns: ["seed", "dials", "calls", "threads", "descriptors", "left behind"],
 };
 
-/** Interval of the steps, in milliseconds. */
-const EVERY_MS = 50;
-
-/** Time for which a dial that is aborted may hold the machine, which then refuses others, in milliseconds. */
-const HELD_MS = 10_000;
-
 /** Bun's `fetch` keeps a connection for each of several concurrent requests, for minutes. */
 const MOST_IDLE = 12;
 
@@ -108,7 +102,7 @@ function churning(name: string, quick: boolean, forMs: number, killEveryMs?: num
       const world = await setting.world();
       const client = await world.startClient(COLLECTING);
       const { seed } = setting;
-      const churn = { address: MACHINE_NAME, options: world.options(), seed, everyMs: EVERY_MS, forMs };
+      const churn = { address: MACHINE_NAME, options: world.options(), seed, everyMs: 50, forMs };
       const churned = client.ask("churn", churn, forMs + 120_000);
       let over = false;
       const settled = churned.finally(() => over = true);
@@ -122,9 +116,10 @@ function churning(name: string, quick: boolean, forMs: number, killEveryMs?: num
       const strange = Object.entries(counts).filter(([ending]) => !right(ending));
       must(strange.length === 0, `seed ${seed}: ${JSON.stringify(strange)}; ${failures.join("; ")}`);
       const { "call: done": calls = 0, "dial: done": done = 0 } = counts;
-      const { "dial: refused": refused = 0, "dial: AbortError": aborted = 0 } = counts;
+      const { "dial: refused": refused = 0 } = counts;
       must(calls > 0, `seed ${seed}: no call succeeded`);
-      const most = killEveryMs === undefined ? aborted * HELD_MS / EVERY_MS : done - 1;
+      // Dials that are aborted hold no machine. Fifty may wait for one that was killed.
+      const most = killEveryMs === undefined ? 0 : done - 1;
       must(done > 0 && refused <= most, `seed ${seed}: ${done} dials succeeded, ${refused} were refused`);
       mustNotGrow(before, after);
       must(after.tcp <= before.tcp + MOST_IDLE, `${after.tcp - before.tcp} more TCP connections`);

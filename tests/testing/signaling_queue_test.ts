@@ -140,17 +140,18 @@ test("an answerer's error is the caller's, once", () => {
   assert.deepEqual(heard, ["took u of h: offer u"]);
 });
 
-test("a caller's error is the answerer's, once", () => {
+test("a caller's error is the answerer's, once, after it was done, too", () => {
   const queue = new SignalingQueue();
   const { take, taken, heard } = answerer();
   queue.wait(["h"], take);
   const caller = offer(queue, "u");
   taken[0]!.answered("answer");
+  queue.callerDone("u");
   queue.callerFailed("u", new ConnectError("gave up", Code.Unknown));
   queue.callerFailed("u", new ConnectError("again", Code.Unknown));
   queue.callerDone("u");
   taken[0]!.candidate(candidate("late"));
-  assert.deepEqual(heard.slice(1), ["failed: [unknown] gave up"]);
+  assert.deepEqual(heard.slice(1), ["done", "failed: [unknown] gave up"]);
   assert.deepEqual(caller, ["answered answer", "ended: [unknown] gave up", "closed"]);
 });
 
@@ -167,13 +168,36 @@ test("a caller that hangs up is done, and receives nothing more", () => {
   assert.deepEqual(caller, ["answered answer", "closed"]);
 });
 
-test("an offer that nobody has taken ends with its caller", () => {
+test("a caller that reports before it hangs up has failed if it is not done", () => {
+  const queue = new SignalingQueue();
+  const { take, taken, heard } = answerer();
+  for (const [uuid, isDone] of [["u", false], ["v", true]] as const) {
+    queue.wait(["h"], take);
+    offer(queue, uuid);
+    taken.at(-1)!.answered("answer");
+    if (isDone) queue.callerDone(uuid);
+    queue.callerGone(uuid, true);
+  }
+  assert.deepEqual(heard, [
+    "took u of h: offer u",
+    "failed: [canceled] the caller is gone",
+    "took v of h: offer v",
+    "done",
+  ]);
+});
+
+test("an offer without an answer ends with its caller, whether or not it was taken", () => {
   const queue = new SignalingQueue();
   const caller = offer(queue, "u");
   queue.callerGone("u");
-  const { take, taken } = answerer();
+  const { take, taken, heard } = answerer();
   queue.wait(["h"], take);
   assert.deepEqual([caller, taken.length], [["closed"], 0]);
+  const another = offer(queue, "v");
+  queue.callerGone("v");
+  taken[0]!.answered("late");
+  taken[0]!.done();
+  assert.deepEqual([another, heard.slice(1)], [["closed"], ["failed: [canceled] the caller is gone"]]);
 });
 
 test("updates of a finished offer are ignored, and those of an unknown one refused", () => {

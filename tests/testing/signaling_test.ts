@@ -209,6 +209,22 @@ test("a caller that hangs up is done, for the answerer", async () => {
   assert.equal(await answerer.next(), undefined);
 });
 
+test("a caller that hangs up holds an answerer whose channel does not open for a moment alone", async () => {
+  await using server = await signaling({ hungUpMs: 20 });
+  const answerer = answerAs(server.client, ["robot"]);
+  const abort = new AbortController();
+  const caller = callAs(server.client, "robot", abort.signal);
+  const { uuid } = (await answerer.next())!;
+  answerer.say({ uuid, stage: { case: "init", value: { sdp: ANSWER } } });
+  await caller();
+  const end = rejection(caller());
+  abort.abort();
+  await end;
+  const heard = [await answerer.next(), await answerer.next(), await answerer.next()];
+  assert.deepEqual(heard.map((request) => request?.stage.case), ["done", "error", "done"]);
+  await rejection(answerer.next());
+});
+
 test("an answerer that misbehaves or goes away ends its caller's call", async () => {
   await using server = await signaling();
   type Answerer = ReturnType<typeof answerAs>;

@@ -168,8 +168,9 @@ export class CallerExchange {
   #fail(reason: ExchangeFailure, error: ConnectError): ExchangeOutput[] {
     this.#over = true;
     const outputs: ExchangeOutput[] = [];
-    // Without a uuid there is nobody to tell yet (protocol §3.4, rule 7).
-    if (!this.#reported && this.#uuid !== undefined) {
+    // Without a uuid there is nobody to tell yet. Our machines want to know of an attempt that is given up after `done`,
+    // too (protocol §3.4, rule 7).
+    if (this.#uuid !== undefined && (!this.#reported || reason === "connection")) {
       this.#reported = true;
       outputs.push({ kind: "sendError", uuid: this.#uuid, error });
     }

@@ -64,7 +64,7 @@ export async function churn(
     const done = run(abort.signal).then(
       () => void count(`${what}: done`),
       (error) => {
-        // The message of a server with fifty waiting callers: abandoned offers hold the machine for ten seconds.
+        // The message of a server with fifty waiting callers.
         if (/too many connection attempts/.test((error as Error).message)) {
           return void count(`${what}: refused`);
         }
