@@ -116,6 +116,7 @@ test(
       [elsewhere, ["127.evil.example", "127.0.0.1.example", "127.0.0.example", "1270.0.0.1", "x127.0.0.1"]],
       [elsewhere, ["localhost.example", "notlocalhost", "local", "0.example", "0x7f.example", "::1.example"]],
       [elsewhere, ["128.0.0.1", "126.255.255.255", "0.0.0.1", "::2", "::ffff:128.0.0.1", "::127.0.0.1"]],
+      [elsewhere, ["0x", "127.0x", "0x.0x", "127.08", "127.0.0.08", "127.0.0.0.1", "127..1", "127.256.0.1"]],
       [elsewhere, ["10.example", "192.168.example", "169.254.example", "172.16.example", "fd.example"]],
       [elsewhere, ["172.32.0.1", "8.8.8.8", "app.viam.com", "2001:db8::1", "100.64.0.1", "fec0::1", ""]],
     ];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { inNetwork, isNear, parseIp } from "../../lib/core/net/ip.ts";
+import { inNetwork, isNear, parseIp, parseNetwork } from "../../lib/core/net/ip.ts";
 import { test } from "../harness.ts";
 
 test("parseIp() reads IPv4 and IPv6 in every spelling, and nothing else", () => {
@@ -40,7 +40,7 @@ test("inNetwork() compares the prefix, and versions never match", () => {
     ["::a00:1", "10.0.0.0/8", false],
   ];
   for (const [address, network, inside] of table) {
-    assert.equal(inNetwork(parseIp(address)!, network), inside, `${address} in ${network}`);
+    assert.equal(inNetwork(parseIp(address)!, parseNetwork(network)), inside, `${address} in ${network}`);
   }
 }, { pure: true });
 

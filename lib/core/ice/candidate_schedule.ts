@@ -1,5 +1,5 @@
-import { isLoopback } from "../net/address.ts";
-import { inNetwork, type InterfaceAddress, isNear, parseIp } from "../net/ip.ts";
+import { isLinkLocal, isLoopback } from "../net/address.ts";
+import { inNetwork, type InterfaceAddress, isNear, parseIp, parseNetwork } from "../net/ip.ts";
 import { parseCandidate } from "./candidate.ts";
 
 /*
@@ -26,10 +26,12 @@ export interface Surroundings {
 }
 
 /** Private networks (RFC 1918, RFC 6598, RFC 3927). */
-const PRIVATE_V4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
+const PRIVATE_V4 = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"].map(
+  parseNetwork,
+);
 
 /** Networks whose addresses reach each other, whatever their subnets: overlays (RFC 6598), unicast (RFC 4291). */
-const CONNECTED = ["100.64.0.0/10", "2000::/3"];
+const CONNECTED = ["100.64.0.0/10", "2000::/3"].map(parseNetwork);
 
 /** Judges the address of a host candidate. */
 export function reachability(address: string, { own, signalingHost }: Surroundings): Reachability {
@@ -41,7 +43,7 @@ export function reachability(address: string, { own, signalingHost }: Surroundin
   if (isLoopback(address) || own.some((one) => same(one.address))) return "here";
   if (same(signalingHost)) return "likely";
   // A link-local IPv6 address needs the zone of its link, which no candidate has.
-  if (ip.version === 6 && inNetwork(ip, "fe80::/10")) return "unlikely";
+  if (ip.version === 6 && isLinkLocal(address)) return "unlikely";
   if (own.some((one) => !isLoopback(one.address) && isNear(ip, one))) return "likely";
   const network = CONNECTED.find((one) => inNetwork(ip, one));
   if (network !== undefined) {

@@ -1,4 +1,4 @@
-import { inNetwork, type IpAddress, parseIp } from "./ip.ts";
+import { inNetwork, type IpAddress, type Network, parseIp, parseNetwork } from "./ip.ts";
 
 /** A parsed address of a user. */
 export interface Address {
@@ -89,30 +89,34 @@ export function comparable(name: string): string {
 }
 
 /** This computer, in addresses of either version. */
-const LOOPBACK = ["127.0.0.0/8", "::1/128"];
+const LOOPBACK = ["127.0.0.0/8", "::1/128"].map(parseNetwork);
 
 /** All addresses of a computer, where a server listens; where one connects, loopback. */
-const UNSPECIFIED = ["0.0.0.0/32", "::/128"];
+const UNSPECIFIED = ["0.0.0.0/32", "::/128"].map(parseNetwork);
 
 /** Addresses that mean another computer on each link (RFC 3927, RFC 4291). */
-const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"];
+const LINK_LOCAL = ["169.254.0.0/16", "fe80::/10"].map(parseNetwork);
 
 /** Addresses that mean another computer in each network (RFC 1918, RFC 4193). */
-const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"].map(parseNetwork);
 
 /** True if a host is an address in one of these networks. A name that only looks like one is not. */
-function isIn(hostname: string, networks: readonly string[]): boolean {
+function isIn(hostname: string, networks: readonly Network[]): boolean {
   const address = addressOf(comparable(hostname));
   return address !== undefined && networks.some((network) => inNetwork(address, network));
 }
 
+/** IPv4 addresses, written as IPv6 (RFC 4291). */
+const MAPPED = parseNetwork("::ffff:0.0.0.0/96");
+
+/** One to four numbers: the system takes them for an IPv4 address, unless they are too large. */
+const NUMBERS = /^(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+)){0,3}$/;
+
 /** Reads an address as the system does: `127.1` and `0x7f.1` are addresses, and IPv4 may be written as IPv6. */
 function addressOf(name: string): IpAddress | undefined {
   const url = `http://${name}/`;
-  const ip = parseIp(/^[0-9a-fx.]+$/.test(name) && URL.canParse(url) ? new URL(url).hostname : name);
-  return ip !== undefined && inNetwork(ip, "::ffff:0.0.0.0/96")
-    ? { version: 4, value: BigInt.asUintN(32, ip.value) }
-    : ip;
+  const ip = parseIp(!NUMBERS.test(name) ? name : URL.canParse(url) ? new URL(url).hostname : "");
+  return ip !== undefined && inNetwork(ip, MAPPED) ? { version: 4, value: BigInt.asUintN(32, ip.value) } : ip;
 }
 
 /** True if a host is a loopback or unspecified address, or a name for one (RFC 6761, section 6.3). */

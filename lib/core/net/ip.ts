@@ -60,8 +60,20 @@ export function isNear(address: IpAddress, { address: own, prefix }: InterfaceAd
   return sharePrefix(address, base, Math.min(prefix ?? usual, usual));
 }
 
-/** True if an address is in a network such as `192.0.2.0/24`. */
-export function inNetwork(address: IpAddress, network: string): boolean {
-  const [base, bits] = network.split("/");
-  return sharePrefix(address, parseIp(base!)!, Number(bits));
+/** The addresses that share a prefix. */
+export interface Network {
+  readonly base: IpAddress;
+  /** Length of the prefix in bits. */
+  readonly bits: number;
+}
+
+/** Reads a network such as `192.0.2.0/24`. */
+export function parseNetwork(text: string): Network {
+  const [base, bits] = text.split("/");
+  return { base: parseIp(base!)!, bits: Number(bits) };
+}
+
+/** True if an address is in a network. */
+export function inNetwork(address: IpAddress, { base, bits }: Network): boolean {
+  return sharePrefix(address, base, bits);
 }
