@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import library from "node-datachannel";
 import { loadEngine, type Peer } from "../../lib/webrtc/peer.ts";
 import { test } from "../harness.ts";
 import { runProgram } from "../process/child.ts";
@@ -17,6 +18,28 @@ const USELESS = [
   "candidate:",
   "",
 ];
+
+test("Engine.createPeer() gives channel 0 alone a limit of retransmissions, which has the engine restart its timer", async () => {
+  const { PeerConnection } = library;
+  const limits: Record<string, number | undefined> = {};
+  // Nothing else shows it but seconds of bulk data on a long path: neither side's engine tells.
+  library.PeerConnection = class extends PeerConnection {
+    override createDataChannel(
+      ...[label, config]: Parameters<InstanceType<typeof PeerConnection>["createDataChannel"]>
+    ) {
+      limits[label] = config?.maxRetransmits;
+      return super.createDataChannel(label, config);
+    }
+  };
+  try {
+    const peer = (await loadEngine()).createPeer({ iceServers: [] }, listener({}));
+    peer.offer();
+    await peer.close();
+  } finally {
+    library.PeerConnection = PeerConnection;
+  }
+  assert.deepEqual(limits, { data: 65_535, negotiation: undefined });
+});
 
 test("Peer.addCandidate() takes or refuses candidates of no use, and connects by the good ones", async () => {
   const engine = await loadEngine();
