@@ -54,6 +54,7 @@ export function createFrameWriter(
   /** An upper bound of the bytes in front of the engine's buffer: those at the last look, and those written since. */
   let atMost = 0;
   let retry: ReturnType<typeof setTimeout> | undefined;
+  let retryAt = Infinity;
   let isStopped = false;
   /** Those who wait for their stream's messages to be written, by stream. */
   const waiting = new Map<number, () => void>();
@@ -84,9 +85,12 @@ export function createFrameWriter(
       const frame = queue.next(buffer, room(now));
       if (frame === undefined) {
         const waitMs = window?.retryMs(now);
-        if (waitMs !== undefined && retry === undefined && !isStopped) {
+        // What was answered meanwhile may have shown that there is room earlier.
+        if (waitMs !== undefined && now + waitMs < retryAt - 1 && !isStopped) {
+          clearTimeout(retry);
+          retryAt = now + waitMs;
           retry = setTimeout(() => {
-            retry = undefined;
+            retryAt = Infinity;
             flush();
           }, waitMs);
           unrefTimer(retry);

@@ -202,13 +202,15 @@ export class DeliveryWindow {
     if (this.#handed === this.#delivered) this.#pacing?.begin(now);
     const first = this.#questions.values().next().value;
     const waitedMs = first === undefined ? 0 : now - first.askedAt;
-    const isStalled = this.#isStalled(waitedMs);
+    const isStalled = first !== undefined && this.#isStalled(first, waitedMs);
     let most = this.#limit();
     if (this.#pacing !== undefined) {
       const hasPaused = this.#pacing.hasPaused(now) && this.#isAnswered && first !== undefined;
       if (this.#least !== undefined && (hasPaused || isStalled)) this.#empty(this.#least);
       if (this.#isEmptying) return false;
-      if (!this.#pacing.hasRoom(now, this.#isLate(waitedMs) ? most / 2 : most)) {
+      if (
+        !this.#pacing.hasRoom(now, first !== undefined && this.#isLate(first, waitedMs) ? most / 2 : most)
+      ) {
         this.#wasFull = true;
         return false;
       }
@@ -298,7 +300,7 @@ export class DeliveryWindow {
     // Answers that come in a heap have waited somewhere: nothing is delivered faster than it was handed over.
     const elapsed = Math.max(now - question.deliveredAt, question.askedAt - question.deliveredHandedAt);
     const roundTrip = now - question.askedAt;
-    this.#stalled = this.#isStalled(roundTrip) ? this.#stalled + 1 : 0;
+    this.#stalled = this.#isStalled(question, roundTrip) ? this.#stalled + 1 : 0;
     // What was seen before the path became slow says nothing any more.
     if (this.#stalled === 1) this.#rates = [];
     if (elapsed > 0) {
@@ -316,7 +318,7 @@ export class DeliveryWindow {
     this.#pacing?.measured(this.#least!);
     if (this.#pacing !== undefined && this.#stalled > 0) this.#empty(this.#least!);
     if (this.#isEmptying) {
-      if (!this.#isLate(roundTrip) || this.#questions.size === 0) this.#beginAgain(now);
+      if (!this.#isLate(question, roundTrip) || this.#questions.size === 0) this.#beginAgain(now);
       return true;
     }
     if (this.#draining === undefined) this.#steer(question.askedAt, now);
@@ -346,21 +348,24 @@ export class DeliveryWindow {
   }
 
   /** True if a question that waits so long shows that the path has become much slower. */
-  #isStalled(waitedMs: number): boolean {
+  #isStalled(question: Question, waitedMs: number): boolean {
     if (this.#least === undefined || this.#start !== undefined) return false;
-    if (this.#pacing !== undefined) return waitedMs > this.#expectedMs(this.#least) + STALLED_MS;
+    if (this.#pacing !== undefined) return waitedMs > this.#expectedMs(question, this.#least) + STALLED_MS;
     return waitedMs > this.#least + Math.max(STALLED_MS, 3 * this.#queueTarget(this.#least));
   }
 
   /** True if an answer that takes so long waited in front of the engine's own window, on a paced path. */
-  #isLate(waitedMs: number): boolean {
-    return this.#least !== undefined && waitedMs > this.#expectedMs(this.#least) + LATE_MS;
+  #isLate(question: Question, waitedMs: number): boolean {
+    return this.#least !== undefined && waitedMs > this.#expectedMs(question, this.#least) + LATE_MS;
   }
 
-  /** Longest time that a question should take: what the window lets wait, and the questions' distance. */
-  #expectedMs(least: number): number {
-    const windowMs = this.#rate > 0 ? this.#window / this.#rate + lateMs(least) : 0;
-    return Math.max(least + this.#queueTarget(least), windowMs);
+  /** Longest time that a question should take: what the window lets wait, or let when it was asked, and their distance. */
+  #expectedMs({ handed, delivered }: Question, least: number): number {
+    const bytes = Math.max(this.#window, handed - delivered);
+    return Math.max(
+      least + this.#queueTarget(least),
+      this.#rate > 0 ? bytes / this.#rate + lateMs(least) : 0,
+    );
   }
 
   /**
