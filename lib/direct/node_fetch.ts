@@ -53,6 +53,7 @@ export interface RuntimeFetch {
 export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFetch {
   const { secure, tls = {} } = endpoint;
   const closing = new AbortController();
+  let modules: Awaited<ReturnType<typeof loadModules>> | undefined;
   let agent: Agent | undefined;
 
   /** The runtimes' agents would follow the environment, which may name a proxy. */
@@ -73,16 +74,8 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
   return {
     async fetch(url, init) {
       const { method = "GET", headers, signal, body } = init;
-      const loading = Promise.all([
-        secure ? import("node:https") : import("node:http"),
-        import("node:stream"),
-        import("node:zlib"),
-        import("../net/connection.ts"),
-      ]);
-      const [http, { Readable, pipeline }, zlib, { openConnection }] = await abortable(
-        loading,
-        signal ?? undefined,
-      );
+      modules ??= await abortable(loadModules(secure), signal ?? undefined);
+      const [http, { Readable, pipeline }, zlib, { openConnection }] = modules;
       if (agent === undefined) {
         agent = new http.Agent({
           keepAlive: true,
@@ -104,10 +97,14 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
           // (https://github.com/denoland/deno/issues/36786).
           request.on("socket", () => request.reusedSocket = false);
           request.on("error", reject);
-          request.on("close", () => reject(connectionFailure("ECONNRESET", "connection closed")));
+          let isAnswered = false;
+          request.on("close", () => {
+            if (!isAnswered) reject(connectionFailure("ECONNRESET", "connection closed"));
+          });
           request.on("upgrade", (response, socket) => {
             socket.destroy();
             resolve(webResponse(response, null));
+            isAnswered = true;
           });
           request.on("response", (response) => {
             const decoder = DECODERS.get(response.headers["content-encoding"]?.toLowerCase() ?? "");
@@ -115,6 +112,7 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
             // Whoever reads the body is told there; a body that nobody reads any more has nobody to tell.
             body.on("error", () => {});
             resolve(webResponse(response, Readable.toWeb(body) as unknown as WebStream));
+            isAnswered = true;
           });
           if (body instanceof ReadableStream) {
             // Node else holds them back until the body's first bytes.
@@ -134,6 +132,15 @@ export function createNodeFetch(endpoint: Endpoint, keepAliveMs = 0): RuntimeFet
       agent?.destroy();
     },
   };
+}
+
+function loadModules(secure: boolean) {
+  return Promise.all([
+    secure ? import("node:https") : import("node:http"),
+    import("node:stream"),
+    import("node:zlib"),
+    import("../net/connection.ts"),
+  ]);
 }
 
 /** Time between two probes of a silent connection, in milliseconds; node sets the same. */
