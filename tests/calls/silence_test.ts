@@ -11,16 +11,23 @@ import { startScriptedServer, type WriteFrame } from "../direct/scripted_server.
 import { test } from "../harness.ts";
 import { startRelay } from "./relay.ts";
 
-test("keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and after a GOAWAY, and the next calls go on", async () => {
-  const { ca, cert, key, remove } = await makeCertificates();
-  await using _removed = { [Symbol.asyncDispose]: remove };
-  await Promise.all([
-    assertNoticed({ insecure: true }),
-    assertNoticed({ tls: { ca } }, { cert, key }),
-    assertNoticedAfterGoaway(0),
-    assertNoticedAfterGoaway(2),
-  ]);
-});
+test(
+  "keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and after a GOAWAY, and the next calls go on",
+  async () => {
+    const { ca, cert, key, remove } = await makeCertificates();
+    await using _removed = { [Symbol.asyncDispose]: remove };
+    await Promise.all([
+      assertNoticed({ insecure: true }),
+      assertNoticed({ tls: { ca } }, { cert, key }),
+      assertNoticedAfterGoaway(0),
+      assertNoticedAfterGoaway(2),
+    ]);
+  },
+  { timeoutMs: 60_000 },
+);
+
+/** Most time until a silent connection is noticed, in milliseconds: eleven looks, which a busy computer makes late. */
+const NOTICED_MS = 30_000;
 
 test("an upload that a slow network holds up for seconds goes on, on its connection", async () => {
   await using machine = await startMachine({ auth: "none" });
@@ -83,7 +90,7 @@ async function assertNoticed(options: DialOptions, tls?: { readonly cert: string
       assert.equal(error?.code, Code.Unavailable, `${kind}: ${error}`);
     }),
   );
-  assert.ok(performance.now() - started < 20_000, `noticed after ${performance.now() - started} ms`);
+  assert.ok(performance.now() - started < NOTICED_MS, `noticed after ${performance.now() - started} ms`);
   await probe.echo({});
   left.abort();
 }
@@ -122,7 +129,7 @@ async function assertNoticedAfterGoaway(code: number) {
   for (const [index, error] of (await Promise.all(open)).entries()) {
     assert.equal(error?.code, Code.Unavailable, `${kinds[index]}, GOAWAY with ${code}: ${error}`);
   }
-  assert.ok(performance.now() - started < 20_000, `noticed after ${performance.now() - started} ms`);
+  assert.ok(performance.now() - started < NOTICED_MS, `noticed after ${performance.now() - started} ms`);
   await probe.echo({});
 }
 
