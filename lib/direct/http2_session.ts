@@ -58,7 +58,7 @@ export interface SessionStart {
   readonly raw: boolean;
   /** Calls that the server's other sessions take at a time: it takes no more until the server says so. */
   readonly limit: number;
-  /** Times of the pings of the next session; this one keeps those that it begins with. */
+  /** Times of the pings of all sessions with this server. */
   readonly keepAlive: { times: PingTimes };
   /** A round trip as connecting took it, in milliseconds. */
   readonly roundTripMs: number;
@@ -132,7 +132,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
     };
     const life = times.intervalMs === 0 ? undefined : watchSession(session.http2, {
       ...start,
-      questionMs: times.questionMs,
+      questionMs: () => keepAlive.times.questionMs,
       onLook: () => session.looks++,
     });
     socket.on("error", (error) => session.failure ??= error);
@@ -165,7 +165,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
       session.lastStreamId = lastStreamId;
       const calmer = calmerTimes(times, code);
       if (calmer !== undefined) {
-        // Another session may have been told before.
+        // Another session may have been told before, for the same pings.
         if (calmer.intervalMs > keepAlive.times.intervalMs) keepAlive.times = calmer;
         session.failure ??= connectionFailure(
           "ECONNRESET",
@@ -181,7 +181,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
     }
     session.http2.once("connect", () => {
       session.http2.setLocalWindowSize(SESSION_WINDOW_BYTES);
-      if (times.intervalMs > 0) pinging = watch(session, times);
+      if (times.intervalMs > 0) pinging = watch(session, keepAlive);
       resolve(session);
     });
     session.http2.on("remoteSettings", ({ maxConcurrentStreams = MAX_CALLS }) => {
@@ -241,12 +241,15 @@ const HEADER_LIST_BYTES = 64 * 1024;
 const SESSION_MEMORY_MIB = 256;
 
 /** Pings a session in silence, and ends it when no answer comes. */
-function watch(session: Session, { intervalMs }: PingTimes): ReturnType<typeof setInterval> {
+function watch(
+  session: Session,
+  keepAlive: { readonly times: PingTimes },
+): ReturnType<typeof setInterval> {
   const state = new KeepAlive();
   const interval = setInterval(() => {
     const { http2 } = session;
     if (http2.destroyed || http2.closed) return clearInterval(interval);
-    const todo = state.look(session.heard, intervalMs);
+    const todo = state.look(session.heard, keepAlive.times.intervalMs);
     session.heard = false;
     session.looks++;
     if (todo === "ping") http2.ping(() => session.hear());

@@ -38,8 +38,8 @@ export interface SessionLife {
 export interface SessionWatch {
   /** A round trip as connecting took it, in milliseconds. */
   readonly roundTripMs: number;
-  /** Least time between two questions, in milliseconds. */
-  readonly questionMs: number;
+  /** Returns the least time between two questions, in milliseconds. */
+  readonly questionMs: () => number;
   /** Told at every look. */
   readonly onLook: () => void;
   /** Told when a suspicion begins, or it or a doubt is over. */
@@ -51,11 +51,10 @@ export interface SessionWatch {
  * nothing has come after: a server that has answered, and computes, is not asked again.
  */
 export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): SessionLife {
-  const { questionMs } = watch;
   const liveness = new Liveness(performance.now(), watch.roundTripMs);
   let looking: ReturnType<typeof setInterval> | undefined;
   let isSuspected = false, isUnanswered = false, stopped = false;
-  let asked = 0, askedAt = -questionMs;
+  let asked = 0, askedAt = -Infinity;
   /** Set from a question to a sign of life, or, after a doubt, to its answer. */
   let isAsking = false, isDoubted = false;
   let written = 0, taken = 0, arrived = 0;
@@ -119,7 +118,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     watch.onLook();
     if (isUploading() && !isAsking) return rest();
     const now = performance.now();
-    const mayAsk = isUnanswered && now - askedAt >= questionMs;
+    const mayAsk = isUnanswered && now - askedAt >= watch.questionMs();
     const calls = Number(mayAsk);
     act(liveness.look(now, { calls, sent: 0, waiting: 0, received: 0, roundTripMs: undefined }));
   }
@@ -149,7 +148,7 @@ export function watchSession(http2: ClientHttp2Session, watch: SessionWatch): Se
     },
     calling() {
       isUnanswered = true;
-      if (looking !== undefined || stopped || performance.now() - askedAt < questionMs) return;
+      if (looking !== undefined || stopped || performance.now() - askedAt < watch.questionMs()) return;
       if (isUploading()) return measure();
       liveness.begin(performance.now());
       begin();

@@ -12,7 +12,7 @@ import { test } from "../harness.ts";
 import { startRelay } from "./relay.ts";
 
 test(
-  "keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and after a GOAWAY, and the next calls go on",
+  "keepAliveMs ends calls of every kind on a silent connection, with TLS and without, and after a GOAWAY, and the next calls go on; one complaint counts for all connections",
   async () => {
     const { ca, cert, key, remove } = await makeCertificates();
     await using _removed = { [Symbol.asyncDispose]: remove };
@@ -21,6 +21,7 @@ test(
       assertNoticed({ tls: { ca } }, { cert, key }),
       assertNoticedAfterGoaway(0),
       assertNoticedAfterGoaway(2),
+      assertCalmed(),
     ]);
   },
   { timeoutMs: 60_000 },
@@ -133,7 +134,46 @@ async function assertNoticedAfterGoaway(code: number) {
   await probe.echo({});
 }
 
-const GOAWAY = 7;
+/** A server that complains on one connection gets fewer pings on the others, too. */
+async function assertCalmed() {
+  const connected: WriteFrame[] = [];
+  const calls = Promise.withResolvers<void>(), kept = Promise.withResolvers<void>();
+  let count = 0, pings = 0;
+  await using server = await startScriptedServer(() => {
+    if (++count === 3) calls.resolve();
+    // The first shows what the server speaks.
+    return count === 1 ? EMPTY : undefined;
+  }, {
+    // One call on each connection.
+    settings: Uint8Array.of(0, 3, 0, 0, 0, 1),
+    onConnection(frame, _connection, socket) {
+      connected.push(frame);
+      if (connected.length === 2) {
+        socket.on("data", (data: Buffer) => {
+          // The first asks half a second after the call; the second follows two silent seconds instead of one.
+          if (data.length === 17 && data[3] === PING && data[4] === 0 && ++pings === 2) kept.resolve();
+        });
+      }
+    },
+  });
+  await using channel = await dialDirect(`127.0.0.1:${server.port}`, {
+    insecure: true,
+    protocol: "grpc",
+    keepAliveMs: 1_000,
+  });
+  const probe = createClient(ProbeService, channel);
+  const left = new AbortController();
+  const open = [probe.hangUnary({}, left), probe.hangUnary({}, left)].map((call) => call.catch(() => {}));
+  await calls.promise;
+  const started = performance.now();
+  connected[0]!(GOAWAY, 0, 0, Uint8Array.of(127, 255, 255, 255, 0, 0, 0, 11));
+  await kept.promise;
+  assert.ok(performance.now() - started > 1_500, `pinged after ${performance.now() - started} ms`);
+  left.abort();
+  await Promise.all(open);
+}
+
+const PING = 6, GOAWAY = 7;
 
 const EMPTY = {
   headers: [["content-type", "application/grpc"]],

@@ -49,8 +49,8 @@ export async function startScriptedServer(answer: Script, options: ScriptedServe
     let read: ((input: Buffer) => number) | undefined;
     socket.on("data", (data: Buffer) => {
       input = Buffer.concat([input, data]);
-      if (input.length < PREFACE.length) return;
       if (read === undefined) {
+        if (input.length < PREFACE.length) return;
         const multiplexed = input.subarray(0, PREFACE.length).equals(PREFACE);
         if (multiplexed) input = input.subarray(PREFACE.length);
         read = multiplexed ? http2Reader(socket, answer, options, connection) : http1Reader(socket, answer);

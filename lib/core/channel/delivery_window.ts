@@ -388,7 +388,7 @@ export class DeliveryWindow {
     this.#pacing?.spread(now);
   }
 
-  /** Whether what is late waits in the engine and not on the path. */
+  /** True if what is late waits in the engine, and not on the path. */
   #isPathFree(least: number): boolean {
     return this.#pacing !== undefined && this.#pathMs <= least + this.#queueTarget(least);
   }
