@@ -2,9 +2,10 @@ import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { Http2FrameFilter } from "../core/http2/frame_filter.ts";
-import { goawayFilter } from "../core/http2/goaway.ts";
-import { InitialWindow, SETTINGS } from "../core/http2/initial_window.ts";
+import { withoutGoaway } from "../core/http2/goaway.ts";
+import { InitialWindow } from "../core/http2/initial_window.ts";
 import { calmerTimes, KeepAlive, type PingTimes, TICK_MS } from "../core/http2/keep_alive.ts";
+import { LongFields } from "../core/http2/long_fields.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -137,17 +138,16 @@ export async function startSession(start: SessionStart): Promise<Session> {
     });
     socket.on("error", (error) => session.failure ??= error);
     function filterOf(): Http2FrameFilter {
-      return window === undefined
-        ? goawayFilter("server", (lastStreamId, code, debugData) => {
-          goaway(code, lastStreamId, debugData);
-          // As node does, refuses the streams that the server has not taken, once what came before is read.
-          setImmediate(() => {
-            for (const stream of session.streams) {
-              if (stream.id !== undefined && stream.id > lastStreamId) stream.close(REFUSED_STREAM);
-            }
-          });
-        })
-        : new Http2FrameFilter("server", SETTINGS, (frame) => window.replace(frame));
+      const own = window ?? withoutGoaway((lastStreamId, code, debugData) => {
+        goaway(code, lastStreamId, debugData);
+        // As node does, refuses the streams that the server has not taken, once what came before is read.
+        setImmediate(() => {
+          for (const stream of session.streams) {
+            if (stream.id !== undefined && stream.id > lastStreamId) stream.close(REFUSED_STREAM);
+          }
+        });
+      });
+      return new Http2FrameFilter("server", own, new LongFields());
     }
     function* openStreams(): Generator<number> {
       for (const { id } of session.streams) if (id !== undefined) yield id;

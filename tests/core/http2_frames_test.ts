@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { goawayFilter } from "../../lib/core/http2/goaway.ts";
 import { Http2FrameFilter } from "../../lib/core/http2/frame_filter.ts";
-import { InitialWindow, SETTINGS as SETTINGS_TYPE } from "../../lib/core/http2/initial_window.ts";
+import { InitialWindow } from "../../lib/core/http2/initial_window.ts";
+import { LongFields } from "../../lib/core/http2/long_fields.ts";
 import { test } from "../harness.ts";
 
 /** The connection preface, which a client sends before its first frame; a server has none. */
@@ -158,7 +159,7 @@ for (
     const input = Buffer.concat(sent);
     for (const size of [1, 4, 9, 15, input.length]) {
       const window = new InitialWindow(() => [1, 3]);
-      const filter = new Http2FrameFilter("server", SETTINGS_TYPE, (frame) => window.replace(frame));
+      const filter = new Http2FrameFilter("server", window);
       const passed: Uint8Array[] = [];
       for (let at = 0; at < input.length; at += size) {
         passed.push(...filter.push(input.subarray(at, at + size)));
@@ -166,6 +167,82 @@ for (
       assert.deepEqual(Buffer.concat(passed), Buffer.concat(wanted), `chunks of ${size}`);
       const told = window.opened(5);
       assert.deepEqual(told && Buffer.from(told), opened === 0 ? undefined : windowUpdate(5, opened));
+    }
+  }, { pure: true });
+}
+
+/** A string without Huffman code (RFC 7541, section 5.2). */
+function string(text: string): Buffer {
+  const length: number[] = [Math.min(text.length, 127)];
+  for (let rest = text.length - 127; rest >= 0; rest = rest < 128 ? -1 : Math.floor(rest / 128)) {
+    length.push(rest < 128 ? rest : rest % 128 + 128);
+  }
+  return Buffer.concat([Buffer.from(length), Buffer.from(text)]);
+}
+
+/** A field whose name has an index, or is written out; remembered by the decoder, or not. */
+const INDEXED = Buffer.of(0x88), TABLE_SIZE = Buffer.of(0x3f, 0xe1, 0x1f);
+const named = (value: string) => Buffer.concat([Buffer.of(0x0f, 0x33), string(value)]);
+const spelled = (name: string, value: string) => Buffer.concat([Buffer.of(0), string(name), string(value)]);
+const remembered = (value: string) => Buffer.concat([Buffer.of(0x7e), string(value)]);
+
+/** The frames of a header block that ends its stream. */
+function headers(block: Buffer, { padded = false, size = 16_384 } = {}): Buffer {
+  const first = padded ? Buffer.concat([Buffer.of(3), block.subarray(0, size), Buffer.alloc(3)]) : block;
+  const frames: Buffer[] = [];
+  for (let at = 0; at === 0 || at < block.length; at += size) {
+    const part = at === 0 && padded ? first : block.subarray(at, at + size);
+    const one = frame(at === 0 ? 1 : 9, part.length);
+    one[4] = (at === 0 ? padded ? 9 : 1 : 0) | (at + size >= block.length ? 4 : 0);
+    one.writeUInt32BE(5, 5);
+    part.copy(one, 9);
+    frames.push(one);
+  }
+  return Buffer.concat(frames);
+}
+
+const LONG = "x".repeat(70_000), LEFT_OUT = "a value of 70000 bytes was left out";
+const STATUS = spelled("grpc-status", "5");
+
+for (
+  const [name, sent, wanted] of [
+    ["a block in one frame passes", [headers(STATUS, { padded: true }), DATA], [
+      headers(STATUS, { padded: true }),
+      DATA,
+    ]],
+    ["long values are replaced, wherever they are", [
+      headers(Buffer.concat([TABLE_SIZE, INDEXED, named(LONG), STATUS, spelled("x", LONG)])),
+      DATA,
+    ], [
+      headers(Buffer.concat([TABLE_SIZE, INDEXED, named(LEFT_OUT), STATUS, spelled("x", LEFT_OUT)])),
+      DATA,
+    ]],
+    ["shorter ones stay, without padding", [
+      headers(Buffer.concat([named("y".repeat(40_000)), STATUS]), { padded: true, size: 10_000 }),
+    ], [headers(Buffer.concat([named("y".repeat(40_000)), STATUS]))]],
+    ["one that the decoder remembers stays", [headers(Buffer.concat([remembered(LONG), STATUS]))], [
+      headers(Buffer.concat([remembered(LONG), STATUS])),
+    ]],
+    ["a block that cannot be read stays", [headers(named(LONG).subarray(0, 69_000))], [
+      headers(named(LONG).subarray(0, 69_000)),
+    ]],
+    [
+      "a block over 4 MiB passes in parts",
+      [headers(Buffer.concat(Array(70).fill(spelled("x", LONG))))],
+      undefined,
+    ],
+  ] as const
+) {
+  test(`LongFields: ${name}, however it is cut`, () => {
+    const input = Buffer.concat(sent);
+    for (const size of wanted === undefined ? [input.length] : [9, 64, 16_000, input.length]) {
+      const filter = new Http2FrameFilter("server", new LongFields());
+      const passed: Uint8Array[] = [];
+      for (let at = 0; at < input.length; at += size) {
+        passed.push(...filter.push(input.subarray(at, at + size)));
+      }
+      if (wanted === undefined) assert.ok(passed.length > 1);
+      else assert.ok(Buffer.concat(passed).equals(Buffer.concat(wanted)), `chunks of ${size}`);
     }
   }, { pure: true });
 }

@@ -1,11 +1,20 @@
 /** The side whose data is filtered. */
 export type Http2Side = "client" | "server";
 
-/** A frame of the filtered type (RFC 9113, section 4.1). */
+/** A frame that is filtered (RFC 9113, section 4.1). */
 export interface Http2Frame {
+  readonly type: number;
   readonly flags: number;
   /** The whole frame, header and payload. */
   readonly bytes: Uint8Array;
+}
+
+/** Replaces some frames by others. */
+export interface FrameRule {
+  /** True for the frames that it replaces. */
+  wants(type: number, flags: number): boolean;
+  /** Returns the data to pass on in place of a frame, in order. */
+  replace(frame: Http2Frame): readonly Uint8Array[];
 }
 
 /** Size of the connection preface, with which a client starts, in bytes. */
@@ -15,27 +24,21 @@ const PREFACE_BYTES = 24;
 export const FRAME_HEADER_BYTES = 9;
 
 /**
- * Replaces the frames of one type in what one side of an HTTP/2 connection sends, however it is cut into chunks.
- * Everything else passes unchanged, without a copy where possible.
+ * Replaces frames in what one side of an HTTP/2 connection sends, however it is cut into chunks. Everything else passes
+ * unchanged, without a copy where possible.
  */
 export class Http2FrameFilter {
-  readonly #type: number;
-  readonly #replace: (frame: Http2Frame) => readonly Uint8Array[];
+  readonly #rules: readonly FrameRule[];
   /** Bytes that pass unread: of the preface, or of the payload of a frame of another type. */
   #passing: number;
   /** The part of a header, or of a filtered frame, that has arrived. */
   #held: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
   #heldBytes = 0;
 
-  /**
-   * @param from The sender.
-   * @param type The type of frames to filter.
-   * @param replace Returns what to pass on in place of a frame, in order.
-   */
-  constructor(from: Http2Side, type: number, replace: (frame: Http2Frame) => readonly Uint8Array[]) {
+  /** @param from The sender. */
+  constructor(from: Http2Side, ...rules: FrameRule[]) {
     this.#passing = from === "client" ? PREFACE_BYTES : 0;
-    this.#type = type;
-    this.#replace = replace;
+    this.#rules = rules;
   }
 
   /** @returns The data to pass on, in order. */
@@ -52,7 +55,7 @@ export class Http2FrameFilter {
         continue;
       }
       const whole = this.#heldBytes === 0 && chunk.length - at >= FRAME_HEADER_BYTES;
-      if (whole && chunk[at + 3] !== this.#type) {
+      if (whole && this.#ruleFor(chunk, at) === undefined) {
         this.#passing = FRAME_HEADER_BYTES + payloadBytes(chunk, at);
         continue;
       }
@@ -71,7 +74,8 @@ export class Http2FrameFilter {
     this.#heldBytes += part.length;
     if (this.#heldBytes < this.#held.length) return chunk.length;
     const held = this.#held;
-    if (held.length === FRAME_HEADER_BYTES && held[3] !== this.#type) {
+    const rule = this.#ruleFor(held, 0);
+    if (rule === undefined) {
       passed.push(held);
       this.#passing = payloadBytes(held, 0);
     } else if (held.length === FRAME_HEADER_BYTES && payloadBytes(held, 0) > 0) {
@@ -79,11 +83,16 @@ export class Http2FrameFilter {
       this.#held.set(held);
       return from + part.length;
     } else {
-      passed.push(...this.#replace({ flags: held[4]!, bytes: held }));
+      passed.push(...rule.replace({ type: held[3]!, flags: held[4]!, bytes: held }));
     }
     this.#held = new Uint8Array(FRAME_HEADER_BYTES);
     this.#heldBytes = 0;
     return from + part.length;
+  }
+
+  #ruleFor(bytes: Uint8Array, frame: number): FrameRule | undefined {
+    for (const rule of this.#rules) if (rule.wants(bytes[frame + 3]!, bytes[frame + 4]!)) return rule;
+    return undefined;
   }
 }
 

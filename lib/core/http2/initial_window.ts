@@ -1,8 +1,6 @@
-import { FRAME_HEADER_BYTES, type Http2Frame } from "./frame_filter.ts";
+import { FRAME_HEADER_BYTES, type FrameRule, type Http2Frame } from "./frame_filter.ts";
 
-/** The type of frames that {@link InitialWindow} looks at. */
-export const SETTINGS = 0x04;
-
+const SETTINGS = 0x04;
 const WINDOW_UPDATE = 0x08;
 const ACK = 0x01;
 const INITIAL_WINDOW_SIZE = 0x04;
@@ -14,7 +12,7 @@ const SETTING_BYTES = 6;
  * Bun's node:http2 needs it, since it applies a changed initial window to later streams only. grpc-go widens windows
  * this way once it has measured the link, and an upload would stall for ever.
  */
-export class InitialWindow {
+export class InitialWindow implements FrameRule {
   /** The window that the client assumes. */
   #told: number | undefined;
   #now = DEFAULT_BYTES;
@@ -23,6 +21,10 @@ export class InitialWindow {
   /** @param openStreams Returns the ids of the open streams. */
   constructor(openStreams: () => Iterable<number>) {
     this.#openStreams = openStreams;
+  }
+
+  wants(type: number): boolean {
+    return type === SETTINGS;
   }
 
   /** Returns what to pass on in place of a SETTINGS frame of the server. */
