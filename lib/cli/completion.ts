@@ -19,13 +19,8 @@ const SCRIPTS = { bash, zsh, fish };
 
 /** Every option with a value, by name; an option of the same name has the same values in all commands. */
 function valued(commands: readonly Command[]): [string, Option][] {
-  const all = new Map<string, Option>();
-  for (const { options } of commands) {
-    for (const [name, option] of Object.entries(options)) {
-      if (option.value !== undefined) all.set(name, option);
-    }
-  }
-  return [...all];
+  const all = commands.flatMap(({ options }) => Object.entries(options));
+  return [...new Map(all.filter(([, { value }]) => value !== undefined))];
 }
 
 function bash(commands: readonly Command[]): string {

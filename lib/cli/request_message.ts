@@ -30,11 +30,7 @@ export function requestMessage(schema: DescMessage, json: unknown, registry: Reg
 function findBigint(json: unknown): bigint | undefined {
   if (typeof json === "bigint") return json;
   if (typeof json !== "object" || json === null) return undefined;
-  for (const item of Object.values(json)) {
-    const found = findBigint(item);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  return Object.values(json).values().map(findBigint).find((found) => found !== undefined);
 }
 
 /** Replaces bigints by numbers where a double stands and would be printed with the same digits, and checks times. */

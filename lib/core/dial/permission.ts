@@ -11,11 +11,7 @@ export interface MissingPermission {
 
 /** Finds the missing permission that an error, or one of its causes, reports. */
 export function permissionOf(error: unknown): MissingPermission | undefined {
-  for (const { message } of causesOf(error)) {
-    const missing = missingPermission(message);
-    if (missing !== undefined) return missing;
-  }
-  return undefined;
+  return causesOf(error).map(({ message }) => missingPermission(message)).find((one) => one !== undefined);
 }
 
 /** Parses refusals of Deno such as: Requires net access to "x", run again with the --allow-net flag. */

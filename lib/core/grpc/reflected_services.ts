@@ -26,11 +26,8 @@ export interface ReflectedServices extends FileRegistry {
 
 /** Returns every import of `files` that is not among them. */
 export function missingImports(files: ReadonlyMap<string, FileDescriptorProto>): string[] {
-  const missing = new Set<string>();
-  for (const { dependency } of files.values()) {
-    for (const name of dependency) if (!files.has(name)) missing.add(name);
-  }
-  return [...missing];
+  const imports = [...files.values()].flatMap(({ dependency }) => dependency);
+  return [...new Set(imports)].filter((name) => !files.has(name));
 }
 
 /**

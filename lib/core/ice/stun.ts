@@ -69,8 +69,7 @@ export function* stunAttributes(
 
 /** The value of the first attribute of a type. */
 export function attributeOf(message: Uint8Array, wanted: number): Uint8Array | undefined {
-  for (const { type, value } of stunAttributes(message)) if (type === wanted) return value;
-  return undefined;
+  return stunAttributes(message).find(({ type }) => type === wanted)?.value;
 }
 
 /** The code of an error answer. */

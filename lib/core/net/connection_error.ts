@@ -44,11 +44,9 @@ export function isProxyFailure(error: unknown): boolean {
   return codesOf(error).some((code) => code.startsWith("ERR_PROXY_"));
 }
 
-function* codesOf(error: unknown): Generator<string> {
-  for (const cause of causesOf(error)) {
-    const code = (cause as { readonly code?: unknown }).code;
-    if (typeof code === "string") yield code;
-  }
+function codesOf(error: unknown) {
+  return causesOf(error).map((cause) => (cause as { readonly code?: unknown }).code)
+    .filter((code) => typeof code === "string");
 }
 
 /** A failure that this side finds out, with the code that a runtime would give it. */
