@@ -174,7 +174,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
     const isBeside = suspected(raw).length > 0;
     const began = performance.now();
     try {
-      loadHttp2().catch(() => {});
+      // While the connection is being made: what is on its way to the server by then need not wait for it.
+      setImmediate(() => void loadHttp2().catch(() => {}));
       const socket = await openConnection(endpoint, { signal, tls, protocols: ["h2"] }).catch((error) => {
         throw connectionError(describeTarget(endpoint), error);
       });
