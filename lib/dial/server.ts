@@ -6,7 +6,12 @@ import { describeTarget, type Target, urlOf } from "../core/net/target.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { parseAddress } from "../core/net/address.ts";
-import { connectionError, connectionFailure, isProxyFailure } from "../core/net/connection_error.ts";
+import {
+  connectionError,
+  connectionFailure,
+  connectionReason,
+  isProxyFailure,
+} from "../core/net/connection_error.ts";
 import { type DirectCarrier, openDirectCarrier } from "../direct/direct_carrier.ts";
 import type { Endpoint } from "../direct/endpoint.ts";
 import type { Credentials } from "../options/credentials.ts";
@@ -97,7 +102,8 @@ export async function reachServer(
         return await probeTls(endpoint, signal);
       },
     );
-  const cannotAsk = (error: unknown) => signal.aborted || isProxyFailure(error);
+  const cannotAsk = (error: unknown) =>
+    signal.aborted || isProxyFailure(error) || UNREACHED.has(connectionReason(error));
   if (!target.secure) {
     try {
       return await open(target, endpoint);
@@ -135,6 +141,13 @@ export async function reachServer(
   const plain = { ...target, secure: false };
   return await open(plain, endpointOf(plain, {}, dial));
 }
+
+/** Reasons of failures in which nobody was reached who could say what he speaks. */
+const UNREACHED: ReadonlySet<ReturnType<typeof connectionReason>> = new Set([
+  "name not found",
+  "no route to host",
+  "connection refused",
+]);
 
 function roundTripsTo({ secure, unixPath, proxy }: Endpoint): number {
   const through = proxy === undefined || "problem" in proxy.proxy ? undefined : proxy.proxy;

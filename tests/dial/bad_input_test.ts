@@ -89,6 +89,7 @@ for (const [way, options] of ways) {
       assert.ok(error instanceof DialError);
       assert.match(error.message, new RegExp(`connection refused: ${address.replaceAll(".", "\\.")}`));
       assert.equal(error.phase, "connect");
+      assert.ok(error.timeline.every(({ phase }) => phase !== "tls"), "nobody is there to ask for TLS");
       assert.ok(tookMs < AT_ONCE_MS, `it took ${tookMs} ms`);
     }
   });
