@@ -168,6 +168,7 @@ async function openChannel(resolved: ResolvedDial): Promise<AuthenticatedChannel
       log: (level, message) => logger[level](message, { address: given }),
     });
     listeners.add((event) => session.heard(event));
+    first.onSessionLost?.(session.connectionLost);
     return session;
   }
   function transportWith(sessions: CallSessions | undefined): Transport {

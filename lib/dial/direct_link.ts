@@ -20,7 +20,11 @@ export async function connectDirectly(
     if (authorization === undefined && !mayAuthorize(options) && server.carrier.refusal !== undefined) {
       await timeline.step("authenticate", () => "", () => Promise.reject(server.carrier.refusal));
     }
-    server.carrier.onConnectionLost(() => authorization?.connectionLost());
+    let tell = () => {};
+    server.carrier.onConnectionLost(() => {
+      authorization?.connectionLost();
+      tell();
+    });
     const { watchComputer } = await abortable(import("./computer.ts"), signal);
     const unwatch = watchComputer(() => server.carrier.connection?.doubt());
     return {
@@ -29,6 +33,9 @@ export async function connectDirectly(
       authorization,
       baseUrl: urlOf(server.target),
       lost: new Promise(() => {}), // a session that is lost is replaced by the next call
+      onSessionLost(listener) {
+        tell = listener;
+      },
       path: () => {
         const { protocol, httpVersion } = server.carrier.description;
         return {

@@ -30,6 +30,8 @@ export interface SessionOptions {
 export interface KeptSession extends CallSessions {
   /** Told what happens to the channel: it resumes the session on a new connection, and ends heartbeats at the end. */
   heard(event: DialEvent): void;
+  /** Told when a direct channel, which reports no events, loses a connection: the next may lead to another machine. */
+  connectionLost(): void;
 }
 
 /** Keeps one session with a machine (protocol §6.2): starts it when it is first needed, and keeps it alive. */
@@ -135,8 +137,8 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
       await robot.sendSessionHeartbeat({ id }, { timeoutMs: windowMs });
       session.answered(sentAt, performance.now(), id);
     } catch (error) {
-      if (isSessionExpired(error)) expired(id);
-      else if (ConnectError.from(error).code === Code.Unimplemented) session.unsupported();
+      // A machine that knows no heartbeats is another by now, or a gateway answers for it: the next monitored call tells.
+      if (isSessionExpired(error) || ConnectError.from(error).code === Code.Unimplemented) expired(id);
     }
   }
 
@@ -158,6 +160,7 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
     },
     answered: (id, sentAt) => session.answered(sentAt, performance.now(), id),
     expired,
+    connectionLost: () => session.mayBeAnother(),
     heard({ type }) {
       if (type === "disconnected") session.disconnected();
       if (type === "connected" && session.reconnected()) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { RobotService } from "../../lib/testing/mod.ts";
+import { type MachineOptions, RobotService } from "../../lib/testing/mod.ts";
 import { dial, type DialOptions, type ViamChannel } from "../../mod.ts";
 import { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 import { watchDelays } from "../delays.ts";
@@ -104,7 +104,7 @@ for (const { path, options } of PATHS) {
     assert.equal(wheel.turns, 8);
   });
 
-  test(`a machine without sessions over ${path} is asked once, and calls go without`, async () => {
+  test(`a machine without sessions over ${path} is asked once a connection, and calls go without`, async () => {
     const lines: string[] = [];
     await using wheel = await startWheelMachine({
       faults: { only: (called) => called === START, refuse: Code.Unimplemented },
@@ -119,6 +119,13 @@ for (const { path, options } of PATHS) {
     assert.deepEqual(wheel.ids, Array(5).fill(null));
     assert.equal(count(wheel, START), 1);
     assert.deepEqual(lines, ["the machine keeps no sessions: it does not stop when this program does"]);
+    // The next connection may lead to a machine that keeps some.
+    wheel.machine.faults = {};
+    wheel.machine.dropConnections();
+    await until(async () => {
+      await kinds(channel)["Turn"]!().catch(() => {});
+      return wheel.ids.at(-1) !== null;
+    });
   });
 
   test(`without the option session no call over ${path} has to do with sessions`, async () => {
@@ -240,27 +247,36 @@ test("monitored calls stand for heartbeats", async () => {
   assert.equal(count(wheel, HEARTBEAT), 0);
 });
 
-test("a session that has expired is begun again by the next monitored call, which is made once", async () => {
-  const lines: string[] = [];
-  await using wheel = await startWheelMachine({
-    sessions: { windowMs: 1_000 },
-    faults: { dropHeartbeats: true },
+const lasting: readonly (readonly [what: string, faults: NonNullable<MachineOptions["faults"]>])[] = [
+  ["that has expired", { dropHeartbeats: true }],
+  ["whose heartbeats the machine does not know", {
+    only: (called) => called === HEARTBEAT,
+    refuse: Code.Unimplemented,
+  }],
+];
+for (const [what, faults] of lasting) {
+  test(`a session ${what} is begun again by the next monitored call, which is made once`, async () => {
+    const lines: string[] = [];
+    await using wheel = await startWheelMachine({
+      sessions: { windowMs: 1_000 },
+      faults,
+    });
+    await using channel = await dial(wheel.machine.address, {
+      insecure: true,
+      session: true,
+      logger: { warn: (line) => lines.push(line) },
+    });
+    const { Turn } = kinds(channel);
+    await Turn!();
+    await wheel.stopped("left");
+    wheel.machine.faults = {};
+    await Turn!();
+    assert.deepEqual(wheel.handled, ["Turn", "Stop", "Turn"]);
+    assert.notEqual(wheel.ids[0], wheel.ids[1]);
+    assert.equal(count(wheel, START), 2);
+    assert.deepEqual(lines, ["the session expired: the machine stops what it moved"]);
   });
-  await using channel = await dial(wheel.machine.address, {
-    insecure: true,
-    session: true,
-    logger: { warn: (line) => lines.push(line) },
-  });
-  const { Turn } = kinds(channel);
-  await Turn!();
-  await wheel.stopped("left");
-  wheel.machine.faults = {};
-  await Turn!();
-  assert.deepEqual(wheel.handled, ["Turn", "Stop", "Turn"]);
-  assert.notEqual(wheel.ids[0], wheel.ids[1]);
-  assert.equal(count(wheel, START), 2);
-  assert.deepEqual(lines, ["the session expired: the machine stops what it moved"]);
-});
+}
 
 for (const { path, options } of PATHS) {
   test(`a session over ${path} is begun again where the machine is another by now`, async () => {

@@ -78,9 +78,14 @@ export class ClientSession {
     this.#live = undefined;
   }
 
+  /** The machine may be another by now: one that kept no sessions is asked again. */
+  mayBeAnother(): void {
+    this.#isSupported = true;
+  }
+
   /** There is a new connection. Returns whether a session is to be resumed on it now. */
   reconnected(): boolean {
-    this.#isSupported = true;
+    this.mayBeAnother();
     this.#live = undefined;
     return this.#resume !== "";
   }
