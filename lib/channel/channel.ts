@@ -68,6 +68,27 @@ function share(core: ChannelCore): Shared {
   return shared;
 }
 
+/**
+ * Keeps the answer to a reflection until the connection is lost: the machine may come back as another version of itself.
+ * Here, so that the listener does not refer to a handle.
+ */
+function keepReflection(
+  asking: Promise<ReflectedServices>,
+  shared: Shared,
+  core: ChannelCore,
+): Promise<ReflectedServices> {
+  shared.reflection = asking;
+  const forget = () => {
+    stop();
+    if (shared.reflection === asking) shared.reflection = undefined;
+  };
+  const stop = core.listen(({ type }) => {
+    if (type === "disconnected") forget();
+  });
+  asking.catch(forget);
+  return asking;
+}
+
 let inSession: (channel: AuthenticatedChannel) => Transport;
 
 /** The transport of a channel whose monitored calls carry a session, unless the dial forbade sessions. */
@@ -218,7 +239,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
 
   /**
    * Returns the services of the machine by gRPC server reflection: descriptors for `createClient`, without generated
-   * code. A channel asks once and keeps the answer; concurrent calls share the request.
+   * code. A channel asks once and keeps the answer, over WebRTC until its connection is lost; concurrent calls share the
+   * request.
    *
    * @param options `signal` ends the wait, with its reason.
    * @throws {ConnectError} `Unimplemented` when the machine has no reflection, or the error of a failed call
@@ -236,14 +258,14 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
   async reflect(options: { readonly signal?: AbortSignal } = {}): Promise<ReflectedServices> {
     const { signal } = options;
     signal?.throwIfAborted();
-    // Loaded here, because most programs have generated code.
     const shared = shares.get(this)!;
-    const asking = shared.reflection ??= import("../reflection/reflect.ts").then(
-      ({ reflectServices }) => reflectServices(this),
-    );
-    asking.catch(() => {
-      if (shared.reflection === asking) shared.reflection = undefined;
-    });
+    // Loaded here, because most programs have generated code.
+    const asking = shared.reflection ??
+      keepReflection(
+        import("../reflection/reflect.ts").then(({ reflectServices }) => reflectServices(this)),
+        shared,
+        this.#core,
+      );
     return await (signal === undefined ? asking : abortable(asking, signal));
   }
 

@@ -39,7 +39,7 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
   const robot = createClient(RobotService, transport);
   const session = new ClientSession();
   const own = new Set(methods);
-  const monitored = new WeakMap<DescMethod, boolean>();
+  let monitored = new WeakMap<DescMethod, boolean>();
   let reflection: Promise<ReflectedServices | undefined> | undefined;
   let starting: Promise<void> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -146,6 +146,13 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
     if (session.expired(id)) log("warn", "the session expired: the machine stops what it moved");
   }
 
+  /** The machine may come back as another version of itself. */
+  function mayBeAnother(): void {
+    reflection = undefined;
+    monitored = new WeakMap();
+    session.mayBeAnother();
+  }
+
   async function resume(): Promise<void> {
     // One that was asked for on the lost connection fails with it.
     await starting?.catch(() => {});
@@ -160,9 +167,12 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
     },
     answered: (id, sentAt) => session.answered(sentAt, performance.now(), id),
     expired,
-    connectionLost: () => session.mayBeAnother(),
+    connectionLost: mayBeAnother,
     heard({ type }) {
-      if (type === "disconnected") session.disconnected();
+      if (type === "disconnected") {
+        session.disconnected();
+        mayBeAnother();
+      }
       if (type === "connected" && session.reconnected()) {
         resume().catch((error) =>
           log("warn", `cannot resume the session: ${ConnectError.from(error).message}`)

@@ -141,7 +141,7 @@ test("reflect() describes a user's services, even if they include a file of whic
   assert.equal(getMethod("viam.service.own.v1.OwnService/Read")?.input.typeName, "viam.common.v1.Readings");
 });
 
-test("reflect() asks once for each channel, and again after a failure", async () => {
+test("reflect() asks once for each connection, and again after a failure", async () => {
   await withChannel(async (channel, machine) => {
     machine.faults = { refuse: Code.Internal };
     await assert.rejects(channel.reflect(), { code: Code.Internal });
@@ -152,6 +152,11 @@ test("reflect() asks once for each channel, and again after a failure", async ()
     assert.ok(one === other);
     assert.ok(await channel.reflect() === one);
     assert.equal(machine.callsTo(V1).webrtc - before, 2, "names, and files");
+    // The next connection may lead to another version of the machine.
+    const back = new Promise((resolve) => channel.addEventListener("connected", resolve));
+    machine.dropConnections();
+    await back;
+    assert.ok(await channel.reflect() !== one);
   });
 });
 

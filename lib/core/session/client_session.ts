@@ -85,7 +85,7 @@ export class ClientSession {
 
   /** There is a new connection. Returns whether a session is to be resumed on it now. */
   reconnected(): boolean {
-    this.mayBeAnother();
+    this.#isSupported = true;
     this.#live = undefined;
     return this.#resume !== "";
   }
