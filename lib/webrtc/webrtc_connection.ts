@@ -1,6 +1,6 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { type Candidate, parseCandidate } from "../core/ice/candidate.ts";
-import { FINISH_MS, lingerMs } from "../core/ice/abandonment.ts";
+import { finishMs, lingerMs } from "../core/ice/abandonment.ts";
 import type { PathEstimate } from "../core/channel/delivery_window.ts";
 import { candidatesOf, isLibdatachannel, withTool } from "../core/ice/session_description.ts";
 import type { CallListener, CallRequest, Carrier, CarrierLimits } from "../rpc/carrier.ts";
@@ -33,7 +33,7 @@ export interface WebrtcAttempt {
   readonly connection: Promise<WebrtcConnection>;
   /**
    * Resolves when the attempt needs the signaling server no more and, unless it is connected, has left nothing
-   * behind: when it is given up, up to a second after `connection` has rejected. Never rejects.
+   * behind: when it is given up, up to `finishMs()` after `connection` has rejected. Never rejects.
    */
   readonly released: Promise<void>;
 }
@@ -229,7 +229,10 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     const now = performance.now();
     const state = { roundTripMs: options.roundTripMs, isAnswered, isLibdatachannel: answererIsOurs };
     const offeredMs = offeredAt === undefined ? undefined : now - offeredAt;
-    const leftMs = Math.min(lingerMs({ ...state, offeredMs }), abandonedAt + FINISH_MS - now);
+    const leftMs = Math.min(
+      lingerMs({ ...state, offeredMs }),
+      abandonedAt + finishMs(options.roundTripMs) - now,
+    );
     const giveUp = () => exchange.handle({ kind: "giveUp", error: givenUp(signal.reason) });
     clearTimeout(lingering);
     if (leftMs <= 0) giveUp();
@@ -242,7 +245,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
     const isOpen = await exchange.connected.then(() => true, () => false);
     clearTimeout(lingering);
     remote.stop();
-    if (isOpen) await freeAnswerer(abandonedAt + FINISH_MS - performance.now());
+    if (isOpen) await freeAnswerer(abandonedAt + finishMs(options.roundTripMs) - performance.now());
     else await settlesWithin(LAST_WORD_MS, exchange.settled);
     liveness.stop();
     await peer.close();
@@ -294,7 +297,7 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
       },
       async close() {
         liveness.stop();
-        const free = freeAnswerer(FINISH_MS);
+        const free = freeAnswerer(finishMs(options.roundTripMs));
         open.fail(new ConnectError("the channel is closed", Code.Unavailable));
         await free;
         await open.close();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type AbandonedAttempt, FINISH_MS, lingerMs } from "../../lib/core/ice/abandonment.ts";
+import { type AbandonedAttempt, lingerMs } from "../../lib/core/ice/abandonment.ts";
 import { test } from "../harness.ts";
 
 test("lingerMs() finishes what an answerer has taken, and soon withdraws what none has", () => {
@@ -15,8 +15,10 @@ test("lingerMs() finishes what an answerer has taken, and soon withdraws what no
     ["the offer was sent a while ago", { offeredMs: 500 }, 20],
     ["the offer has waited long", { offeredMs: 521 }, 0],
     ["the path is slow", { roundTripMs: 200 }, 900],
-    ["the path is very slow", { roundTripMs: 2_000 }, FINISH_MS],
-    ["the offer was answered", { isAnswered: true, offeredMs: 5_000 }, FINISH_MS],
+    ["the path is very slow", { roundTripMs: 3_000 }, 5_000],
+    ["the offer was answered", { isAnswered: true, offeredMs: 5_000 }, 1_580],
+    ["the offer was answered on a slow path", { isAnswered: true, roundTripMs: 300 }, 3_900],
+    ["the offer was answered on a very slow path", { isAnswered: true, roundTripMs: 1_000 }, 5_000],
     ["the machine is on libdatachannel", { isLibdatachannel: true }, 0],
     ["the answer is libdatachannel's", { isLibdatachannel: true, isAnswered: true }, 0],
   ];

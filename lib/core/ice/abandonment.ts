@@ -1,5 +1,16 @@
 /** Longest that an abandoned attempt goes on, in milliseconds: it keeps the process alive. */
-export const FINISH_MS = 1_000;
+const MOST_FINISH_MS = 5_000;
+
+/** Time to finish an attempt, besides round trips, in milliseconds. DTLS sends a lost flight again after a second. */
+const FINISHING_MS = 1_500;
+
+/** Round trips from the offer until channel 0 is open at both ends, and `done` is answered. */
+const FINISH_ROUND_TRIPS = 8;
+
+/** Time in which an abandoned attempt is finished, in milliseconds. */
+export function finishMs(roundTripMs: number): number {
+  return Math.min(MOST_FINISH_MS, FINISHING_MS + FINISH_ROUND_TRIPS * roundTripMs);
+}
 
 /** Time that a machine takes at most to answer an offer, besides the way there and back, in milliseconds. */
 const ANSWERING_MS = 500;
@@ -25,6 +36,6 @@ export interface AbandonedAttempt {
  */
 export function lingerMs({ offeredMs, roundTripMs, isAnswered, isLibdatachannel }: AbandonedAttempt): number {
   if (offeredMs === undefined || isLibdatachannel) return 0;
-  if (isAnswered) return FINISH_MS;
-  return Math.min(FINISH_MS, Math.max(0, 2 * roundTripMs + ANSWERING_MS - offeredMs));
+  if (isAnswered) return finishMs(roundTripMs);
+  return Math.min(finishMs(roundTripMs), Math.max(0, 2 * roundTripMs + ANSWERING_MS - offeredMs));
 }
