@@ -49,7 +49,7 @@ function columns(rows: readonly (readonly [string, string])[]): string[] {
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
-/** Wraps text into lines of at most 90 characters. */
+/** Wraps text into lines of at most 90 characters; a longer word has a line of its own. */
 function wrapped(text: string): string[] {
-  return Array.from(text.matchAll(/(.{1,90})(?: |$)/g), ([, line]) => line!);
+  return Array.from(text.matchAll(/(\S{91,}|.{1,90})(?: |$)/g), ([, line]) => line!);
 }
