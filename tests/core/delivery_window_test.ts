@@ -412,6 +412,31 @@ test(
   { pure: true },
 );
 
+test("DeliveryWindow stays large enough to ask when late answers come after those to later calls", () => {
+  const window = new DeliveryWindow(MAX_FRAME_BYTES);
+  window.begin(100, 0, false);
+  let question = 0, answered = 0, now = 0;
+  const round = (roundTripMs: number, isLate: boolean) => {
+    const end = now + roundTripMs;
+    for (; now < end; now++) {
+      while (window.hasRoom(now)) {
+        if (window.wantsQuestion) window.asked(++question, now);
+        window.wrote(window.frameBytes, now);
+      }
+    }
+    if (isLate) window.delivered(window.handed, now - 10);
+    while (answered < question) window.answered(++answered, now, 100);
+  };
+  round(100, false);
+  for (let count = 0; count < 20; count++) round(390, false); // as where packets get lost
+  const asked = question;
+  for (let count = 0; count < 20; count++) {
+    round(900, true);
+    assert.ok(window.estimate.windowBytes >= 18_432, `${window.estimate.windowBytes} bytes`);
+  }
+  assert.ok(question >= asked + 20, `${question - asked} questions`);
+}, { pure: true });
+
 test("DeliveryWindow lets as much go at once after a pause as at the beginning", () => {
   const window = new DeliveryWindow(MAX_FRAME_BYTES);
   const fill = (now: number) => {

@@ -306,7 +306,9 @@ export class DeliveryWindow {
     if (elapsed > 0) {
       let rate = (question.handed - question.delivered) / elapsed;
       if (this.#stalled > 0 && now > before.at) {
-        rate = Math.min(rate, (question.handed - before.delivered) / (now - before.at));
+        // An answer to a later call may have shown more to be delivered.
+        const bytes = Math.max(0, question.handed - before.delivered);
+        rate = Math.min(rate, bytes / (now - before.at));
       }
       this.#rates.push(rate);
       if (this.#rates.length > RATES) this.#rates.shift();
