@@ -34,6 +34,8 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   let looking: ReturnType<typeof setInterval> | undefined;
   let resting: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
+  /** Set when another connection has taken over: this one only ends its calls. */
+  let isReplaced = false;
   /** The number of doubts: an answer to a question from before the last one counts no more. */
   let doubts = 0;
 
@@ -48,7 +50,12 @@ export function watchLiveness(watched: Watched): LivenessWatch {
     if (looking !== undefined || stopped) return;
     clearTimeout(resting);
     resting = undefined;
-    looking = setInterval(() => act(liveness.look(performance.now(), watched.look())), LOOK_MS);
+    looking = setInterval(() => {
+      const sighting = watched.look();
+      // Calls may have ended by their deadlines, with nothing heard.
+      const isOver = isReplaced && sighting.calls <= 0;
+      act(isOver ? "rest" : liveness.look(performance.now(), sighting));
+    }, LOOK_MS);
     // The connection itself keeps the process alive, until it is closed.
     unrefTimer(looking);
   }
@@ -119,6 +126,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
       },
       ask: (answered) => watched.ask(answered),
       replace() {
+        isReplaced = true;
         liveness.replace();
         begin();
       },
