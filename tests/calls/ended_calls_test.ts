@@ -35,15 +35,18 @@ for (const [name, way] of WAYS) {
     async () => {
       await using machine = await machineThatEndsFirst();
       await using channel = await open(machine);
+      const third = Promise.withResolvers<void>();
       async function* input() {
         yield {};
-        await pause(200);
+        // The end of the call came with the first message, or soon after: before the third is read.
+        await third.promise;
         throw new Error("the camera is unplugged");
       }
       const seen: number[] = [];
       for await (const { data } of createClient(ProbeService, channel).exchange(input())) {
         seen.push(data[0]!);
         await pause(80);
+        if (seen.length === 3) third.resolve();
       }
       assert.deepEqual(seen, [0, 1, 2, 3, 4]);
     },
