@@ -193,17 +193,23 @@ test("a caller's error is the answerer's", async () => {
   assert.deepEqual(await rejection(caller()), [Code.Unknown, "changed my mind"]);
 });
 
-test("a caller that hangs up is done, for the answerer", async () => {
-  await using server = await signaling();
-  const answerer = answerAs(server.client, ["robot"]);
+/** A caller that hangs up after the answer, and its answerer. */
+async function hangUpAfterAnswer(client: Parameters<typeof answerAs>[0]) {
+  const answerer = answerAs(client, ["robot"]);
   const abort = new AbortController();
-  const caller = callAs(server.client, "robot", abort.signal);
+  const caller = callAs(client, "robot", abort.signal);
   const { uuid } = (await answerer.next())!;
   answerer.say({ uuid, stage: { case: "init", value: { sdp: ANSWER } } });
   await caller();
   const end = rejection(caller());
   abort.abort();
   assert.equal((await end)[0], Code.Canceled);
+  return { answerer, uuid };
+}
+
+test("a caller that hangs up is done, for the answerer", async () => {
+  await using server = await signaling();
+  const { answerer, uuid } = await hangUpAfterAnswer(server.client);
   assert.equal((await answerer.next())?.stage.case, "done");
   answerer.say({ uuid, stage: { case: "done", value: {} } });
   assert.equal(await answerer.next(), undefined);
@@ -211,15 +217,7 @@ test("a caller that hangs up is done, for the answerer", async () => {
 
 test("a caller that hangs up holds an answerer whose channel does not open for a moment alone", async () => {
   await using server = await signaling({ hungUpMs: 20 });
-  const answerer = answerAs(server.client, ["robot"]);
-  const abort = new AbortController();
-  const caller = callAs(server.client, "robot", abort.signal);
-  const { uuid } = (await answerer.next())!;
-  answerer.say({ uuid, stage: { case: "init", value: { sdp: ANSWER } } });
-  await caller();
-  const end = rejection(caller());
-  abort.abort();
-  await end;
+  const { answerer } = await hangUpAfterAnswer(server.client);
   const heard = [await answerer.next(), await answerer.next(), await answerer.next()];
   assert.deepEqual(heard.map((request) => request?.stage.case), ["done", "error", "done"]);
   await rejection(answerer.next());
