@@ -34,8 +34,6 @@ export function watchLiveness(watched: Watched): LivenessWatch {
   let looking: ReturnType<typeof setInterval> | undefined;
   let resting: ReturnType<typeof setTimeout> | undefined;
   let stopped = false;
-  /** Set when another connection has taken over: this one only ends its calls. */
-  let isReplaced = false;
   /** The number of doubts: an answer to a question from before the last one counts no more. */
   let doubts = 0;
 
@@ -53,7 +51,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
     looking = setInterval(() => {
       const sighting = watched.look();
       // Calls may have ended by their deadlines, with nothing heard.
-      const isOver = isReplaced && sighting.calls <= 0;
+      const isOver = liveness.isReplaced && sighting.calls <= 0;
       act(isOver ? "rest" : liveness.look(performance.now(), sighting));
     }, LOOK_MS);
     // The connection itself keeps the process alive, until it is closed.
@@ -126,7 +124,6 @@ export function watchLiveness(watched: Watched): LivenessWatch {
       },
       ask: (answered) => watched.ask(answered),
       replace() {
-        isReplaced = true;
         liveness.replace();
         begin();
       },

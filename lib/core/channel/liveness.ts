@@ -183,6 +183,11 @@ export class Liveness {
     this.#needsAnswer = false;
   }
 
+  /** True once another connection has taken over. */
+  get isReplaced(): boolean {
+    return this.#isReplaced;
+  }
+
   /** Takes a look at the connection, and returns the action. */
   look(now: number, sighting: Sighting): LivenessAction {
     const elapsed = now - this.#lookedAt;
