@@ -32,11 +32,12 @@ export const LIMITED: Table = {
 export const LONG: Table = {
   id: "bulk-long",
   title: "Bulk data and small calls: long links",
-  text: BESIDE +
-    "MB/s are of whole packets, from the third second on, and the median of three connections, since chance decides when " +
-    "the first packet gets lost; with loss, of eighteen, six at a time on links of their own. Shares are of the best that " +
-    "bare frames of 60 kB reach there, with 256 KiB, 1 MiB and 4 MiB of the engine's buffer; the last figure of that row " +
-    "is what the program that makes the delay lets through. ",
+  text:
+    `${BESIDE}MB/s count whole packets, from the third second on. Each figure is the median of three connections, since chance decides
+when the first packet gets lost; with loss, of eighteen, six at a time, each on a link of its own.
+
+Shares are of the best that bare frames of 60 kB reach there, with 256 KiB, 1 MiB and 4 MiB of the engine's buffer. The last
+figure of that row is what the program that makes the delay lets through.`,
   columns: COLUMNS,
 };
 

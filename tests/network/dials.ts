@@ -9,17 +9,24 @@ export const DIALS: Table = {
   id: "dials",
   title: "What a dial costs",
   text:
-    "A dial with an API key, of a machine on pion that offers its loopback address, as Viam machines do. " +
-    "The median of ten dials in a process that has dialed before; in brackets, of ten processes' first. " +
-    "Where the network has a delay, the time is given in round trips between client and machine. A process's first " +
-    "dial over WebRTC also asks for the ICE servers, which later ones remember, and loads modules. Over TLS it takes " +
-    "one more round trip on Deno: its hello of 231 bytes has a key share of X25519 alone but lists X25519MLKEM768, " +
-    "which the machine, written in Go, prefers and asks for (a HelloRetryRequest, 93 bytes, in the trace of packets); " +
-    "Deno does not let a program choose. A redial goes by the signaling connection from before: Call takes 1.1 round " +
-    "trips, and ICE, DTLS and SCTP take 5.2. In the same networks, measured by hand once, Viam's Go client takes 240 ms " +
-    "without a delay (one dial in ten: 1,020 ms), 15.8 round trips beside cards that lead nowhere, 3.1; 5.1; (5.1) over " +
-    "TLS directly and 13.3; (13.4) over WebRTC. Viam's Python SDK takes 215 ms, 15.6 round trips, 5.2; 6.3; (7.7), and " +
-    "13.4; (13.3).",
+    `Each figure is the median of ten dials with an API key, in a process that has dialed before; in brackets, of the first dials of
+ten processes. The machine is on pion and offers its loopback address, as Viam machines do. On a network with a delay,
+times are given in round trips between client and machine.
+
+A process's first dial over WebRTC takes longer: it loads modules, and it asks for the ICE servers, which later dials
+remember. A first dial over TLS takes one more round trip on Deno. Its ClientHello of 231 bytes lists X25519MLKEM768, but
+has a key share of X25519 alone. The machine, written in Go, prefers the former and asks for it by a HelloRetryRequest of
+93 bytes, as the trace of packets shows. Deno does not let a program choose its key shares.
+
+A redial uses the signaling connection of the dial before it. \`Call\` takes 1.1 round trips; ICE, DTLS and SCTP take 5.2.
+
+Viam's own clients were measured in the same networks, once and by hand. Round trips over TLS are in the order of the
+table.
+
+- Go: 240 ms without a delay, 1,020 ms for one dial in ten; 15.8 round trips beside cards that lead nowhere; over TLS 3.1;
+  5.1; (5.1) directly, and 13.3; (13.4) over WebRTC.
+- Python: 215 ms without a delay; 15.6 round trips beside cards that lead nowhere; over TLS 5.2; 6.3; (7.7) directly, and
+  13.4; (13.3) over WebRTC.`,
   columns: ["target", "measured", "misses the target by", "left behind"],
 };
 

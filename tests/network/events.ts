@@ -10,10 +10,10 @@ export const EVENTS: Table = {
   id: "events",
   title: "Random events",
   text:
-    "The client makes a call every 50 ms, each with a deadline of 10 s, while its machine is killed and " +
-    "started again or stopped, links go down, packets get lost, the client's address changes or the client " +
-    "is stopped, in a random order (`--seed` repeats a run). Every call must end, every failure be one of a " +
-    "connection or a deadline, the channel be connected again, and nothing be left.",
+    `The client makes a call every 50 ms, each with a deadline of 10 s. Meanwhile its machine is killed and started again or
+stopped, links go down, packets get lost, the client's address changes or the client is stopped, in a random order
+(\`--seed\` repeats a run). Every call must end. Every failure must be that of a connection or a deadline. At the end the
+channel must be connected, and nothing be left.`,
   columns: ["seed", "events", "calls", "connections", "left behind"],
 };
 

@@ -19,10 +19,10 @@ export const PATHS: Table = {
   id: "paths",
   title: "Ways to a machine",
   text:
-    "Each row is a process's first dial through the signaling server, followed by a call of each of the four kinds, " +
-    `and then ${TIMES} more dials, whose median the first column has. With STUN and TURN servers the engine's requests ` +
-    "to them and its checks take turns, one each 50 ms, as a trace shows: where nothing delays the answer, the first check " +
-    "leaves after some 150 ms.",
+    `Each row is a process's first dial through the signaling server, then one call of each of the four kinds, then ${TIMES} more
+dials. The first column has the median of those ${TIMES}. With STUN and TURN servers, the engine sends its requests to them
+and its checks in turn, one every 50 ms. So where nothing delays the answer, the first check leaves after some 150 ms, as
+the trace of packets shows.`,
   columns: ["dialed in", "the first dial", "path", "left behind"],
 };
 

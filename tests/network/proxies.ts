@@ -9,23 +9,25 @@ export const PROXIES: Table = {
   id: "proxies",
   title: "Through a proxy",
   text:
-    `Where programs are let out through a proxy alone, everything over TCP goes through it, TURN over TCP and TLS
-included. The option \`proxy\` names it, or the environment: \`HTTPS_PROXY\` for connections with TLS,
-\`HTTP_PROXY\` for those without, \`ALL_PROXY\` for both, in small letters or capitals. \`NO_PROXY\` lists what to
-reach without a proxy, separated by commas: a name, which includes its subdomains, or an address, each with or
-without a port; a block of addresses such as \`10.0.0.0/8\`; or \`*\` for everything. Of two spellings the small
-letters count. This computer, addresses of one link, \`.local\` names, Unix sockets and what multicast DNS finds
-are never reached through a proxy.
+    `Where programs are let out through a proxy alone, everything over TCP goes through it, TURN over TCP and TLS included.
 
-- \`http://user:password@host:port\` asks by \`CONNECT\`, also for connections without TLS. Many proxies let it
-  pass to port 443 alone. \`https://\` speaks TLS with the proxy itself.
+The option \`proxy\` names the proxy, or else the environment: \`HTTPS_PROXY\` for connections with TLS, \`HTTP_PROXY\` for those
+without, \`ALL_PROXY\` for both. \`NO_PROXY\` lists what to reach without a proxy, separated by commas: a name, which includes
+its subdomains, or an address, each with or without a port; a block of addresses such as \`10.0.0.0/8\`; or \`*\` for
+everything. Variables may be in small letters or capitals; if both are set, the small letters count.
+
+Some connections never go through a proxy: those to this computer, to link-local addresses, to \`.local\` names, to Unix
+sockets and to what multicast DNS finds.
+
+- \`http://user:password@host:port\` asks by \`CONNECT\`, also for connections without TLS. Many proxies allow that to port 443
+  alone. \`https://\` speaks TLS with the proxy itself.
 - \`socks5://\` resolves names here, \`socks5h://\` at the proxy.
-- UDP does not pass a proxy. Where none gets out, a TURN server over TLS on port 443 is what is left.
-- A proxy over HTTP is given a user and a password by the Basic scheme alone.
-- On Deno the environment is read only where \`--allow-env\` is granted already: nobody is asked for it.
+- UDP does not pass a proxy. Where no UDP gets out, use a TURN server over TLS on port 443.
+- A proxy over HTTP gets a user and a password by the Basic scheme alone.
+- Deno reads the environment only where \`--allow-env\` is granted already; nobody is asked for it.
 
-In each row the router drops every packet of the client that is not for the proxy: squid for HTTP, microsocks
-for SOCKS5. The client makes a call of each of the four kinds.`,
+In each row the router drops every packet of the client that is not for the proxy: squid for HTTP, microsocks for SOCKS5.
+The client makes a call of each of the four kinds.`,
   columns: ["dialed in", "path", "seen", "left behind"],
 };
 

@@ -30,10 +30,10 @@ function mustNotGrow(before: Usage, after: Usage): void {
 export const SOAK: Table = {
   id: "soak",
   title: "Again and again",
-  text: "Dial, call and close, 1,000 times, after 600 rounds of warming up. Threads and descriptors must " +
-    "not grow, and memory in use by no more than 8 KiB a round; on Bun the same limit applies to all " +
-    "memory of the process. On Deno that memory has been seen to grow to some 200 MiB before it " +
-    "stays, and has no limit. Both collect garbage before they are measured.",
+  text:
+    `Dial, call and close, 1,000 times, after 600 rounds to warm up. Threads and descriptors must not grow. Memory in use may
+grow by 8 KiB a round at most; on Bun, so may all memory of the process. On Deno that memory has grown to some 200 MiB and
+then stayed, so it has no limit. Both runtimes collect garbage before each measurement.`,
   columns: ["a round", "threads", "descriptors", "in use, a round", "held, a round", "left behind"],
 };
 

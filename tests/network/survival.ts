@@ -8,18 +8,22 @@ import { bothWays, CLIENT, forwarding, MACHINE_NAME, type World } from "./world.
 export const SURVIVAL: Table = {
   id: "survival",
   title: "What a channel survives",
-  text: "The client makes a call every 50 ms, each with a deadline of 10 s, before, during and after the " +
-    'event. Failed calls are counted by code. "Again after" is the time from the end of the event, ' +
-    "when the path is there again, to the end of the first successful call. The connection stayed, or was " +
-    "replaced. What is sent within the first second, before silence is suspected, can fail. A link that " +
-    "was down for a second is found again by packets that the router has kept, by the connection that a second " +
-    "of silence begins, or by the engine's next retransmission, 0.2, 0.6 or 1.4 s after the first packet that got " +
-    "lost; one that was down for longer, by the other connection, once the machine is back at its signaling " +
-    "server. Where it connects to that anew, the time since then is given, too: after a minute, gRPC on a machine " +
-    "on pion pauses for many seconds between two tries. Where the round trip jumps, the connection stays, but the " +
-    "engine takes what is late by more than 0.2 s for lost, sends it again, and begins anew with a window of one " +
-    "packet, which takes some six round trips to hold what 20 calls a second send: some calls wait for longer " +
-    "than their 10 s. Loss is of round trips, half of it each way.",
+  text:
+    `The client makes a call every 50 ms, each with a deadline of 10 s, before, during and after the event. Failed calls are
+counted by code. "Again after" is the time from the end of the event, when the path works again, to the end of the first
+successful call. The connection stayed, or was replaced. Calls of the first second, before silence is suspected, can fail.
+
+A link that was down for a second is found again in one of three ways: by packets that the router has kept, by the
+connection that a second of silence begins, or by the engine's next retransmission, 0.2, 0.6 or 1.4 s after the first packet
+that got lost. After a longer outage it is the other connection, once the machine is back at its signaling server. Where the
+machine has to connect to that server anew, the time since then is given, too: after a minute, gRPC on a machine on pion
+pauses for many seconds between two tries.
+
+Where the round trip jumps, the connection stays. The engine takes packets that are late by more than 0.2 s for lost, sends
+them again, and begins anew with a window of one packet. The window takes some six round trips to hold what 20 calls a
+second send, so some calls wait for longer than their 10 s.
+
+Loss is of round trips, half of it each way.`,
   columns: ["calls failed", "again after", "longest call", "connection", "left behind"],
 };
 
@@ -27,8 +31,8 @@ export const SURVIVAL_DIRECT: Table = {
   id: "survival of direct channels",
   title: "What a direct channel survives",
   text:
-    "The same over HTTP/2, where a call that cannot connect fails at once. A connection counts as replaced if " +
-    "it is gone afterwards. TCP doubles the time to the next retransmission with each that gets lost.",
+    `The same events over HTTP/2, where a call that cannot connect fails at once. A connection counts as replaced if it is gone
+afterwards. TCP doubles the time to the next retransmission with each one that gets lost.`,
   columns: SURVIVAL.columns,
 };
 
@@ -379,8 +383,8 @@ function scenarioOf(event: Event, table: Table): Scenario {
 export const CUT: Table = {
   id: "cut",
   title: "Calls in flight when the network is cut",
-  text: "One call of each kind at each of its steps, without a deadline, at the moment from which every " +
-    "packet is lost.",
+  text:
+    `One call of each kind is at each of its steps, without a deadline, when the network begins to lose every packet.`,
   columns: ["ended with", "within", "left behind"],
 };
 
@@ -489,8 +493,8 @@ export const BANDWIDTH: Table = {
   id: "bandwidth",
   title: "Small calls beside a bulk transfer at 1 Mbit/s",
   text:
-    "The client's link becomes one of 1 Mbit/s each way and a stream uses all of it, while the client makes a " +
-    "small call every 200 ms. The median is that of the calls after 15 s. No connection is exchanged.",
+    `The client's link is limited to 1 Mbit/s each way, and a stream uses all of it. The client makes a small call every 200 ms.
+The median is that of the calls after 15 s. The connection must not be replaced.`,
   columns: ["calls failed", "median call", "longest call", "left behind"],
 };
 
