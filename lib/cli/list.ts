@@ -1,4 +1,3 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import type { Run } from "./command.ts";
 import { addressOf, dialMachine } from "./dial_command.ts";
 import { oneAddress } from "./arguments.ts";
@@ -11,7 +10,12 @@ export const list: Run = async (args, terminal) => {
   if (args.has("json")) {
     const described = services.map(({ typeName, methods }) => ({
       name: typeName,
-      methods: methods.map(methodAsJson),
+      methods: methods.map(({ name, methodKind, input, output }) => ({
+        name,
+        kind: methodKind,
+        input: input.typeName,
+        output: output.typeName,
+      })),
     }));
     await terminal.write(`${JSON.stringify({ services: described, undescribed })}\n`);
     return EXIT.ok;
@@ -25,8 +29,3 @@ export const list: Run = async (args, terminal) => {
   }
   return EXIT.ok;
 };
-
-/** Describes a method for programs. */
-export function methodAsJson({ name, methodKind, input, output }: DescMethod): Record<string, string> {
-  return { name, kind: methodKind, input: input.typeName, output: output.typeName };
-}

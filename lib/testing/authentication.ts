@@ -2,31 +2,13 @@ import type { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
-import type { CredentialType } from "../options/credentials.ts";
 import type { AuthenticatedCall } from "../server/http_handler.ts";
 import type { Routes } from "../server/routes.ts";
+import type { MachineAuth } from "./machine_options.ts";
 import { createTokenSigner, type TokenSigner } from "./token_signer.ts";
 
-/** A secret that a machine accepts. */
-export interface AcceptedCredentials {
-  /** The type of the credentials, such as "api-key". */
-  readonly type: CredentialType;
-  /**
-   * The identity that may use it; for an API key, the id of the key. By default any name of the machine, which is any
-   * name at all unless the machine has a list of hosts.
-   */
-  readonly entity?: string;
-  /** The secret. */
-  readonly payload: string;
-}
-
 /** Settings of authentication. */
-export interface AuthenticationOptions {
-  readonly credentials: readonly AcceptedCredentials[];
-  /** Lifetime of a token, in milliseconds. Without it, tokens have no `exp`, like Viam's own. */
-  readonly tokenLifetimeMs?: number | undefined;
-  /** Also serves `ExternalAuthService`. */
-  readonly externalAuth?: boolean | undefined;
+export interface AuthenticationOptions extends Omit<MachineAuth, "trusts"> {
   /** Signers whose tokens for this machine are accepted here. */
   readonly trusted: readonly TokenSigner[];
   /** The machine's names; the first issues the tokens. */

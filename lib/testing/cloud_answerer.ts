@@ -34,12 +34,6 @@ export interface OutsideSignaling {
   readonly ca?: string;
 }
 
-/** A machine's side of signaling, at work. */
-export interface CloudAnswerer {
-  /** Stops at once. */
-  close(): Promise<void>;
-}
-
 /** Offers answered at a time, as by a real machine (protocol §5.2). */
 const WORKERS = 2;
 
@@ -58,9 +52,13 @@ type Stage = NonNullable<AnswerResponse["stage"]>;
 /**
  * Answers the offers that another server has for this machine, as a real machine does with the cloud's.
  *
+ * @returns A function that stops it at once.
  * @throws TypeError if the address is invalid, or there are no hosts or too many
  */
-export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => Answerer): CloudAnswerer {
+export function startCloudAnswerer(
+  signaling: OutsideSignaling,
+  answerer: () => Answerer,
+): () => Promise<void> {
   const { hosts } = signaling;
   if (hosts.length < 1 || hosts.length > 5) throw new TypeError("signaling.hosts must be 1 to 5 names");
   const stop = new AbortController();
@@ -92,12 +90,10 @@ export function startCloudAnswerer(signaling: OutsideSignaling, answerer: () => 
   }
 
   const workers = Array.from({ length: WORKERS }, work);
-  return {
-    async close() {
-      stop.abort(new ConnectError("the machine is closing", Code.Canceled));
-      await close();
-      await Promise.all(workers);
-    },
+  return async () => {
+    stop.abort(new ConnectError("the machine is closing", Code.Canceled));
+    await close();
+    await Promise.all(workers);
   };
 }
 

@@ -143,15 +143,15 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
   const address = joinHostPort(reachable(hostname), port.port);
   names.push(address);
 
-  let cloudAnswerer: ReturnType<typeof startCloudAnswerer> | undefined;
+  let stopAnswering: (() => Promise<void>) | undefined;
   let stopAdvertising: (() => Promise<void>) | undefined;
   try {
-    if (signaling !== undefined) cloudAnswerer = startCloudAnswerer(signaling, () => answerer);
+    if (signaling !== undefined) stopAnswering = startCloudAnswerer(signaling, () => answerer);
     if (mdns.length > 0) {
       stopAdvertising = await advertiseMachine({ names: mdns, port: port.port, webrtc: webrtc === true });
     }
   } catch (error) {
-    await Promise.all([port.close(), cloudAnswerer?.close()]);
+    await Promise.all([port.close(), stopAnswering?.()]);
     throw error;
   }
 
@@ -168,7 +168,7 @@ export async function startMachine(options: MachineOptions = {}): Promise<Machin
     sessions.close();
     closingAnswerers.add(answerer.close());
     queue.close();
-    await Promise.all([stopAdvertising?.(), cloudAnswerer?.close(), port.close(), closingAnswerers.over()]);
+    await Promise.all([stopAdvertising?.(), stopAnswering?.(), port.close(), closingAnswerers.over()]);
   }
 
   const apiKey = auth?.credentials.find(({ type }) => type === "api-key");

@@ -1,11 +1,24 @@
 import type { ReportConnectionMetadataRequest } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
-import type { AcceptedCredentials } from "./authentication.ts";
+import type { CredentialType } from "../options/credentials.ts";
 import type { OutsideSignaling } from "./cloud_answerer.ts";
 import type { Faults } from "./faults.ts";
 import type { ServerTls } from "../server/one_port.ts";
 import type { Routes } from "../server/routes.ts";
 import type { MachineSessionOptions } from "./sessions.ts";
 import type { IceServer } from "./signaling_service.ts";
+
+/** A secret that a machine accepts. */
+export interface AcceptedCredentials {
+  /** The type of the credentials, such as "api-key". */
+  readonly type: CredentialType;
+  /**
+   * The identity that may use it; for an API key, the id of the key. By default any name of the machine, which is any
+   * name at all unless the machine has a list of hosts.
+   */
+  readonly entity?: string;
+  /** The secret. */
+  readonly payload: string;
+}
 
 /** Authentication of calls over HTTP. */
 export interface MachineAuth {

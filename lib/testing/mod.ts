@@ -25,8 +25,13 @@
  * @module
  */
 export { startMachine } from "./machine.ts";
-export type { CallCounts, Machine, MachineAuth, MachineOptions } from "./machine_options.ts";
-export type { AcceptedCredentials } from "./authentication.ts";
+export type {
+  AcceptedCredentials,
+  CallCounts,
+  Machine,
+  MachineAuth,
+  MachineOptions,
+} from "./machine_options.ts";
 export type { OutsideSignaling } from "./cloud_answerer.ts";
 export type { Faults, SignalingFaults } from "./faults.ts";
 export type { MachineSessionOptions } from "./sessions.ts";

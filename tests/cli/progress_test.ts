@@ -57,6 +57,7 @@ test("inCommandWords() names the options of the command line", () => {
       "If that is right, set --insecure or --allow-insecure-downgrade",
     ],
     ["or dial directly with disableWebrtc", "or dial directly with --direct"],
+    ["webrtc.forceRelay needs a TURN server", "--force-relay needs a TURN server"],
     [
       "Pass the authority that has signed the certificate as tls.ca, or the name that it is for as tls.serverName",
       "Pass the authority that has signed the certificate as --ca, or the name that it is for as --server-name",

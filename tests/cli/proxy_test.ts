@@ -156,6 +156,8 @@ test("mayCall() lets programs and pages of this computer call, others only by na
       ["https://app.localhost", [], true],
       ["http://127.0.0.1:8000", [], true],
       ["http://[::1]:8000", [], true],
+      ["http://0.0.0.0:8000", [], true],
+      ["http://10.0.0.1:8000", [], false],
       ["https://evil.example", [], false],
       ["http://127.0.0.1.evil.example", [], false],
       ["http://localhost.evil.example", [], false],

@@ -71,7 +71,7 @@ export async function startRawMachine(
       };
     },
   });
-  const answering = startCloudAnswerer(
+  const stopAnswering = startCloudAnswerer(
     { address: signaling.url, hosts: [signaling.address] },
     () => answerer,
   );
@@ -81,7 +81,7 @@ export async function startRawMachine(
     framesOf: (stream) =>
       channels.flatMap(({ received }) => received.filter((frame) => Number(frame.stream?.id) === stream)),
     async [Symbol.asyncDispose]() {
-      await answering.close();
+      await stopAnswering();
       await answerer.close();
       await signaling.close();
     },

@@ -1,13 +1,7 @@
 import { describeCandidates, type TimelineEntry } from "../../core/dial/timeline.ts";
-import {
-  AuthenticationError,
-  DialError,
-  DialPermissionError,
-  HostOfflineError,
-  IceError,
-} from "../../errors.ts";
+import { DialError, HostOfflineError, IceError } from "../../errors.ts";
 import { messageOf } from "../error_text.ts";
-import { EXIT } from "../exit_code.ts";
+import { exitCodeOf } from "../exit_code.ts";
 import { failed, type Finding } from "./ladder.ts";
 
 /** A dial that has ended, and what earlier steps found about its network. */
@@ -99,11 +93,5 @@ export function explainChannel(
 
 /** Judges a dial that failed before WebRTC. */
 export function judgeFailure(failure: unknown): Finding {
-  return failed(messageOf(failure), {
-    exitCode: failure instanceof DialPermissionError
-      ? EXIT.forbidden
-      : failure instanceof AuthenticationError
-      ? EXIT.refused
-      : EXIT.unreachable,
-  });
+  return failed(messageOf(failure), { exitCode: exitCodeOf(failure) });
 }

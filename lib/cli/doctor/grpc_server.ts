@@ -11,7 +11,7 @@ import type { Authorization } from "../../rpc/authorization.ts";
 import { rawMethod } from "../../rpc/raw_method.ts";
 import { fetchSignalingConfig, NoSignalerError } from "../../webrtc/signaling_client.ts";
 import { describeError, messageOf } from "../error_text.ts";
-import { EXIT } from "../exit_code.ts";
+import { EXIT, exitCodeOf } from "../exit_code.ts";
 import { failed, type Finding, type Step } from "./ladder.ts";
 import { type ProxiedTarget, silent } from "./tcp.ts";
 import { wantsClientCertificate } from "./tls.ts";
@@ -65,7 +65,7 @@ export async function checkAuthentication(
     };
   } catch (error) {
     const problem = `${name} refuses the credentials of ${entity}`;
-    if (isRefusal(error)) {
+    if (exitCodeOf(error) === EXIT.refused) {
       return failed(`${problem}: ${messageOf(error)}`, {
         problem,
         advice: "check the key and its id, and that they are for this machine",
@@ -114,7 +114,7 @@ export async function checkSignaling(
         detail: `${name} does not signal for ${plan.host}, so the machine is dialed directly`,
       };
     }
-    if (isRefusal(error)) return credentialsWanted(name, error);
+    if (exitCodeOf(error) === EXIT.refused) return credentialsWanted(name, error);
     const detail = signal.aborted ? "no answer" : messageOf(error);
     return { verdict: "failed", detail, problem: `${name} does not signal for ${plan.host}: ${detail}` };
   }
@@ -133,7 +133,7 @@ export async function checkFirstCall(
   try {
     await channel.unary(GET_VERSION, signal, undefined, undefined, {});
   } catch (error) {
-    if (isRefusal(error)) return credentialsWanted(address, error);
+    if (exitCodeOf(error) === EXIT.refused) return credentialsWanted(address, error);
     // A server without robots is a server, too.
     if (ConnectError.from(error).code !== Code.Unimplemented) {
       const detail = signal.aborted ? "no answer" : describeError(error);
@@ -145,11 +145,6 @@ export async function checkFirstCall(
     }
   }
   return { verdict: "ok", detail: "the machine answers", result: performance.now() - began };
-}
-
-function isRefusal(error: unknown): boolean {
-  const { code } = ConnectError.from(error);
-  return code === Code.Unauthenticated || code === Code.PermissionDenied;
 }
 
 function credentialsWanted(name: string, error: unknown): Finding {

@@ -29,20 +29,13 @@ function parseV4(text: string): bigint | undefined {
 }
 
 function parseV6(text: string): bigint | undefined {
-  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
-  if (dotted !== null) {
-    const value = parseV4(dotted[2]!);
-    if (value === undefined) return undefined;
-    text = `${dotted[1]}${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
-  }
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map((half) => half === "" ? [] : half.split(":"));
-  const missing = 8 - head!.length - (tail?.length ?? 0);
-  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
-  const groups = [...head!, ...Array<string>(missing).fill("0"), ...tail ?? []];
-  if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
-  return groups.reduce((value, group) => value << 16n | BigInt(`0x${group}`), 0n);
+  const url = /^[\da-f:.]+$/i.test(text) ? URL.parse(`http://[${text}]/`) : null;
+  if (url === null) return undefined;
+  const [head, tail = []] = url.hostname.slice(1, -1).split("::").map((half) =>
+    half.split(":").filter(Boolean)
+  );
+  const zeros = Array<string>(8 - head!.length - tail.length).fill("0");
+  return [...head!, ...zeros, ...tail].reduce((value, group) => value << 16n | BigInt(`0x${group}`), 0n);
 }
 
 /** True if two addresses share their first `bits` bits. */

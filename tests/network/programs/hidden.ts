@@ -44,7 +44,7 @@ const answerer = createAnswerer({
   serve: (peer, isAnswering) =>
     createChannelServer(peer, { isAnswering, methods, maxMessageBytes: MAX_MESSAGE_BYTES }),
 });
-const answering = startCloudAnswerer(startedWith(), () => ({
+const stopAnswering = startCloudAnswerer(startedWith(), () => ({
   answer: (offer) =>
     answerer.answer({
       ...offer,
@@ -56,7 +56,7 @@ const answering = startCloudAnswerer(startedWith(), () => ({
   close: () => answerer.close(),
 }));
 await answerCommands({ hidden: () => addresses.size }, "ready", async () => {
-  await answering.close();
+  await stopAnswering();
   await answerer.close();
   await sockets.close();
 });
