@@ -5,6 +5,7 @@ import {
   SEPARATION_LOOK_MS,
 } from "../core/channel/bulk_separation.ts";
 import { messageOf } from "../core/error_message.ts";
+import { answersOne } from "../core/grpc/stream_kind.ts";
 import type { Call, CallEnd, CallListener, CallRequest, Carrier } from "../rpc/carrier.ts";
 import type { Life, LifeSign } from "../rpc/life.ts";
 import { createBackground } from "../runtime/background.ts";
@@ -313,7 +314,7 @@ class SeparatedCall implements Call, CallListener {
 
   headers(read: () => Metadata): void {
     const { path, kind } = this.#request;
-    this.#hasBegun = kind === "unary" || kind === "client_streaming";
+    this.#hasBegun = answersOne(kind);
     const isDue = this.#separation.began(path, this.#hasBegun);
     this.#listener.headers(read);
     if (isDue) this.#look();

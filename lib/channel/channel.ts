@@ -89,12 +89,8 @@ function keepReflection(
   return asking;
 }
 
-let inSession: (channel: AuthenticatedChannel) => Transport;
-
 /** The transport of a channel whose monitored calls carry a session, unless the dial forbade sessions. */
-export function transportInSession(channel: AuthenticatedChannel): Transport {
-  return inSession(channel);
-}
+export let transportInSession: (channel: AuthenticatedChannel) => Transport;
 
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 /** Deno's `EventTarget` has an inspection that takes precedence over `INSPECT`, and shows nothing. */
@@ -133,7 +129,7 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     for (const symbol of [INSPECT, DENO_INSPECT]) {
       Object.defineProperty(this.prototype, symbol, { value: inspectChannel });
     }
-    inSession = (channel) => ({
+    transportInSession = (channel) => ({
       unary: (...args) =>
         channel.#use(channel.#core.inSession().then((transport) => transport.unary(...args))),
       async stream(...args) {

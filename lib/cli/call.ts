@@ -9,6 +9,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { ViamChannel } from "../channel/channel.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
 import type { ReflectedServices } from "../core/grpc/reflected_services.ts";
+import { sendsOne } from "../core/grpc/stream_kind.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { answerJson, jsonText } from "./answer_json.ts";
 import { type Arguments, UsageError } from "./arguments.ts";
@@ -44,7 +45,7 @@ export const call: Run = async (args, terminal) => {
   const reflection = await channel.reflect({ signal: terminal.signal });
   const method = reflection.getMethod(path);
   if (method === undefined) throw unknownMethod(path, reflection);
-  const streams = method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
+  const streams = !sendsOne(method.methodKind);
   if (!streams && given !== undefined && given.length > 1) {
     throw new UsageError(`${path} takes one message, and there are ${given.length}`);
   }

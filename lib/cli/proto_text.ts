@@ -7,6 +7,7 @@ import type {
   DescService,
 } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
+import { answersOne, sendsOne } from "../core/grpc/stream_kind.ts";
 
 /** A descriptor that has a full name. */
 export type Described = DescService | DescMethod | DescMessage | DescEnum;
@@ -34,8 +35,8 @@ export function protoText(described: Described): string {
 }
 
 function signature({ name, input, output, methodKind }: DescMethod): string {
-  const takes = methodKind === "client_streaming" || methodKind === "bidi_streaming" ? "stream " : "";
-  const gives = methodKind === "server_streaming" || methodKind === "bidi_streaming" ? "stream " : "";
+  const takes = sendsOne(methodKind) ? "" : "stream ";
+  const gives = answersOne(methodKind) ? "" : "stream ";
   return `rpc ${name}(${takes}${input.typeName}) returns (${gives}${output.typeName});`;
 }
 

@@ -166,14 +166,7 @@ const TLS_ANSWERS = {
 };
 
 function endpointOf(target: Target, tls: TlsOptions, { proxyFor }: DialContext): Endpoint {
-  return {
-    proxy: proxyFor(target),
-    secure: target.secure,
-    hostname: target.hostname,
-    port: target.port,
-    ...(target.unixPath === undefined ? {} : { unixPath: target.unixPath }),
-    ...(target.secure ? { tls } : {}),
-  };
+  return { ...target, proxy: proxyFor(target), ...(target.secure ? { tls } : {}) };
 }
 
 /** Reaches the signaling server of a plan. */

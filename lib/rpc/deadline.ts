@@ -20,7 +20,7 @@ const NONE: Deadline = { timeoutMs: undefined, left: () => undefined, passed: fa
 /**
  * Starts a deadline.
  *
- * @throws ConnectError `InvalidArgument` when the timeout is no number, `DeadlineExceeded` when it has passed
+ * @throws ConnectError `InvalidArgument` when the timeout is not a number, `DeadlineExceeded` when it has passed
  */
 export function deadlineOf(timeoutMs: number | undefined): Deadline {
   if (timeoutMs === undefined || timeoutMs <= 0 || timeoutMs === Infinity) return NONE;

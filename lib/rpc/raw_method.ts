@@ -4,7 +4,7 @@ import {
   file_google_protobuf_wrappers,
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
-import type { StreamKind } from "../core/grpc/stream_kind.ts";
+import { answersOne, sendsOne, type StreamKind } from "../core/grpc/stream_kind.ts";
 
 /** Methods whose messages pass unchanged. */
 const RAW = new WeakSet<DescMethod>();
@@ -45,8 +45,8 @@ export function rawService(
         name,
         inputType: type,
         outputType: type,
-        clientStreaming: kind === "client_streaming" || kind === "bidi_streaming",
-        serverStreaming: kind === "server_streaming" || kind === "bidi_streaming",
+        clientStreaming: !sendsOne(kind),
+        serverStreaming: !answersOne(kind),
       })),
     }],
   });

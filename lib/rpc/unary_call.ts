@@ -3,11 +3,6 @@ import { Metadata } from "../core/grpc/metadata.ts";
 import { addHeaders } from "./add_headers.ts";
 import type { CallEnd, CallListener, CallRequest, Carrier, UnaryAnswer } from "./carrier.ts";
 
-/** The error of a status OK without a message (grpc/doc/statuscodes.md: cardinality violation). */
-export const NO_MESSAGE = "the server sent no message";
-/** The same for several messages. */
-export const MORE_MESSAGES = "the server sent more than one message";
-
 /**
  * Makes a unary call on a carrier.
  *
@@ -72,7 +67,8 @@ export class AnswerCollector implements CallListener {
     }
     const message = this.#message;
     if (message === undefined || this.#more) {
-      const problem = message === undefined ? NO_MESSAGE : MORE_MESSAGES;
+      // A cardinality violation (grpc/doc/statuscodes.md).
+      const problem = `the server sent ${message === undefined ? "no" : "more than one"} message`;
       return this.#reject(new ConnectError(problem, Code.Unimplemented, end.trailers));
     }
     this.#resolve(new CollectedAnswer(this.#headers ?? none, message, end));

@@ -1,7 +1,7 @@
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import { BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, createClient, type Transport } from "@connectrpc/connect";
-import type { StreamKind } from "../core/grpc/stream_kind.ts";
+import { answersOne, sendsOne, type StreamKind } from "../core/grpc/stream_kind.ts";
 import { codecError } from "../rpc/message_codec.ts";
 import { rawService } from "../rpc/raw_method.ts";
 
@@ -57,18 +57,12 @@ export function serviceClient(service: ServiceInfo, transport: Transport): Recor
 }
 
 function typedMethod({ kind, I, O }: MethodInfo, call: RawMethod): unknown {
-  switch (KINDS[kind]) {
-    case "unary":
-      return async (input: object, options?: CallOptions) => decode(O, await call(encode(I, input), options));
-    case "client_streaming":
-      return async (inputs: AsyncIterable<object>, options?: CallOptions) =>
-        decode(O, await call(encodeEach(I, inputs), options));
-    case "server_streaming":
-      return (input: object, options?: CallOptions) => decodeEach(O, call(encode(I, input), options));
-    default: // bidi_streaming
-      return (inputs: AsyncIterable<object>, options?: CallOptions) =>
-        decodeEach(O, call(encodeEach(I, inputs), options));
-  }
+  const streams = KINDS[kind]!;
+  const encoded = (input: object) =>
+    sendsOne(streams) ? encode(I, input) : encodeEach(I, input as AsyncIterable<object>);
+  return answersOne(streams)
+    ? async (input: object, options?: CallOptions) => decode(O, await call(encoded(input), options))
+    : (input: object, options?: CallOptions) => decodeEach(O, call(encoded(input), options));
 }
 
 /** Serializes a message, or the fields of one. */

@@ -8,6 +8,7 @@ import {
   type MethodImplSpec,
 } from "@connectrpc/connect";
 import { createAsyncIterable, transformInvokeImplementation } from "@connectrpc/connect/protocol";
+import { answersOne, sendsOne } from "../core/grpc/stream_kind.ts";
 
 /** Registers services and methods, as for any Connect server. */
 export type Routes = (router: ConnectRouter) => void;
@@ -67,15 +68,13 @@ export function replaceCalls(
 ): MethodImplSpec {
   const { kind, method } = spec;
   const original = spec.impl as (input: unknown, context: HandlerContext) => unknown;
-  const takesOne = kind === "unary" || kind === "server_streaming";
-  const givesOne = kind === "unary" || kind === "client_streaming";
   const impl = (input: unknown, context: HandlerContext) => {
     const handle = replace(context);
     if (handle === undefined) return original(input, context);
     const output = handle(
-      takesOne ? createAsyncIterable([input as Message]) : input as AsyncIterable<Message>,
+      sendsOne(kind) ? createAsyncIterable([input as Message]) : input as AsyncIterable<Message>,
     );
-    return givesOne ? first(output) : output;
+    return answersOne(kind) ? first(output) : output;
   };
   return { kind, method, impl } as MethodImplSpec;
 }

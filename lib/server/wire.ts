@@ -1,5 +1,5 @@
-import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { base64Encode } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { isConnectionHeader } from "../core/grpc/connection_headers.ts";
@@ -87,12 +87,7 @@ export function endAnswer(
     values.map((value) => `${name}: ${value}\r\n`)
   );
   const frame = encodeEnvelope(new TextEncoder().encode(lines.join("")), TRAILERS);
-  response.end(protocol === "grpc-web-text" ? base64Of(frame) : frame);
-}
-
-/** Encodes base64. */
-export function base64Of(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64");
+  response.end(protocol === "grpc-web-text" ? base64Encode(frame) : frame);
 }
 
 /**

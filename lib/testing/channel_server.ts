@@ -10,6 +10,7 @@ import {
 import { transformInvokeImplementation } from "@connectrpc/connect/protocol";
 import { MAX_PACKET_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
+import { sendsOne } from "../core/grpc/stream_kind.ts";
 import { DeliveryWindow } from "../core/channel/delivery_window.ts";
 import { QUESTION_METHOD } from "../core/channel/question.ts";
 import { type IncomingCall, type IncomingListener, ServerStreams } from "../core/channel/server_streams.ts";
@@ -61,7 +62,7 @@ export function createChannelServer(peer: Peer, options: ChannelServerOptions): 
   function serve(call: IncomingCall): IncomingListener {
     const abort = new AbortController();
     const spec = options.methods.get(call.path);
-    const single = spec?.kind === "unary" || spec?.kind === "server_streaming";
+    const single = spec !== undefined && sendsOne(spec.kind);
     const input = new ReceiveQueue<Uint8Array>((bytes) => bytes, MAX_UNREAD_BYTES, {
       ended() {},
       refused: (error) => abort.abort(error),

@@ -5,7 +5,7 @@ import type { Faults } from "./faults.ts";
 import type { ServerTls } from "../server/one_port.ts";
 import type { Routes } from "../server/routes.ts";
 import type { MachineSessionOptions } from "./sessions.ts";
-import type { IceServer } from "./signaling_service.ts";
+import type { IceServer } from "../core/ice/ice.ts";
 
 /** A secret that a machine accepts. */
 export interface AcceptedCredentials {

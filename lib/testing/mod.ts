@@ -38,7 +38,7 @@ export type { MachineSessionOptions } from "./sessions.ts";
 export type { MonitoredResource } from "../core/session/machine_sessions.ts";
 export type { ServerTls } from "../server/one_port.ts";
 export type { Routes } from "../server/routes.ts";
-export type { IceServer } from "./signaling_service.ts";
+export type { IceServer } from "../core/ice/ice.ts";
 export { EchoService } from "../../proto/gen/proto/rpc/examples/echo/v1/echo_pb.ts";
 export { ProbeService } from "../../proto/gen/viam_dial/probe/v1/probe_pb.ts";
 export { RobotService } from "../../proto/gen/viam/robot/v1/robot_pb.ts";

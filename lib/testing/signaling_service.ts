@@ -14,22 +14,13 @@ import {
   isByThisLibrary,
   withoutCandidates,
 } from "../core/ice/session_description.ts";
+import type { IceServer } from "../core/ice/ice.ts";
 import { fromWireStatus, toWireStatus } from "../core/grpc/wire_status.ts";
 import { ENGINE_HEADER } from "../webrtc/signaling_client.ts";
 import type { SignalingFaults } from "./faults.ts";
 import { createQueue } from "../runtime/queue.ts";
 import type { Routes } from "../server/routes.ts";
 import type { SignalingQueue, TakenOffer, TakeOffer } from "./signaling_queue.ts";
-
-/** A STUN or TURN server that callers are told to use. */
-export interface IceServer {
-  /** `stun:host:port`, `turn:host:port?transport=udp` and the like. */
-  readonly urls: readonly string[];
-  /** For TURN. */
-  readonly username?: string;
-  /** For TURN. */
-  readonly credential?: string;
-}
 
 /** Settings of a signaling server. */
 export interface SignalingOptions {
@@ -286,5 +277,5 @@ function withoutOfferCandidates(encoded: string): string {
 
 function wireIceServer(server: IceServer): { urls: string[]; username: string; credential: string } {
   const { urls, username = "", credential = "" } = server;
-  return { urls: [...urls], username, credential };
+  return { urls: [urls].flat(), username, credential };
 }

@@ -1,4 +1,5 @@
 import dgram from "node:dgram";
+import { lookup } from "node:dns/promises";
 import { TurnStreamReader } from "../../core/ice/turn_framing.ts";
 import { joinHostPort } from "../../core/net/address.ts";
 import type { IceEndpoint } from "../../core/ice/ice.ts";
@@ -138,15 +139,13 @@ function refusal({ error }: StunAnswer): Refusal {
 /** A connection to a server. */
 interface Way {
   ask(request: Omit<StunRequest, "transaction">, signal: AbortSignal): Promise<StunAnswer>;
+  receive(bytes: Uint8Array): void;
+  fail(error: Error): void;
   close(): void;
 }
 
 /** @param send Sends a request's bytes. */
-function createWay(
-  send: (bytes: Uint8Array) => void,
-  repeats: boolean,
-  close: () => void,
-): Way & { receive(bytes: Uint8Array): void; fail(error: Error): void } {
+function createWay(send: (bytes: Uint8Array) => void, repeats: boolean, close: () => void): Way {
   let waiting: PromiseWithResolvers<StunAnswer> & { readonly transaction: string } | undefined;
   let failure: Error | undefined;
   return {
@@ -179,7 +178,6 @@ function createWay(
 }
 
 async function openUdp({ hostname, port }: IceEndpoint, signal: AbortSignal): Promise<Way> {
-  const { lookup } = await import("node:dns/promises");
   const { address, family } = await abortable(lookup(hostname), signal).catch(() => {
     throw new Error("its name cannot be resolved");
   });

@@ -1,4 +1,5 @@
 import { create, type DescMethodStreaming } from "@bufbuild/protobuf";
+import { base64Encode } from "@bufbuild/protobuf/wire";
 import { type BytesValue, BytesValueSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { parseTimeout } from "@connectrpc/connect/protocol-grpc";
@@ -9,7 +10,6 @@ import { abortable } from "../../runtime/abortable.ts";
 import {
   answerHeaders,
   answerTrailers,
-  base64Of,
   Base64Reader,
   endAnswer,
   type GrpcProtocol,
@@ -187,7 +187,7 @@ function writeMessage(
   message: Uint8Array,
   signal: AbortSignal,
 ): Promise<void> | undefined {
-  if (protocol === "grpc-web-text") return write(response, base64Of(encodeEnvelope(message)), signal);
+  if (protocol === "grpc-web-text") return write(response, base64Encode(encodeEnvelope(message)), signal);
   if (message.length <= COPIED_BYTES) return write(response, encodeEnvelope(message), signal);
   const head = new Uint8Array(5);
   new DataView(head.buffer).setUint32(1, message.length);
