@@ -64,7 +64,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
         Code.ResourceExhausted,
       );
     }
-    if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs)]);
+    if (timeoutMs !== undefined) headers.push(["grpc-timeout", formatTimeout(timeoutMs())]);
     else if (constant === true) {
       // Bun takes an object sooner than pairs, Deno pairs; where a name comes twice, only pairs will do.
       const object = options.runtime === "bun" ? Object.fromEntries(headers) : {};

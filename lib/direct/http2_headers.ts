@@ -58,7 +58,7 @@ export function requestHeadersFor(
 
   return ({ metadata, constant, path, timeoutMs }) => {
     const headers: OutgoingHttpHeaders = { ...commonHeaders(metadata, constant), ":path": path };
-    if (timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(timeoutMs);
+    if (timeoutMs !== undefined) headers["grpc-timeout"] = formatTimeout(timeoutMs());
     return headers;
   };
 }

@@ -12,10 +12,10 @@ export interface CallRequest {
   /** True if other calls have the same unchanged `metadata`: a carrier may cache what it makes of it. */
   readonly constant?: boolean;
   /**
-   * Time left until the deadline, in milliseconds; undefined without a deadline. A carrier reads it when it sends it to the
-   * server, and ends the call with what it throws once none is left.
+   * Returns the time left until the deadline, in milliseconds; undefined without a deadline. A carrier calls it when it
+   * sends the time to the server, and ends the call with what it throws once none is left.
    */
-  readonly timeoutMs: number | undefined;
+  readonly timeoutMs: (() => number) | undefined;
   /** Sends ahead of the messages of other calls, where the carrier orders them. For small messages. */
   readonly urgent?: boolean;
 }

@@ -7,15 +7,16 @@ export interface Deadline {
   /** Time from the start of the call, in milliseconds; undefined without a deadline. */
   readonly timeoutMs: number | undefined;
   /**
-   * Milliseconds left, to send to the server. Interceptors and waits have used some.
+   * Returns the milliseconds left, to send to the server; interceptors and waits have used some. Undefined without a
+   * deadline.
    *
    * @throws ConnectError `DeadlineExceeded` when none are left: a program that has slept may send before its timers fire
    */
-  left(): number | undefined;
+  readonly left: (() => number) | undefined;
   readonly passed: boolean;
 }
 
-const NONE: Deadline = { timeoutMs: undefined, left: () => undefined, passed: false };
+const NONE: Deadline = { timeoutMs: undefined, left: undefined, passed: false };
 
 /**
  * Starts a deadline.

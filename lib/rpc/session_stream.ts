@@ -15,14 +15,14 @@ import { HeldCall } from "./held_call.ts";
  * @param renew Called when the machine refuses the session. Returns the id of a new one, if it keeps any.
  */
 export function openerWithSession(
-  carrier: Carrier,
+  carrier: Pick<Carrier, "open">,
   renew: () => string | undefined | Promise<string | undefined>,
 ): Pick<Carrier, "open"> {
   return { open: (request, listener) => openWithSession(carrier, renew, request, listener) };
 }
 
 function openWithSession(
-  carrier: Carrier,
+  carrier: Pick<Carrier, "open">,
   renew: () => string | undefined | Promise<string | undefined>,
   request: CallRequest,
   listener: CallListener,
@@ -56,7 +56,7 @@ function openWithSession(
     held.detach();
     try {
       const id = await renew();
-      if (!held.isReset) open(requestWith(request, id));
+      if (!held.isReset) open({ ...request, metadata: metadataWith(request.metadata, id) });
     } catch (error) {
       outbox.close();
       if (!held.isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
@@ -67,11 +67,9 @@ function openWithSession(
   return held;
 }
 
-function requestWith(request: CallRequest, sessionId: string | undefined): CallRequest {
-  const metadata = new Metadata(request.metadata);
+function metadataWith(refused: Metadata, sessionId: string | undefined): Metadata {
+  const metadata = new Metadata(refused);
   if (sessionId === undefined) metadata.delete(SESSION_KEY);
   else metadata.set(SESSION_KEY, sessionId);
-  // The second try has less time than the first.
-  const { path, kind, timeoutMs } = request;
-  return { path, kind, metadata, timeoutMs };
+  return metadata;
 }

@@ -146,8 +146,14 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         token = pending instanceof Promise ? await pending : pending;
         const carrier = abortable(options.carrier(), signal);
         const ready = carrier instanceof Promise ? await carrier : carrier;
-        const own = addOwn(token, sessionId, metadata, constant);
-        const request = new OutgoingRequest(method, own, constant, urgent, deadline);
+        const request: CallRequest = {
+          path: pathOf(method),
+          kind: "unary",
+          metadata: addOwn(token, sessionId, metadata, constant),
+          constant,
+          timeoutMs: deadline.left,
+          urgent,
+        };
         return await unaryCall(ready, request, bytes, signal);
       } catch (error) {
         noteRefusal(error, token);
@@ -217,13 +223,12 @@ export function createCarrierTransport(options: TransportOptions): Transport {
         }
         const answer = startStreamingCall({
           carrier: sessionId === undefined ? carrier : openerWithSession(carrier, renewSession),
-          request: new OutgoingRequest(
-            method,
-            addOwn(token, sessionId, metadata, false),
-            false,
-            false,
-            deadline,
-          ),
+          request: {
+            path: pathOf(method),
+            kind: method.methodKind,
+            metadata: addOwn(token, sessionId, metadata, false),
+            timeoutMs: deadline.left,
+          },
           input: request.message,
           serialize: (message: MessageShape<I>) => serialize(method, message),
           parse: (bytes) => parse(method, bytes),
@@ -278,35 +283,6 @@ export function createCarrierTransport(options: TransportOptions): Transport {
   }
 
   return { unary, stream };
-}
-
-/** A request with the time that is left whenever it is sent. A class, since a getter of a literal costs more. */
-class OutgoingRequest implements CallRequest {
-  readonly path: string;
-  readonly kind: CallRequest["kind"];
-  readonly metadata: Metadata;
-  readonly constant: boolean;
-  readonly urgent: boolean;
-  readonly #deadline: Deadline;
-
-  constructor(
-    method: DescMethodUnary | DescMethodStreaming,
-    metadata: Metadata,
-    constant: boolean,
-    urgent: boolean,
-    deadline: Deadline,
-  ) {
-    this.path = pathOf(method);
-    this.kind = method.methodKind;
-    this.metadata = metadata;
-    this.constant = constant;
-    this.urgent = urgent;
-    this.#deadline = deadline;
-  }
-
-  get timeoutMs(): number | undefined {
-    return this.#deadline.left();
-  }
 }
 
 function pathOf(method: DescMethodUnary | DescMethodStreaming): string {

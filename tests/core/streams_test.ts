@@ -322,7 +322,7 @@ test("ClientStreams refuses a stream whose headers exceed a frame, and the other
     (error) => error instanceof ConnectError && error.code === Code.ResourceExhausted,
   );
   assert.throws(
-    () => streams.open({ path: "/x.Y/Z", metadata: none, timeoutMs: NaN }, hear().listener),
+    () => streams.open({ path: "/x.Y/Z", metadata: none, timeoutMs: () => NaN }, hear().listener),
     RangeError,
   );
   assert.equal(streams.size, 0);

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { Metadata } from "../../lib/core/grpc/metadata.ts";
+import { SESSION_EXPIRED } from "../../lib/core/session/session_expired.ts";
+import type { CallListener, CallRequest } from "../../lib/rpc/carrier.ts";
 import { deadlineOf, endWithin } from "../../lib/rpc/deadline.ts";
+import { openerWithSession } from "../../lib/rpc/session_stream.ts";
 import { ProbeService, startMachine } from "../../lib/testing/mod.ts";
 import { dial } from "../../mod.ts";
 import { lanes } from "../calls/lanes.ts";
@@ -8,7 +12,7 @@ import { test } from "../harness.ts";
 import { rejection } from "../transport/suite.ts";
 
 test(
-  "deadlineOf(): no timeout, 0, a negative one and Infinity are no deadline; what is no number is InvalidArgument",
+  "deadlineOf(): no timeout, 0, a negative one and Infinity are no deadline; what is not a number is InvalidArgument",
   () => {
     for (const none of [undefined, 0, -1, Infinity]) assert.equal(deadlineOf(none).timeoutMs, undefined);
     for (const wrong of [NaN, "5", {}, 5n]) {
@@ -35,6 +39,34 @@ test(
     const status = new ConnectError("no", Code.NotFound);
     status.isWireError = true;
     assert.equal(endWithin(passed, status), status);
+  },
+  { pure: true },
+);
+
+test(
+  "openerWithSession(): the second try tells the server the time that is left when it is sent",
+  async () => {
+    let left = 100;
+    const requests: CallRequest[] = [];
+    const call = { send: () => undefined, halfClose() {}, reset() {}, pause() {}, resume() {} };
+    const refused = new ConnectError(SESSION_EXPIRED, Code.InvalidArgument);
+    const carrier = {
+      open(request: CallRequest, listener: CallListener) {
+        requests.push(request);
+        if (requests.length === 1) {
+          queueMicrotask(() => listener.end({ error: refused, trailers: new Metadata() }));
+        }
+        return call;
+      },
+    };
+    openerWithSession(carrier, () => "another").open(
+      { path: "/a.B/C", kind: "bidi_streaming", metadata: new Metadata(), timeoutMs: () => left },
+      { headers() {}, message() {}, end() {} },
+    );
+    while (requests.length < 2) await Promise.resolve();
+    left = 5;
+    assert.equal(requests[1]?.timeoutMs?.(), 5);
+    assert.equal(requests[1]?.metadata.get("viam-sid"), "another");
   },
   { pure: true },
 );

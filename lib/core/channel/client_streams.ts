@@ -87,7 +87,7 @@ export class ClientStreams {
       readonly path: string;
       readonly metadata: Metadata;
       readonly constant?: boolean;
-      readonly timeoutMs: number | undefined;
+      readonly timeoutMs: (() => number) | undefined;
       readonly urgent?: boolean;
     },
     listener: StreamListener,
@@ -95,7 +95,7 @@ export class ClientStreams {
     const id = this.#nextId++;
     // Encoded first: a frame that cannot be written must not leave a stream behind.
     const { path, metadata, timeoutMs, constant } = request;
-    const headers = encodeRequestHeaders(id, path, metadata, timeoutMs, constant);
+    const headers = encodeRequestHeaders(id, path, metadata, timeoutMs?.(), constant);
     const { maxFrameBytes } = this.#options;
     if (headers.length > maxFrameBytes) {
       throw new ConnectError(
