@@ -18,7 +18,7 @@ import { CLIENT_HEADER } from "../runtime/version.ts";
 import { attemptDial, dialError } from "./attempts.ts";
 import { type DialContext, planned } from "./context.ts";
 import { retry } from "./retry.ts";
-import { endTrace, findTelemetry } from "./telemetry.ts";
+import { findTelemetry } from "./telemetry.ts";
 import { createTimeline } from "./timeline.ts";
 import { connectAnyWay } from "./ways.ts";
 
@@ -110,8 +110,14 @@ async function openChannel(resolved: ResolvedDial): Promise<AuthenticatedChannel
       onProgress(entry);
       emit({ type: "progress", entry });
     }, trace);
-    const link = await endTrace(trace, attempt({ ...shared, reconnecting, timeline }));
-    return { link, timeline };
+    try {
+      const link = await attempt({ ...shared, reconnecting, timeline });
+      trace?.end({ kind: link.kind });
+      return { link, timeline };
+    } catch (error) {
+      trace?.end({ error });
+      throw error;
+    }
   }
 
   emit({ type: "connecting", address: given });

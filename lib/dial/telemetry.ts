@@ -5,7 +5,6 @@ import {
   type StreamRequest,
   type UnaryRequest,
 } from "@connectrpc/connect";
-import type { Link } from "../channel/link.ts";
 import type { Address } from "../core/net/address.ts";
 import type { DialPhase } from "../core/dial/timeline.ts";
 import { messageOf } from "../core/error_message.ts";
@@ -88,17 +87,88 @@ export interface Telemetry {
  * @param address What is dialed.
  */
 export function findTelemetry(address: Address): Telemetry | undefined {
-  const api = (globalThis as Record<symbol, unknown>)[API] as Api | undefined;
-  if (typeof api?.trace?.getTracer !== "function") return undefined;
-  const tracer = api.trace.getTracer("@viam-dial/dial", VERSION);
+  const found = (globalThis as Record<symbol, unknown>)[API] as Api | undefined;
+  if (typeof found?.trace?.getTracer !== "function") return undefined;
+  const api = found;
+  const tracer = found.trace.getTracer("@viam-dial/dial", VERSION);
   const server: Record<string, string | number> = {
     "server.address": address.unixPath ?? address.hostname,
     ...address.port === undefined ? {} : { "server.port": address.port },
   };
+  const activeContext = () => api.context?.active() ?? contextOf(new Map());
+
+  function within<T>(context: Context, run: () => Promise<T>): Promise<T> {
+    return api.context === undefined ? run() : api.context.with(context, run);
+  }
+
+  /** Sends the context of a span to the server (W3C Trace Context), unless the program has a propagator of its own. */
+  function inject(context: Context, span: Span, header: Headers): void {
+    if (api.propagation !== undefined) {
+      api.propagation.inject(context, header, { set: (carrier, name, value) => carrier.set(name, value) });
+      return;
+    }
+    const { traceId, spanId, traceFlags } = span.spanContext();
+    header.set("traceparent", `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`);
+  }
+
+  function startCall(request: UnaryRequest | StreamRequest): TracedCall {
+    const { typeName } = request.service;
+    const { name } = request.method;
+    const attributes = { "rpc.system": "grpc", "rpc.service": typeName, "rpc.method": name, ...server };
+    const before = activeContext();
+    const span = tracer.startSpan(`${typeName}/${name}`, { kind: CLIENT, attributes }, before);
+    const context = before.setValue(SPAN, span);
+    inject(context, span, request.header);
+    let ended = false;
+    const end = (error: unknown) => {
+      if (ended) return;
+      ended = true;
+      request.signal.removeEventListener("abort", abandoned);
+      const failure = error === undefined ? undefined : ConnectError.from(error, Code.Unknown);
+      span.setAttribute("rpc.grpc.status_code", failure?.code ?? 0);
+      if (failure !== undefined) {
+        span.setAttribute("error.type", Code[failure.code]);
+        span.setStatus({ code: ERROR, message: failure.rawMessage });
+      }
+      span.end();
+    };
+    // A stream that is not read to its end is over when its signal aborts.
+    const abandoned = () =>
+      queueMicrotask(() =>
+        end(request.signal.reason ?? new ConnectError("the call was given up", Code.Canceled))
+      );
+    request.signal.addEventListener("abort", abandoned, { once: true });
+    return { within: (run) => within(context, run), end };
+  }
+
   return {
-    startDial: (again) => startDial(api, tracer, server, again),
+    startDial(again) {
+      const before = activeContext();
+      const attributes = { ...server, "viam.dial.reconnect": String(again) };
+      const span = tracer.startSpan("viam.dial", { kind: INTERNAL, attributes }, before);
+      const context = before.setValue(SPAN, span);
+      return {
+        async phase(name, run) {
+          const step = tracer.startSpan(`viam.dial.${name}`, { kind: INTERNAL, attributes: server }, context);
+          try {
+            return await within(context.setValue(SPAN, step), run);
+          } catch (error) {
+            fail(step, error);
+            throw error;
+          } finally {
+            step.end();
+          }
+        },
+        remark: (phase, detail) => void span.addEvent(`viam.dial.${phase}`, { detail }),
+        end(outcome) {
+          if ("kind" in outcome) span.setAttribute("viam.dial.kind", outcome.kind);
+          else fail(span, outcome.error);
+          span.end();
+        },
+      };
+    },
     interceptor: (next) => async (request) => {
-      const call = startCall(api, tracer, server, request);
+      const call = startCall(request);
       if (request.stream) STREAM_OVER.set(request.signal, call.end);
       try {
         const response = await call.within(() => next(request));
@@ -115,88 +185,10 @@ export function findTelemetry(address: Address): Telemetry | undefined {
   };
 }
 
-/** Ends the spans of a dial with the dial. */
-export async function endTrace(trace: DialTrace | undefined, dialing: Promise<Link>): Promise<Link> {
-  try {
-    const link = await dialing;
-    trace?.end({ kind: link.kind });
-    return link;
-  } catch (error) {
-    trace?.end({ error });
-    throw error;
-  }
-}
-
-function startDial(
-  api: Api,
-  tracer: Tracer,
-  server: Readonly<Record<string, string | number>>,
-  again: boolean,
-): DialTrace {
-  const before = activeContext(api);
-  const attributes = { ...server, "viam.dial.reconnect": String(again) };
-  const span = tracer.startSpan("viam.dial", { kind: INTERNAL, attributes }, before);
-  const context = before.setValue(SPAN, span);
-  return {
-    async phase(name, run) {
-      const step = tracer.startSpan(`viam.dial.${name}`, { kind: INTERNAL, attributes: server }, context);
-      try {
-        return await within(api, context.setValue(SPAN, step), run);
-      } catch (error) {
-        fail(step, error);
-        throw error;
-      } finally {
-        step.end();
-      }
-    },
-    remark: (phase, detail) => void span.addEvent(`viam.dial.${phase}`, { detail }),
-    end(outcome) {
-      if ("kind" in outcome) span.setAttribute("viam.dial.kind", outcome.kind);
-      else fail(span, outcome.error);
-      span.end();
-    },
-  };
-}
-
 interface TracedCall {
   within<T>(run: () => Promise<T>): Promise<T>;
   /** Ends the span once, with the error that ended the call, if any. */
   end(error: unknown): void;
-}
-
-function startCall(
-  api: Api,
-  tracer: Tracer,
-  server: Readonly<Record<string, string | number>>,
-  request: UnaryRequest | StreamRequest,
-): TracedCall {
-  const { typeName } = request.service;
-  const { name } = request.method;
-  const attributes = { "rpc.system": "grpc", "rpc.service": typeName, "rpc.method": name, ...server };
-  const before = activeContext(api);
-  const span = tracer.startSpan(`${typeName}/${name}`, { kind: CLIENT, attributes }, before);
-  const context = before.setValue(SPAN, span);
-  inject(api, context, span, request.header);
-  let ended = false;
-  const end = (error: unknown) => {
-    if (ended) return;
-    ended = true;
-    request.signal.removeEventListener("abort", abandoned);
-    const failure = error === undefined ? undefined : ConnectError.from(error, Code.Unknown);
-    span.setAttribute("rpc.grpc.status_code", failure?.code ?? 0);
-    if (failure !== undefined) {
-      span.setAttribute("error.type", Code[failure.code]);
-      span.setStatus({ code: ERROR, message: failure.rawMessage });
-    }
-    span.end();
-  };
-  // A stream that is not read to its end is over when its signal aborts.
-  const abandoned = () =>
-    queueMicrotask(() =>
-      end(request.signal.reason ?? new ConnectError("the call was given up", Code.Canceled))
-    );
-  request.signal.addEventListener("abort", abandoned, { once: true });
-  return { within: (run) => within(api, context, run), end };
 }
 
 async function* watch<T>(messages: AsyncIterable<T>, end: (error: unknown) => void): AsyncGenerator<T> {
@@ -211,29 +203,11 @@ async function* watch<T>(messages: AsyncIterable<T>, end: (error: unknown) => vo
   }
 }
 
-/** Sends the context of the span to the server (W3C Trace Context), unless the program has a propagator of its own. */
-function inject(api: Api, context: Context, span: Span, header: Headers): void {
-  if (api.propagation !== undefined) {
-    api.propagation.inject(context, header, { set: (carrier, name, value) => carrier.set(name, value) });
-    return;
-  }
-  const { traceId, spanId, traceFlags } = span.spanContext();
-  header.set("traceparent", `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, "0")}`);
-}
-
 function fail(span: Span, error: unknown): void {
   const message = messageOf(error);
   if (error instanceof Error) span.recordException(error);
   span.setAttribute("error.type", error instanceof Error ? error.name : "Error");
   span.setStatus({ code: ERROR, message });
-}
-
-function activeContext(api: Api): Context {
-  return api.context?.active() ?? contextOf(new Map());
-}
-
-function within<T>(api: Api, context: Context, run: () => Promise<T>): Promise<T> {
-  return api.context === undefined ? run() : api.context.with(context, run);
 }
 
 /** A context for programs without a manager of contexts. */

@@ -18,53 +18,47 @@ export function openerWithSession(
   carrier: Pick<Carrier, "open">,
   renew: () => string | undefined | Promise<string | undefined>,
 ): Pick<Carrier, "open"> {
-  return { open: (request, listener) => openWithSession(carrier, renew, request, listener) };
-}
+  function open(request: CallRequest, listener: CallListener): Call {
+    const held = new HeldCall();
+    const { outbox } = held;
+    let hasHeaders = false, isRetry = false;
 
-function openWithSession(
-  carrier: Pick<Carrier, "open">,
-  renew: () => string | undefined | Promise<string | undefined>,
-  request: CallRequest,
-  listener: CallListener,
-): Call {
-  const held = new HeldCall();
-  const { outbox } = held;
-  let hasHeaders = false, isRetry = false;
-
-  function open(request: CallRequest): void {
-    held.attach(carrier.open(request, {
-      headers(read) {
-        // Those of the refusal have been passed on already, and only one set can be.
-        if (!hasHeaders) listener.headers(read);
-        hasHeaders = true;
-      },
-      message(bytes) {
-        outbox.settle();
-        listener.message(bytes);
-      },
-      end(end) {
-        if (!isRetry && outbox.isRepeatable && isSessionExpired(end.error)) return void openAgain();
-        outbox.close();
-        listener.end(end);
-      },
-    }));
-    if (isRetry) outbox.settle();
-  }
-
-  async function openAgain(): Promise<void> {
-    isRetry = true;
-    held.detach();
-    try {
-      const id = await renew();
-      if (!held.isReset) open({ ...request, metadata: metadataWith(request.metadata, id) });
-    } catch (error) {
-      outbox.close();
-      if (!held.isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
+    function attempt(request: CallRequest): void {
+      held.attach(carrier.open(request, {
+        headers(read) {
+          // Those of the refusal have been passed on already, and only one set can be.
+          if (!hasHeaders) listener.headers(read);
+          hasHeaders = true;
+        },
+        message(bytes) {
+          outbox.settle();
+          listener.message(bytes);
+        },
+        end(end) {
+          if (!isRetry && outbox.isRepeatable && isSessionExpired(end.error)) return void again();
+          outbox.close();
+          listener.end(end);
+        },
+      }));
+      if (isRetry) outbox.settle();
     }
-  }
 
-  open(request);
-  return held;
+    async function again(): Promise<void> {
+      isRetry = true;
+      held.detach();
+      try {
+        const id = await renew();
+        if (!held.isReset) attempt({ ...request, metadata: metadataWith(request.metadata, id) });
+      } catch (error) {
+        outbox.close();
+        if (!held.isReset) listener.end({ error: ConnectError.from(error), trailers: new Metadata() });
+      }
+    }
+
+    attempt(request);
+    return held;
+  }
+  return { open };
 }
 
 function metadataWith(refused: Metadata, sessionId: string | undefined): Metadata {
