@@ -4,7 +4,7 @@
 export interface Job {
   /** Jobs of the same lane run one at a time. */
   readonly lane?: string | undefined;
-  /** Mostly waits: takes one of twice as many slots more. */
+  /** Mostly waits: takes one of as many slots more. */
   readonly waits?: boolean | undefined;
   /** Starts only once this has settled. */
   readonly after?: Promise<unknown> | undefined;
@@ -12,15 +12,15 @@ export interface Job {
 }
 
 /**
- * Runs every job, at most `slots` at a time, and beside them twice as many of those that mostly wait: each free slot
- * takes the first job that can start.
+ * Runs every job, at most `slots` at a time, and beside them as many of those that mostly wait: each free slot takes
+ * the first job that can start.
  */
 export async function runPool(jobs: readonly Job[], slots: number): Promise<void> {
   const waiting = [...jobs], held = new Set<Job>(), running = new Set<Job>();
   const canStart = (job: Job) => {
     if (held.has(job)) return false;
     const others = [...running], { waits: doesWait = false } = job;
-    return others.filter(({ waits = false }) => waits === doesWait).length < (doesWait ? 2 * slots : slots) &&
+    return others.filter(({ waits = false }) => waits === doesWait).length < slots &&
       !others.some(({ lane }) => lane !== undefined && lane === job.lane);
   };
   const { promise, resolve, reject } = Promise.withResolvers<void>();

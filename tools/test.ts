@@ -1,8 +1,9 @@
 /**
  * Runs the tests on Deno, Bun and Node: `deno task test [--node] [--jobs N] [path ...]`, where a path is a folder or
- * a file under `tests`; with `--node`, also those on Node that it is spared. Runs one file more at a time than there
- * are cores, since most of them wait now and then, or N; `tools/test_files.ts` names those that run one by one. With
- * `--prepare`, only builds and installs the programs that tests call.
+ * a file under `tests`; with `--node`, also those on Node that it is spared. Runs N processes at a time, by default two
+ * a core, since most of them wait now and then, and beside them as many of those that hardly compute;
+ * `tools/test_files.ts` names these, and those that run one by one. With `--prepare`, only builds and installs the
+ * programs that tests call.
  * Files share a process, through `tests/group.ts`, but for those that `tools/test_files.ts` names. When such a process
  * ends and no test says why, its files run again, one by one: a crash must not hide the files after it.
  * The last line is the sum over all runtimes.
@@ -183,7 +184,7 @@ const { values: flags, positionals: paths } = parseArgs({
   options: {
     node: { type: "boolean", default: false },
     prepare: { type: "boolean", default: false },
-    jobs: { type: "string", default: String(navigator.hardwareConcurrency + 1) },
+    jobs: { type: "string", default: String(2 * navigator.hardwareConcurrency) },
   },
 });
 if (flags.prepare) {

@@ -41,13 +41,15 @@ test("runPool() keeps every slot taken, in the order of the jobs", async () => {
   await pool.done;
 });
 
-test("runPool() runs jobs that mostly wait beside half as many others", async () => {
-  const names = ["a", "b", "c", "d", "e"];
-  const pool = heldPool(1, names.map((name) => ({ name, waits: name >= "c" })));
-  assert.deepEqual(pool.running, ["a", "c", "d"]);
-  await pool.end("c");
-  assert.deepEqual(pool.running, ["a", "d", "e"]);
-  for (const name of ["a", "b", "d", "e"]) await pool.end(name);
+test("runPool() runs jobs that mostly wait beside as many others", async () => {
+  const names = ["a", "b", "c", "d", "e", "f"];
+  const pool = heldPool(2, names.map((name) => ({ name, waits: name >= "d" })));
+  assert.deepEqual(pool.running, ["a", "b", "d", "e"]);
+  await pool.end("d");
+  assert.deepEqual(pool.running, ["a", "b", "e", "f"]);
+  await pool.end("a");
+  assert.deepEqual(pool.running, ["b", "e", "f", "c"]);
+  for (const name of ["b", "c", "e", "f"]) await pool.end(name);
   await pool.done;
 });
 
