@@ -24,16 +24,25 @@ export function fuzzSeed(): number {
 
 /** Changes, removes and inserts up to four bytes. */
 export function mutate(bytes: Uint8Array, random: () => number): Uint8Array {
-  const copy = Array.from(bytes);
+  const copy = new Uint8Array(bytes.length + 4);
+  copy.set(bytes);
+  let { length } = bytes;
   for (let change = Math.floor(random() * 4); change >= 0; change--) {
-    const at = Math.floor(random() * (copy.length + 1));
+    const at = Math.floor(random() * (length + 1));
     const byte = Math.floor(random() * 256);
     const kind = random();
-    if (kind < 0.5) copy[at] = byte;
-    else if (kind < 0.75) copy.splice(at, 1);
-    else copy.splice(at, 0, byte);
+    if (kind < 0.5) {
+      copy[at] = byte;
+      length = Math.max(length, at + 1);
+    } else if (kind < 0.75) {
+      copy.copyWithin(at, at + 1, length);
+      length = Math.max(at, length - 1);
+    } else {
+      copy.copyWithin(at + 1, at, length++);
+      copy[at] = byte;
+    }
   }
-  return Uint8Array.from(copy);
+  return copy.slice(0, length);
 }
 
 /** Cuts bytes at random offsets, at none or at every one, including empty pieces. */

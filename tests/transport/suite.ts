@@ -100,28 +100,29 @@ export function testTransport(lane: Lane): void {
 
   check("one megabyte goes through each kind of stream", async (transport) => {
     const size = 1024 * 1024;
-    for await (const { data } of probe(transport).download({ size, count: 3 })) {
+    for await (const { data } of probe(transport).download({ size, count: 2 })) {
       assert.equal(data.length, size);
     }
-    assert.equal((await probe(transport).upload(payloads(3, size))).bytes, BigInt(3 * size));
+    assert.equal((await probe(transport).upload(payloads(2, size))).bytes, BigInt(2 * size));
     let back = 0;
-    for await (const { data } of probe(transport).exchange(payloads(3, size))) back += data.length;
-    assert.equal(back, 3 * size);
+    for await (const { data } of probe(transport).exchange(payloads(2, size))) back += data.length;
+    assert.equal(back, 2 * size);
   });
 
+  // Ours are 8 MiB a connection, and 4 MiB a stream or at a server.
   check("a stream longer than every flow-control window comes down whole", async (transport) => {
     let received = 0;
-    for await (const { data } of probe(transport).download({ size: 65_536, count: 160 })) {
+    for await (const { data } of probe(transport).download({ size: 65_536, count: 136 })) {
       received += data.length;
     }
-    assert.equal(received, 160 * 65_536);
+    assert.equal(received, 136 * 65_536);
   });
 
   check("uploads longer than every flow-control window go up whole, beside each other", async (transport) => {
     const uploads = await Promise.all(
-      [1, 2, 3].map(() => probe(transport).upload(payloads(48, 131_072))),
+      [1, 2, 3].map(() => probe(transport).upload(payloads(34, 131_072))),
     );
-    for (const { bytes } of uploads) assert.equal(bytes, BigInt(48 * 131_072));
+    for (const { bytes } of uploads) assert.equal(bytes, BigInt(34 * 131_072));
   });
 
   check("an error has its code, text, details and trailers, whenever it comes", async (transport) => {
@@ -369,7 +370,8 @@ function same(one: Uint8Array, other: Uint8Array): boolean {
 }
 
 async function* payloads(count: number, size: number): AsyncGenerator<{ data: Uint8Array }> {
-  for (let index = 0; index < count; index++) yield { data: bytes(size) };
+  const data = bytes(size);
+  for (let index = 0; index < count; index++) yield { data };
 }
 
 /** An input that a test feeds by hand. */
