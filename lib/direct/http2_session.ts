@@ -71,6 +71,20 @@ export interface SessionStart {
   readonly onGone: (session: Session) => void;
 }
 
+const NGHTTP2_ERR_PROTO = -505;
+
+/** The code of a failure that the filter of a session may prevent. */
+const UNREADABLE = "ERR_HTTP2_UNREADABLE";
+
+const UNREADABLE_TEXT =
+  "the server broke a rule of HTTP/2, or sent a header of over 64 KiB, such as the text of an error: " +
+  "the next connections leave such headers out; let the server send shorter ones";
+
+/** True if what the server sent ended a session without a filter: a header of over 64 KiB does. */
+export function isUnreadable({ failure }: Session): boolean {
+  return (failure as NodeJS.ErrnoException | undefined)?.code === UNREADABLE;
+}
+
 /** Loads `node:http2`, beside the connection that it is for. */
 export function loadHttp2(): Promise<typeof import("node:http2")> {
   return import("node:http2");
@@ -109,10 +123,14 @@ export async function startSession(start: SessionStart): Promise<Session> {
       lastStreamId: Infinity,
       failure: undefined,
       explain(error) {
+        if (error.code !== "ERR_HTTP2_ERROR") return error;
+        if (session.isSettled) {
+          return raw && error.errno === NGHTTP2_ERR_PROTO
+            ? connectionFailure(UNREADABLE, UNREADABLE_TEXT)
+            : error;
+        }
         // The page of a server that speaks gRPC-Web over HTTP/1.1 alone, read as frames.
-        const isPage = start.protocol === "grpc-web" && !session.isSettled &&
-          error.code === "ERR_HTTP2_ERROR";
-        return isPage ? connectionFailure("ERR_HTTP2_EXPECTED", error.message) : error;
+        return start.protocol === "grpc-web" ? connectionFailure("ERR_HTTP2_EXPECTED", error.message) : error;
       },
       heard: false,
       hear() {
@@ -136,8 +154,9 @@ export async function startSession(start: SessionStart): Promise<Session> {
       questionMs: () => keepAlive.times.questionMs,
       onLook: () => session.looks++,
     });
-    socket.on("error", (error) => session.failure ??= error);
+    socket.on("error", (error) => session.failure ??= session.explain(error));
     function filterOf(): Http2FrameFilter {
+      if (runtime === "node") return new Http2FrameFilter("server", new LongFields());
       const own = window ?? withoutGoaway((lastStreamId, code, debugData) => {
         goaway(code, lastStreamId, debugData);
         // As node does, refuses the streams that the server has not taken, once what came before is read.

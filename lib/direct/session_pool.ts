@@ -8,7 +8,7 @@ import { openConnection } from "../net/connection.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { unrefTimer } from "../runtime/unref_timer.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { loadHttp2, pong, type Session, startSession } from "./http2_session.ts";
+import { isUnreadable, loadHttp2, pong, type Session, startSession } from "./http2_session.ts";
 
 /** Keeps as many sessions as the calls need. */
 export interface SessionPool {
@@ -51,7 +51,7 @@ export interface SessionOptions {
 /** A call that has no session yet. */
 interface Waiting {
   readonly call: { readonly over: boolean };
-  readonly raw: boolean;
+  readonly short: boolean;
   readonly resolve: (session: Session) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -89,13 +89,26 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   let limit: number | undefined;
   /** Connections in a row that were over before they took a call. */
   let sentAway = 0;
+  /** True once the server has sent what only a filter lets a session survive. */
+  let needsFilter = false;
 
   /**
-   * Bun reads twice as much from a socket as through a filter. But without one it does not hear that windows have
-   * become wider, which only what is sent slowly needs.
+   * Node and Bun read up to twice as much from a socket as through a filter. But without one Bun does not hear that
+   * windows have become wider, which only what is sent slowly needs.
    */
   function isRaw(short: boolean): boolean {
+    if (needsFilter) return false;
     return options.runtime === "node" || (options.runtime === "bun" && short && !isTlsForProxy);
+  }
+
+  /** Lets sessions without a filter end their calls, and no others, once one is needed. */
+  function endRaw(): void {
+    if (!needsFilter) return;
+    for (const session of sessions) {
+      if (!session.raw) continue;
+      session.draining = true;
+      if (session.open === 0) endIdle(session);
+    }
   }
 
   /** Sessions whose server is suspected to be gone, and that no other has replaced. */
@@ -136,7 +149,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
         call.reject(CLOSED);
         continue;
       }
-      const session = take(call.raw);
+      const session = take(isRaw(call.short));
       if (session === undefined) continue;
       waiting.delete(call);
       call.resolve(session);
@@ -148,7 +161,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   function connectFor(raw: boolean): void {
     if (closing.signal.aborted || isDoubted(raw)) return;
     let calls = 0;
-    for (const call of waiting) if (call.raw === raw) calls++;
+    for (const call of waiting) if (isRaw(call.short) === raw) calls++;
     let made = connecting.get(raw) ?? 0;
     // One whose settings have not come may take all of them.
     const mayOpen = (session: Session) =>
@@ -200,6 +213,8 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
           clearTimeout(successors.get(session));
           successors.delete(session);
           if (!sessions.delete(session) || signal.aborted) return;
+          needsFilter ||= isUnreadable(session);
+          endRaw();
           options.onConnectionLost?.();
           if (waiting.size === 0) return;
           const failure = session.open === 0 ? endOfPatience(session) : undefined;
@@ -207,8 +222,10 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
           else failWaiting(raw, failure);
         },
       });
-      if (!signal.aborted && !session.draining) sessions.add(session);
-      else {
+      if (!signal.aborted && !session.draining) {
+        sessions.add(session);
+        endRaw();
+      } else {
         session.http2.destroy();
         failure = endOfPatience(session);
       }
@@ -236,7 +253,7 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   function failWaiting(raw: boolean, failure: unknown): void {
     if ([...sessions].some((session) => session.raw === raw && !session.draining)) return;
     for (const call of waiting) {
-      if (call.raw !== raw) continue;
+      if (isRaw(call.short) !== raw) continue;
       waiting.delete(call);
       call.reject(failure);
     }
@@ -278,14 +295,13 @@ export function createSessionPool(endpoint: Endpoint, options: SessionOptions): 
   }
 
   function acquire(short: boolean, call: { readonly over: boolean }): Session | Promise<Session> {
-    const raw = isRaw(short);
-    const session = waiting.size === 0 ? take(raw) : undefined;
+    const session = waiting.size === 0 ? take(isRaw(short)) : undefined;
     if (session !== undefined) return session;
     if (closing.signal.aborted) {
       return Promise.reject(new ConnectError("the channel is closed", Code.Unavailable));
     }
     return new Promise((resolve, reject) => {
-      waiting.add({ call, raw, resolve, reject });
+      waiting.add({ call, short, resolve, reject });
       serve();
     });
   }

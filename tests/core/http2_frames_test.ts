@@ -172,12 +172,12 @@ for (
 }
 
 /** A string without Huffman code (RFC 7541, section 5.2). */
-function string(text: string): Buffer {
+function string(text: string, encoding: "utf8" | "latin1" = "utf8"): Buffer {
   const length: number[] = [Math.min(text.length, 127)];
   for (let rest = text.length - 127; rest >= 0; rest = rest < 128 ? -1 : Math.floor(rest / 128)) {
     length.push(rest < 128 ? rest : rest % 128 + 128);
   }
-  return Buffer.concat([Buffer.from(length), Buffer.from(text)]);
+  return Buffer.concat([Buffer.from(length), Buffer.from(text, encoding)]);
 }
 
 /** A field whose name has an index, or is written out; remembered by the decoder, or not. */
@@ -185,6 +185,13 @@ const INDEXED = Buffer.of(0x88), TABLE_SIZE = Buffer.of(0x3f, 0xe1, 0x1f);
 const named = (value: string) => Buffer.concat([Buffer.of(0x0f, 0x33), string(value)]);
 const spelled = (name: string, value: string) => Buffer.concat([Buffer.of(0), string(name), string(value)]);
 const remembered = (value: string) => Buffer.concat([Buffer.of(0x7e), string(value)]);
+
+/** A field whose value is "a" so many times, a multiple of 8, in Huffman code: 5 bytes for 8 of them. */
+function huffman(letters: number): Buffer {
+  const value = string("\x18\xc6\x31\x8c\x63".repeat(letters / 8), "latin1");
+  value[0]! |= 0x80;
+  return Buffer.concat([Buffer.of(0x0f, 0x33), value]);
+}
 
 /** The frames of a header block that ends its stream. */
 function headers(block: Buffer, { padded = false, size = 16_384 } = {}): Buffer {
@@ -220,6 +227,30 @@ for (
     ["shorter ones stay, without padding", [
       headers(Buffer.concat([named("y".repeat(40_000)), STATUS]), { padded: true, size: 10_000 }),
     ], [headers(Buffer.concat([named("y".repeat(40_000)), STATUS]))]],
+    ["a value in Huffman code is as long as it is decoded", [
+      headers(Buffer.concat([huffman(65_000), STATUS])),
+      headers(Buffer.concat([huffman(65_536), STATUS])),
+    ], [
+      headers(Buffer.concat([huffman(65_000), STATUS])),
+      headers(Buffer.concat([named("a value of 65536 bytes was left out"), STATUS])),
+    ]],
+    ["one for which those before it leave no room is replaced, but not a short one", [
+      headers(
+        Buffer.concat([
+          named("y".repeat(40_000)),
+          named("y".repeat(26_000)),
+          named("y".repeat(25_300)),
+          STATUS,
+        ]),
+      ),
+    ], [
+      headers(Buffer.concat([
+        named("y".repeat(40_000)),
+        named("a value of 26000 bytes was left out"),
+        named("y".repeat(25_300)),
+        STATUS,
+      ])),
+    ]],
     ["one that the decoder remembers stays", [headers(Buffer.concat([remembered(LONG), STATUS]))], [
       headers(Buffer.concat([remembered(LONG), STATUS])),
     ]],

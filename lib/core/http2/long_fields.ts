@@ -7,8 +7,20 @@ const END_STREAM = 0x01, END_HEADERS = 0x04, PADDED = 0x08, PRIORITY = 0x20;
 /** Bytes of a dependency and a weight in front of a header block. */
 const PRIORITY_BYTES = 5;
 
-/** Longest value that the HTTP/2 of a runtime takes, in bytes as they are sent; at a longer one it ends the connection. */
-const MAX_VALUE_BYTES = 65_536;
+/**
+ * Most bytes of a block's fields, decoded: with more, the runtime ends the call. It ends the connection, too, at a value of
+ * over 65,536 bytes as they are sent (Node, Deno), at such a block, or at such a field once it is decoded (Bun).
+ */
+const MAX_LIST_BYTES = 65_536;
+
+/** Bytes of a field besides its value (RFC 9113, section 6.5.2), with a name of the usual length. */
+const ENTRY_BYTES = 32 + 16;
+
+/** Shortest value that is left out, in bytes. */
+const MIN_LONG_BYTES = 1_024;
+
+/** Codes of 5 to 30 bits in the Huffman code, which is canonical (RFC 7541, appendix B). */
+const CODES = [10, 26, 32, 6, 0, 5, 3, 2, 6, 2, 3, 0, 0, 0, 3, 8, 13, 26, 29, 12, 4, 15, 19, 29, 0, 4];
 
 /** Longest block that is looked into, in bytes. */
 const MAX_BLOCK_BYTES = 4 * 1024 * 1024;
@@ -73,12 +85,12 @@ function framesOf(first: Http2Frame, block: Uint8Array, isWhole: boolean): Uint8
 }
 
 /**
- * Replaces the long values of a block (RFC 7541, section 6); undefined where there are none, or where the decoder's table
- * would notice.
+ * Replaces the long values of a block for which there is no room (RFC 7541, section 6), but none that the decoder
+ * remembers, whose table would notice. Undefined where there are none.
  */
 function shortened(block: Uint8Array): Uint8Array | undefined {
   const parts: Uint8Array[] = [];
-  let from = 0, at = 0;
+  let from = 0, at = 0, room = MAX_LIST_BYTES;
 
   function integer(prefixBits: number): number {
     const most = (1 << prefixBits) - 1;
@@ -92,11 +104,12 @@ function shortened(block: Uint8Array): Uint8Array | undefined {
     }
   }
 
-  /** Returns the length of the string, in bytes. */
+  /** Returns the length of the string as it is sent, or decoded, where that is longer. */
   function skipString(): number {
-    const bytes = integer(7);
+    const isHuffman = (block[at]! & 0x80) !== 0;
+    const bytes = integer(7), start = at;
     at += bytes;
-    return bytes;
+    return isHuffman ? Math.max(bytes, decodedBytes(block.subarray(start, at))) : bytes;
   }
 
   while (at < block.length) {
@@ -104,17 +117,39 @@ function shortened(block: Uint8Array): Uint8Array | undefined {
     const isIndexed = (kind & 0x80) !== 0, isTableSize = (kind & 0xe0) === 0x20;
     const isRemembered = (kind & 0xc0) === 0x40;
     const name = integer(isIndexed ? 7 : isTableSize ? 5 : isRemembered ? 6 : 4);
+    room -= ENTRY_BYTES;
     if (isIndexed || isTableSize) continue;
     if (name === 0) skipString();
     const value = at;
     const bytes = skipString();
     if (at > block.length) return undefined;
-    if (bytes <= MAX_VALUE_BYTES) continue;
-    if (isRemembered) return undefined;
+    if (isRemembered || bytes < MIN_LONG_BYTES || bytes <= room) {
+      room -= bytes;
+      continue;
+    }
     parts.push(block.subarray(from, value), stringOf(`a value of ${bytes} bytes was left out`));
     from = at;
   }
   return parts.length === 0 ? undefined : concatenate([...parts, block.subarray(from)]);
+}
+
+/** The length of a string in Huffman code, decoded. */
+function decodedBytes(huffman: Uint8Array): number {
+  let bytes = 0;
+  /** The bits of a code so far, and what they are beyond the last code of as many bits. */
+  let bits = 0, beyond = 0;
+  for (const byte of huffman) {
+    for (let bit = 7; bit >= 0; bit--) {
+      beyond = beyond * 2 + (byte >> bit & 1);
+      const codes = CODES[++bits - 5] ?? 0;
+      if (beyond >= codes) beyond -= codes;
+      else {
+        bytes++;
+        bits = beyond = 0;
+      }
+    }
+  }
+  return bytes;
 }
 
 /** A short string without Huffman code (RFC 7541, section 5.2). */

@@ -51,7 +51,7 @@ function codesOf(error: unknown) {
 
 /** A failure that this side finds out, with the code that a runtime would give it. */
 export function connectionFailure(
-  code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED" | "ERR_HTTP2_EXPECTED",
+  code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED" | "ERR_HTTP2_EXPECTED" | "ERR_HTTP2_UNREADABLE",
   message: string,
 ): Error {
   return Object.assign(new Error(message), { code });
