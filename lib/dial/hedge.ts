@@ -32,7 +32,7 @@ export async function hedge<T>(options: HedgeOptions<T>): Promise<T> {
   signal.throwIfAborted();
   const winner = Promise.withResolvers<T>();
   const running = new Map<number, AbortController>();
-  const timers = new Set<ReturnType<typeof setTimeout>>();
+  const timers: ReturnType<typeof setTimeout>[] = [];
   let started = 0;
   let won = false;
 
@@ -42,19 +42,13 @@ export async function hedge<T>(options: HedgeOptions<T>): Promise<T> {
     const stop = new AbortController();
     const { result, promising } = options.start(number, AbortSignal.any([signal, stop.signal]));
     void promising.then(() => {
-      if (won || !running.has(number)) return;
-      const timer = setTimeout(() => {
-        timers.delete(timer);
-        start();
-      }, options.delayMs());
-      timers.add(timer);
+      if (!won && running.has(number)) timers.push(setTimeout(start, options.delayMs()));
     });
     running.set(number, stop);
     result.then((value) => {
       running.delete(number);
       if (won) return options.discard(value);
       won = true;
-      for (const timer of timers) clearTimeout(timer);
       for (const other of running.values()) {
         other.abort(new DOMException("another try was faster", "AbortError"));
       }

@@ -9,10 +9,7 @@ export interface ReceiveQueueListener {
   refused(error: ConnectError): void;
 }
 
-interface Reader<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(reason: unknown): void;
-}
+type Reader<T> = PromiseWithResolvers<IteratorResult<T, undefined>>;
 
 /** Number of waiting messages at which the carrier is asked to pause. */
 const PAUSE_AT_MESSAGES = 16;
@@ -40,7 +37,6 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
   #ended = false;
   #error: unknown;
   #reader: Reader<T> | undefined;
-  #reading: Promise<unknown> | undefined;
 
   /** @param parse Parses one message; its exception ends the call. */
   constructor(parse: (bytes: Uint8Array) => T, maxBufferedBytes: number, listener: ReceiveQueueListener) {
@@ -130,22 +126,19 @@ export class ReceiveQueue<T> implements AsyncIterator<T, undefined, undefined> {
         this.#paused = false;
         this.#call?.resume();
       }
-      return new Promise((resolve, reject) => this.#deliver(bytes, { resolve, reject }));
+      const reader: Reader<T> = Promise.withResolvers();
+      this.#deliver(bytes, reader);
+      return reader.promise;
     }
     if (this.#ended) {
       return this.#error === undefined
         ? Promise.resolve({ done: true, value: undefined })
         : Promise.reject(this.#error);
     }
-    if (this.#reader !== undefined && this.#reading !== undefined) {
-      // A read during another waits for its turn.
-      return this.#reading.then(() => this.next(), () => this.next());
-    }
-    const reading = new Promise<IteratorResult<T, undefined>>((resolve, reject) => {
-      this.#reader = { resolve, reject };
-    });
-    this.#reading = reading;
-    return reading;
+    // A read during another waits for its turn.
+    if (this.#reader !== undefined) return this.#reader.promise.then(() => this.next(), () => this.next());
+    this.#reader = Promise.withResolvers();
+    return this.#reader.promise;
   }
 
   #deliver(bytes: Uint8Array, reader: Reader<T>): void {

@@ -8,6 +8,7 @@ import {
   SignalingService,
 } from "../../proto/gen/proto/rpc/webrtc/v1/signaling_pb.ts";
 import { authenticate, renewedAuthorization } from "../rpc/authentication.ts";
+import { targetOf } from "../core/dial/plan.ts";
 import { parseAddress } from "../core/net/address.ts";
 import { MAX_MESSAGE_BYTES } from "../core/limits.ts";
 import { Metadata } from "../core/grpc/metadata.ts";
@@ -188,13 +189,7 @@ function connect(
   const { credentials, ca } = signaling;
   const address = parseAddress(signaling.address);
   if ("problem" in address) throw new TypeError(`signaling.address ${address.problem}`);
-  const secure = address.scheme !== "http";
-  const endpoint = {
-    secure,
-    hostname: address.hostname,
-    port: address.port ?? (secure ? 443 : 80),
-    ...(ca === undefined ? {} : { tls: { ca } }),
-  };
+  const endpoint = { ...targetOf(address, false), ...(ca === undefined ? {} : { tls: { ca } }) };
   const carrier = createHttp2Carrier(endpoint, {
     maxMessageBytes: MAX_MESSAGE_BYTES,
     keepAliveMs: 20_000,
