@@ -89,6 +89,9 @@ function keepReflection(
   return asking;
 }
 
+/** The channel of a stream: whoever reads its messages has the channel, too, since their iterator refers to them. */
+const channelsOf = new WeakMap<AsyncIterable<unknown>, AuthenticatedChannel>();
+
 /** The transport of a channel whose monitored calls carry a session, unless the dial forbade sessions. */
 export let transportInSession: (channel: AuthenticatedChannel) => Transport;
 
@@ -136,7 +139,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
         const response = await channel.#use(
           channel.#core.inSession().then((transport) => transport.stream(...args)),
         );
-        return { ...response, message: heldBy(channel, response.message) };
+        channelsOf.set(response.message, channel);
+        return response;
       },
     });
   }
@@ -230,7 +234,8 @@ export class AuthenticatedChannel extends EventTarget implements Transport, Asyn
     const response = await this.#use(
       this.#core.transport.stream(method, signal, timeoutMs, header, input, contextValues),
     );
-    return { ...response, message: heldBy(this, response.message) };
+    channelsOf.set(response.message, this);
+    return response;
   }
 
   /**
@@ -464,19 +469,4 @@ async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
 function once(run: () => void | Promise<void>): () => Promise<void> {
   let running: Promise<void> | undefined;
   return () => running ??= (async () => await run())();
-}
-
-/** The messages of a stream; whoever reads them has the channel, too. */
-function heldBy<T>(channel: AuthenticatedChannel, messages: AsyncIterable<T>): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator]() {
-      const iterator = messages[Symbol.asyncIterator]();
-      const held: AsyncIterator<T> & { readonly channel: AuthenticatedChannel } = {
-        channel,
-        next: () => iterator.next(),
-        return: async () => await iterator.return?.() ?? { done: true, value: undefined },
-      };
-      return held;
-    },
-  };
 }
