@@ -1,4 +1,4 @@
-import { createClient, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { AuthService, ExternalAuthService } from "../../proto/gen/proto/rpc/v1/auth_pb.ts";
 import { type TokenLife, tokenLife } from "../core/grpc/token.ts";
 import type { Credentials } from "../options/credentials.ts";
@@ -21,7 +21,7 @@ export async function authenticate(
     { entity, credentials: { type, payload } },
     { signal },
   );
-  return answer.accessToken;
+  return sendable(answer.accessToken);
 }
 
 /** Exchanges a token of one server for one that `toEntity` accepts (protocol §2.5). */
@@ -35,7 +35,17 @@ export async function authenticateTo(
     { entity: toEntity },
     { signal, headers: { authorization: `Bearer ${token}` } },
   );
-  return answer.accessToken;
+  return sendable(answer.accessToken);
+}
+
+/**
+ * Returns a token that a header can carry.
+ *
+ * @throws ConnectError `Internal` otherwise: a runtime's own refusal, at each call, would show it
+ */
+function sendable(token: string): string {
+  if (/^[\t\x20-\x7e\x80-\xff]*$/.test(token)) return token;
+  throw new ConnectError("the server gave a token with characters that no header can carry", Code.Internal);
 }
 
 /** A token that never changes. */

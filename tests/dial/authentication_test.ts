@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { inspect } from "node:util";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import {
   EchoService,
@@ -139,6 +140,21 @@ for (const [name, way] of WAYS) {
         return true;
       },
     );
+  });
+
+  test(`a token that no header can carry fails the dial, and is not shown, ${name}`, async () => {
+    for (const accessToken of ["a-secret\nfrom-the-server", "a-secret-\u65e5", "a-secret\0"]) {
+      await using machine = await startMachine({
+        routes: (router) => router.service(AuthService, { authenticate: () => ({ accessToken }) }),
+      });
+      await assert.rejects(dial(machine.address, { ...way, ...keyOf(machine) }), (error) => {
+        assert.ok(error instanceof DialError);
+        assert.equal(error.phase, "authenticate");
+        assert.match(error.message, /gave a token with characters that no header can carry/);
+        assert.doesNotMatch(inspect(error), /a-secret/);
+        return true;
+      });
+    }
   });
 
   test(`without credentials nothing is exchanged or sent, ${name}`, async () => {
