@@ -1,6 +1,7 @@
-/** The text of whatever was thrown. */
+/** The text of whatever was thrown: that of a cause, where an error has none itself. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  for (const { message } of causesOf(error)) if (message !== "") return message;
+  return String(error);
 }
 
 /** An error and the errors that caused it, from the top down: some at most, since causes may form a circle. */

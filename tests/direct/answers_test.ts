@@ -231,6 +231,10 @@ const rows: readonly (readonly [Protocol, title: string, Answer, Outcome])[] = [
       body: gzipSync(bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n"))),
     }, {}] as const
   ),
+  ["grpc-web", "a content-encoding that its body does not have", {
+    headers: [...WEB, ["content-encoding", "gzip"]],
+    body: bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n")),
+  }, { code: Code.Unavailable, text: /^the answer cannot be decompressed: \S+ \(.+\)$/ }],
   ["grpc-web", "a content type that came twice", {
     headers: [...WEB, ...WEB],
     body: bytesOf(MESSAGE, trailersFrame("grpc-status: 0\r\n")),

@@ -18,6 +18,7 @@ const REASONS = [
   [/^ERR_SSL_\w*ALERT_CERTIFICATE_REQUIRED$/, "a client certificate is required"],
   [/^ERR_TLS_EXPECTED$/, "the server speaks TLS"],
   [/^HPE_HEADER_OVERFLOW$/, "headers too large"],
+  [/^(?:Z_\w+|ZlibError)$/, "the answer cannot be decompressed"],
   [
     /^ERR_HTTP2_EXPECTED$|^ERR_SSL_\w*NO_APPLICATION_PROTOCOL$/,
     "the server, or a proxy in front of it, speaks HTTP/1.1 alone",
