@@ -17,6 +17,12 @@ export const MAX_FRAME_BYTES = 65_535;
 export const MAX_PACKET_BYTES = 65_509;
 
 /**
+ * Most entries of metadata that are read: as many as HTTP/2 has room for in the 64 KiB that we announce (RFC 9113, section
+ * 6.5.2). Runtimes keep `Headers` as lists, and take minutes for ten times as many.
+ */
+export const MAX_METADATA_ENTRIES = 2_048;
+
+/**
  * Longest time that a timer can be set to, in milliseconds: some 24 days, in whole seconds, which timeouts of that length
  * are sent in. A longer one would be over at once, here and on servers in JavaScript.
  */

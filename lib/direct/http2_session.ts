@@ -6,6 +6,7 @@ import { withoutGoaway } from "../core/http2/goaway.ts";
 import { InitialWindow } from "../core/http2/initial_window.ts";
 import { calmerTimes, KeepAlive, type PingTimes, TICK_MS } from "../core/http2/keep_alive.ts";
 import { LongFields } from "../core/http2/long_fields.ts";
+import { MAX_METADATA_ENTRIES } from "../core/limits.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -111,7 +112,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
           maxHeaderListSize: HEADER_LIST_BYTES,
         },
         maxSessionMemory: SESSION_MEMORY_MIB,
-        maxHeaderListPairs: HEADER_LIST_BYTES / 32,
+        maxHeaderListPairs: MAX_METADATA_ENTRIES,
         strictFieldWhitespaceValidation: false,
         // Checks of each request for names that come twice, which ours do where a program says so.
         ...{ strictSingleValueFields: false },

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, encodeBinaryHeader } from "@connectrpc/connect";
+import { fromWireMetadata } from "../../lib/core/channel/wire_metadata.ts";
 import { endOf, formatTimeout, isContentType, parseTrailers } from "../../lib/core/grpc/grpc_status.ts";
 import { Metadata } from "../../lib/core/grpc/metadata.ts";
 import { StatusSchema } from "../../proto/gen/google/rpc/status_pb.ts";
+import { MetadataSchema } from "../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
 import { test } from "../harness.ts";
 
 const details = encodeBinaryHeader(toBinary(
@@ -80,6 +82,20 @@ test("parseTrailers() keeps repeated values, and skips lines that are not header
   // Some were joined on the way.
   assert.deepEqual(trailers.listOf("y-bin"), ["AA==", "AQ", "Ag"]);
 }, { pure: true });
+
+test(
+  "parseTrailers() and fromWireMetadata() read as many entries as HTTP/2 has room for, and any status",
+  () => {
+    const names = Array.from({ length: 3_000 }, (_, index) => `x-${index}`);
+    const block = [...names, "grpc-status", "grpc-message"].map((name) => `${name}: 5\r\n`).join("");
+    const { error, trailers } = endOf(parseTrailers(new TextEncoder().encode(block)));
+    assert.equal(error?.message, "[not_found] 5");
+    assert.equal([...trailers.keys()].length, 2_048);
+    const md = Object.fromEntries(names.map((name) => [name, { values: ["5"] }]));
+    assert.equal([...fromWireMetadata(create(MetadataSchema, { md })).keys()].length, 2_048);
+  },
+  { pure: true },
+);
 
 test("isContentType() accepts the types of its protocol only", () => {
   for (

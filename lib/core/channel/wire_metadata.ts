@@ -6,6 +6,7 @@ import type {
 } from "../../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
 import { byteString } from "../bytes.ts";
 import { Metadata } from "../grpc/metadata.ts";
+import { MAX_METADATA_ENTRIES } from "../limits.ts";
 
 /*
  * Metadata on a data channel (protocol §4.7): lower-case names and lists of proto3 strings. `-bin` values travel as
@@ -20,13 +21,15 @@ export function toWireMetadata(metadata: Metadata): MessageInitShape<typeof Meta
   return { md };
 }
 
-/** Reads metadata from a frame. Leaves out what `Headers` cannot hold: an illegal name, a line break. */
+/** Reads metadata from a frame. Leaves out what `Headers` cannot hold: an illegal name, a line break, too many entries. */
 export function fromWireMetadata(wire: WireMetadata | undefined): Metadata {
   const metadata = new Metadata();
   if (wire === undefined) return metadata;
+  let entries = 0;
   for (const [name, { values }] of Object.entries(wire.md)) {
     const binary = name.endsWith("-bin");
     for (const value of values) {
+      if (++entries > MAX_METADATA_ENTRIES) return metadata;
       try {
         metadata.append(name, binary ? toBase64(value) : toByteString(value));
       } catch {

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, decodeBinaryHeader } from "@connectrpc/connect";
 import { StatusSchema } from "../../../proto/gen/google/rpc/status_pb.ts";
 import { byteString } from "../bytes.ts";
+import { MAX_METADATA_ENTRIES } from "../limits.ts";
 import { Metadata } from "./metadata.ts";
 import { fromWireStatus } from "./wire_status.ts";
 
@@ -9,14 +10,19 @@ import { fromWireStatus } from "./wire_status.ts";
  * The status of a gRPC call in HTTP: gRPC over HTTP/2 (grpc/doc/PROTOCOL-HTTP2.md) and gRPC-Web.
  */
 
-/** Reads the trailers block of a gRPC-Web body: header lines with names in any letter case, repeated or not. */
+/**
+ * Reads the trailers block of a gRPC-Web body: header lines with names in any letter case, repeated or not. Of too many,
+ * only the status is read to the end.
+ */
 export function parseTrailers(block: Uint8Array): Metadata {
   const trailers = new Metadata();
+  let entries = 0;
   for (const line of byteString(block).split("\r\n")) {
     const colon = line.indexOf(":");
     if (colon <= 0) continue;
+    const name = line.slice(0, colon).trim();
+    if (++entries > MAX_METADATA_ENTRIES && !STATUS_NAMES.includes(name.toLowerCase())) continue;
     try {
-      const name = line.slice(0, colon).trim();
       // One space belongs to the syntax, as in HTTP/1.1.
       trailers.append(name, fieldValue(name, line.slice(colon + 1).replace(/^ /, "")));
     } catch {

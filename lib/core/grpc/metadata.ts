@@ -39,15 +39,14 @@ function metadataClass(): typeof Metadata {
     }
 
     override append(name: string, value: string): void {
-      const before = this.get(name);
-      super.append(name, value);
-      if (before === null) return;
       const key = name.toLowerCase();
-      this.#lists ??= new Map();
-      const list = this.#lists.get(key);
+      const list = this.#lists?.get(key);
+      // Looked up for the second value alone: a join of the values for each one would take the square of their number.
+      const before = list === undefined ? this.get(name) : null;
+      super.append(name, value);
       const normalized = value.trim();
-      if (list === undefined) this.#lists.set(key, [before, normalized]);
-      else list.push(normalized);
+      if (list !== undefined) list.push(normalized);
+      else if (before !== null) (this.#lists ??= new Map()).set(key, [before, normalized]);
     }
 
     override set(name: string, value: string): void {
