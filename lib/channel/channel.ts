@@ -69,8 +69,8 @@ function share(core: ChannelCore): Shared {
 }
 
 /**
- * Keeps the answer to a reflection until the connection is lost: the machine may come back as another version of itself.
- * Here, so that the listener does not refer to a handle.
+ * Keeps the services until the connection is lost: the machine may come back with others. The listener is made here, so
+ * that it does not refer to a handle.
  */
 function keepReflection(
   asking: Promise<ReflectedServices>,

@@ -23,7 +23,7 @@ export interface Link {
    * Resolves with what ended it. A direct link never ends by itself: the next call replaces a lost session.
    */
   readonly lost: Promise<Loss>;
-  /** Has a listener told when a direct link loses a session. */
+  /** Sets the listener that is told when a direct link loses a session. */
   readonly onSessionLost?: (listener: () => void) => void;
   /** Tells whether the connection is alive, where it may die in silence. */
   readonly life?: Life;

@@ -142,7 +142,7 @@ export async function reachServer(
   return await open(plain, endpointOf(plain, {}, dial));
 }
 
-/** Reasons of failures in which nobody was reached who could say what he speaks. */
+/** Failures in which no server was reached, so that none can be asked for TLS. */
 const UNREACHED: ReadonlySet<ReturnType<typeof connectionReason>> = new Set([
   "name not found",
   "no route to host",

@@ -137,7 +137,7 @@ export function keepSession({ transport, connected, methods, log }: SessionOptio
       await robot.sendSessionHeartbeat({ id }, { timeoutMs: windowMs });
       session.answered(sentAt, performance.now(), id);
     } catch (error) {
-      // A machine that knows no heartbeats is another by now, or a gateway answers for it: the next monitored call tells.
+      // Without that method it is another machine by now, or a gateway answers for it. The next monitored call finds out.
       if (isSessionExpired(error) || ConnectError.from(error).code === Code.Unimplemented) expired(id);
     }
   }

@@ -51,8 +51,8 @@ const MAX_HOSTS = 5;
 const OFFER_DEADLINE_MS = 10_000, HEARTBEAT_MS = 15_000;
 
 /**
- * A channel that is open on the caller's side opens on the other within a round trip, or when SCTP has sent a lost
- * packet again, once or twice.
+ * Time for the channel to open on the answerer's side once it is open on the caller's, in milliseconds: a round trip, or
+ * one or two retransmissions of SCTP.
  */
 const HUNG_UP_MS = 3_000;
 
@@ -261,7 +261,7 @@ function unknown(message: string): ConnectError {
   return new ConnectError(message, Code.Unknown);
 }
 
-/** This library does; others may hang up as soon as they are connected. */
+/** True if a caller reports that it is done before it hangs up. This library does; others may hang up at once. */
 function reportsBeforeHangingUp(offer: string): boolean {
   try {
     return isByThisLibrary(decodeSessionDescription(offer, "offer").sdp);
