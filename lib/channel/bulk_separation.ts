@@ -150,7 +150,9 @@ export function separateBulk(
   function stop(): void {
     isOver = true;
     rest();
-    drop();
+    const attempt = opening;
+    opening = undefined;
+    attempt?.abort(new DOMException("no longer needed", "AbortError"));
   }
 
   function look(): void {
@@ -227,13 +229,6 @@ export function separateBulk(
         report();
       }
     }
-  }
-
-  /** Gives an attempt up. */
-  function drop(): void {
-    const attempt = opening;
-    opening = undefined;
-    attempt?.abort(new DOMException("no longer needed", "AbortError"));
   }
 
   const carrier: Carrier = {

@@ -232,7 +232,6 @@ async function openConnection(
 ): Promise<WebrtcConnection> {
   const { options, timeline } = dial;
   const { endpoints, relayOnly, remarks } = chooseIceServers({
-    iceServers: undefined,
     ...options.webrtc,
     additional: config.iceServers,
     publicNetwork: plan.publicNetwork,

@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { concatenate } from "../core/bytes.ts";
 import { formatTimeout } from "../core/grpc/grpc_status.ts";
 import type { Metadata } from "../core/grpc/metadata.ts";
+import { sendsOne } from "../core/grpc/stream_kind.ts";
 import { connectionError } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Call, CallRequest, Carrier, UnaryAnswer } from "../rpc/carrier.ts";
@@ -138,7 +139,7 @@ export function createFetchCarrier(endpoint: Endpoint, options: FetchCarrierOpti
     constructor(request: CallRequest, listener: EndingListener) {
       this.#request = request;
       this.#listener = listener;
-      if (request.kind === "unary" || request.kind === "server_streaming") return;
+      if (sendsOne(request.kind)) return;
       const outbox = this.#outbox = new Outbox(0);
       queueMicrotask(() => this.#start(outbox));
     }

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { StatusEnd } from "../core/grpc/grpc_status.ts";
+import { sendsOne } from "../core/grpc/stream_kind.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget } from "../core/net/target.ts";
 import type { Call, CallRequest } from "../rpc/carrier.ts";
@@ -89,12 +90,7 @@ export class Http2Call implements Call {
     this.#answer = new AnswerReader(listener, context);
     // With one message to send, its size says which session will do. In a turn of its own: no event comes before
     // `Carrier.open` has returned.
-    if (!this.#hasOneMessage) queueMicrotask(() => this.#begin());
-  }
-
-  get #hasOneMessage(): boolean {
-    const { kind } = this.#request;
-    return kind === "unary" || kind === "server_streaming";
+    if (!sendsOne(request.kind)) queueMicrotask(() => this.#begin());
   }
 
   #begin(): void {
@@ -105,7 +101,7 @@ export class Http2Call implements Call {
 
   #start(): void {
     if (this.#listener.over) return;
-    const short = this.#hasOneMessage && this.#outbox.size <= SHORT_REQUEST_BYTES;
+    const short = sendsOne(this.#request.kind) && this.#outbox.size <= SHORT_REQUEST_BYTES;
     const session = this.#context.acquire(short, this.#listener);
     if (session instanceof Promise) {
       session.then((ready) => this.#open(ready), (error) => this.#failed(error));

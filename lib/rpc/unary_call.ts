@@ -71,13 +71,8 @@ export class AnswerCollector implements CallListener {
       const problem = `the server sent ${message === undefined ? "no" : "more than one"} message`;
       return this.#reject(new ConnectError(problem, Code.Unimplemented, end.trailers));
     }
-    this.#resolve(new CollectedAnswer(this.#headers ?? none, message, end));
+    this.#resolve(new CollectedAnswer(this.#headers ?? (() => new Metadata()), message, end));
   }
-}
-
-/** The headers of a server that sent none. */
-function none(): Metadata {
-  return new Metadata();
 }
 
 /** A class, since an object literal with getters takes longer to make than all else in this file. */

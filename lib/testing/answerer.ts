@@ -188,7 +188,6 @@ function answerOffer(
         serve().receive(bytes);
       },
       writable: () => serving?.writable(),
-      negotiation() {},
       failed: (error) => fail(ConnectError.from(error, Code.Internal)),
     });
     const opened = peer;

@@ -74,8 +74,6 @@ export interface PeerListener {
   frame(bytes: Uint8Array): void;
   /** The send buffer of channel 0 has fallen to its low mark. */
   writable(): void;
-  /** Text on channel 1. */
-  negotiation(text: string): void;
   failed(error: unknown): void;
 }
 
@@ -257,9 +255,8 @@ function createPeer(connection: PeerConnection, listener: PeerListener, cleanUp:
     negotiation.onOpen(() => {});
     negotiation.onClosed(() => negotiationClosed.resolve());
     negotiation.onError(() => {});
-    negotiation.onMessage(guarded((message) => {
-      if (typeof message === "string") listener.negotiation(message);
-    }));
+    // The other side's offers to renegotiate concern media, of which there is none here (protocol §3.8).
+    negotiation.onMessage(() => {});
     data = connection.createDataChannel("data", { negotiated: true, id: 0, maxRetransmits: MAX_RETRANSMITS });
     data.onOpen(guarded(() => listener.open()));
     data.onClosed(() => {

@@ -157,8 +157,6 @@ async function connect(options: WebrtcConnectionOptions, release: () => void): P
         carrier?.receive(bytes);
       },
       writable: () => carrier?.writable(),
-      // A machine's renegotiation offers concern media, of which this client has none (protocol §3.8).
-      negotiation() {},
       failed: (error) => lose("a callback failed", error),
     },
   );

@@ -11,7 +11,6 @@ export function listener(own: Partial<PeerListener>): PeerListener {
     closed() {},
     frame() {},
     writable() {},
-    negotiation() {},
     failed() {},
     ...own,
   };

@@ -57,7 +57,6 @@ export async function connectRaw(address: string): Promise<RawCaller> {
       arrived = Promise.withResolvers();
     },
     writable: wake,
-    negotiation() {},
     failed: (error) => open.reject(error),
   });
   const exchange = startExchange(signaling as Transport, address, {

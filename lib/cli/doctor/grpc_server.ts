@@ -96,7 +96,6 @@ export async function checkSignaling(
   try {
     const config = await fetchSignalingConfig(transportTo(server, options, authorization), plan.host, signal);
     const ice = chooseIceServers({
-      iceServers: undefined,
       ...options.webrtc,
       additional: config.iceServers,
       publicNetwork: plan.publicNetwork,

@@ -28,7 +28,7 @@ export const DEFAULT_ICE_SERVERS: readonly IceServer[] = [
 /** The inputs of the choice of servers. */
 export interface IceChoice {
   /** The caller's list, which replaces the defaults. */
-  readonly iceServers: readonly IceServer[] | undefined;
+  readonly iceServers?: readonly IceServer[] | undefined;
   /** The signaling server's list, which is appended. */
   readonly additional: readonly ICEServer[];
   /** True if the path to the machine can lead over the internet; otherwise the defaults are useless. */

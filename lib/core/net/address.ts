@@ -49,7 +49,7 @@ export function parseAddress(typed: string): Address | AddressProblem {
   const host = parts[1]!;
   const hostname = host.startsWith("[") ? host.slice(1, -1) : host;
   if (hostname === "") return { problem: "has no host" };
-  if (host.startsWith("[") ? !isIPv6(hostname) : !isHostname(hostname)) {
+  if (host.startsWith("[") ? parseIp(hostname)?.version !== 6 : !isHostname(hostname)) {
     return {
       problem: host.startsWith("[") ? "has no valid IPv6 address in brackets" : "has no valid host name",
     };
@@ -77,10 +77,6 @@ function isHostname(text: string): boolean {
     return labels.length === 4 && labels.every((part) => part !== "" && Number(part) <= 255);
   }
   return labels.every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label));
-}
-
-function isIPv6(text: string): boolean {
-  return URL.canParse(`http://[${text.replace(/%.*$/, "")}]/`);
 }
 
 /** A name as it is compared: in small letters, without the dot of the root. */
