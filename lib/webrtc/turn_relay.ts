@@ -4,6 +4,7 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
+import { crc32 } from "node:zlib";
 import { messageOf } from "../core/error_message.ts";
 import { nominatingMessage, readRelayedCheck, type RelayedCheck } from "../core/ice/relayed_nomination.ts";
 import { readTurnMessage, refuseAllocate, toStream, TurnStreamReader } from "../core/ice/turn_framing.ts";
@@ -164,7 +165,7 @@ export async function openTurnRelay(
       const check = checks.get(peer);
       if (check === undefined || dead || closing !== undefined) return;
       const sign = (bytes: Uint8Array) => createHmac("sha1", password).update(bytes).digest();
-      upstream?.send(nominatingMessage(check, randomBytes(12), sign));
+      upstream?.send(nominatingMessage(check, randomBytes(12), sign, crc32));
     },
     close() {
       closing ??= (async () => {

@@ -49,7 +49,7 @@ test(
 test("nominatingMessage() repeats a check with USE-CANDIDATE, signed and marked anew", () => {
   const transaction = bytes("000102030405060708090a0b");
   const sign = (signed: Uint8Array) => createHmac("sha1", PASSWORD).update(signed).digest();
-  const message = nominatingMessage(readRelayedCheck(CHECK)!, transaction, sign);
+  const message = nominatingMessage(readRelayedCheck(CHECK)!, transaction, sign, crc32);
   // The lengths count what follows: first the signature, then the fingerprint (RFC 8489 §14.5, §14.7).
   const kept = `${COOKIE} ${hex(transaction)} ${ATTRIBUTES} 0025 0000`;
   const signature = hex(sign(bytes(`0001 0054 ${kept}`)));
@@ -58,5 +58,5 @@ test("nominatingMessage() repeats a check with USE-CANDIDATE, signed and marked 
   assert.equal(hex(message.subarray(20)), hex(bytes(`${PEER} 0013 0070 ${marked} 8028 0004 ${mark}`)));
   assert.equal(hex(message.subarray(0, 8)), hex(bytes(`0016 0080 ${COOKIE}`)));
   // A check that nominates already is no other.
-  assert.equal(hex(nominatingMessage(readRelayedCheck(message)!, transaction, sign)), hex(message));
+  assert.equal(hex(nominatingMessage(readRelayedCheck(message)!, transaction, sign, crc32)), hex(message));
 }, { pure: true });

@@ -53,11 +53,13 @@ export function readRelayedCheck(message: Uint8Array): RelayedCheck | undefined 
  *
  * @param transaction 12 random bytes, so that the engine does not take the answer for one to its own check.
  * @param sign HMAC-SHA1 with the machine's ICE password.
+ * @param crc32 The CRC-32 of ITU V.42, of which the fingerprint is made (RFC 8489 §14.7).
  */
 export function nominatingMessage(
   { xorPeer, request }: RelayedCheck,
   transaction: Uint8Array,
   sign: (bytes: Uint8Array) => Uint8Array,
+  crc32: (bytes: Uint8Array) => number,
 ): Uint8Array {
   const kept: Uint8Array[] = [];
   for (const { type, value } of stunAttributes(request)) {
@@ -74,14 +76,4 @@ export function nominatingMessage(
   const check = stunMessage(BINDING_REQUEST, transaction, marked);
   const parts = [stunAttribute(XOR_PEER_ADDRESS, xorPeer), stunAttribute(DATA, check)];
   return stunMessage(SEND_INDICATION, transaction, parts);
-}
-
-/** The CRC-32 of ITU V.42, of which the fingerprint is made (RFC 8489 §14.7). */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc >>> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }
