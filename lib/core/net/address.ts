@@ -71,12 +71,10 @@ function parseUnix(typed: string): Address | AddressProblem {
 
 function isHostname(text: string): boolean {
   if (text.length > 253) return false;
-  const labels = text.replace(/\.$/, "").split(".");
-  // All-numeric names are IPv4 addresses, which have four parts up to 255.
-  if (/^[0-9.]+$/.test(text)) {
-    return labels.length === 4 && labels.every((part) => part !== "" && Number(part) <= 255);
-  }
-  return labels.every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label));
+  const name = text.replace(/\.$/, "");
+  // All-numeric names are IPv4 addresses.
+  if (/^[0-9.]+$/.test(text)) return parseIp(name) !== undefined;
+  return name.split(".").every((label) => /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/.test(label));
 }
 
 /** A name as it is compared: in small letters, without the dot of the root. */
