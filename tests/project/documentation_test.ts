@@ -38,6 +38,7 @@ test(
       ["class", { doc: "Says what.\n\nSource: ", tags: [EXAMPLE] }, [noSource]],
       ["interface", { doc: "Says what." }, []],
       ["typeAlias", {}, ["it has no summary"]],
+      ["reference", undefined, []],
     ];
     for (const [kind, jsDoc, expected] of cases) {
       assert.deepEqual(
