@@ -1,6 +1,6 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { AuthenticatedChannel, ViamChannel } from "../channel/channel.ts";
+import type { ViamChannel } from "../channel/channel.ts";
 import type { WireStats } from "../channel/stats.ts";
 import { wait } from "../runtime/wait.ts";
 import type { ChannelPath } from "../channel/link.ts";
@@ -85,8 +85,8 @@ export const ping: Run = async (args, terminal) => {
 const PING = rawMethod("/viam_dial.v1.Ping/Ask", "unary") as DescMethodUnary;
 
 /** Measures the time that the machine takes to refuse a nonexistent method, in milliseconds. */
-export async function roundTrip(
-  channel: ViamChannel | AuthenticatedChannel,
+async function roundTrip(
+  channel: ViamChannel,
   deadline: number,
   signal: AbortSignal,
 ): Promise<number> {

@@ -77,7 +77,7 @@ export function responseHeadersOf(fields: IncomingHttpHeaders): ResponseHeaders 
 }
 
 /** Reads the headers or the trailers of a response. */
-export function metadataOf(headers: IncomingHttpHeaders): Metadata {
+function metadataOf(headers: IncomingHttpHeaders): Metadata {
   const single: Record<string, string> = {};
   let lists: [name: string, values: readonly string[]][] | undefined;
   for (const name of Object.keys(headers)) {

@@ -21,7 +21,7 @@ export interface IceEndpoint {
 }
 
 /** The default servers of goutils (`rpc/wrtc_peer.go`; protocol §3.6). */
-export const DEFAULT_ICE_SERVERS: readonly IceServer[] = [
+const DEFAULT_ICE_SERVERS: readonly IceServer[] = [
   { urls: ["stun:global.stun.twilio.com:3478", "stun:turn.viam.com:443"] },
 ];
 
