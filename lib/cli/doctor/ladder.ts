@@ -42,16 +42,7 @@ export interface Rung extends Finding {
 }
 
 /** Takes steps one after the other until one fails. */
-export interface Ladder {
-  /** The first step that failed. */
-  readonly broken: Rung | undefined;
-  /**
-   * Takes a step, unless an earlier one failed. An error it throws is a failure.
-   *
-   * @returns The step's result, if it has one.
-   */
-  climb<T>(name: string, step: (signal: AbortSignal) => Step<T> | Promise<Step<T>>): Promise<T | undefined>;
-}
+export type Ladder = ReturnType<typeof createLadder>;
 
 /**
  * Makes a ladder.
@@ -60,21 +51,38 @@ export interface Ladder {
  * @param stop Ends it all.
  * @param tell Called with each step when it is over.
  */
-export function createLadder(
-  timeoutMs: number,
-  stop: AbortSignal,
-  tell: (rung: Rung) => Promise<void>,
-): Ladder {
+export function createLadder(timeoutMs: number, stop: AbortSignal, tell: (rung: Rung) => Promise<void>) {
+  type Take<T> = (signal: AbortSignal) => Step<T> | Promise<Step<T>>;
   let broken: Rung | undefined;
+
+  async function bounded<T>(step: Take<T>): Promise<Step<T>> {
+    using bound = linkAbort([stop], {
+      timeoutMs,
+      onTimeout: () => new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError"),
+    });
+    try {
+      return await step(bound.signal);
+    } catch (error) {
+      const detail = messageOf(error);
+      return failed(detail, { problem: `Unexpected failure: ${detail}` });
+    }
+  }
+
   return {
-    get broken() {
+    /** The first step that failed. */
+    get broken(): Rung | undefined {
       return broken;
     },
-    async climb(name, step) {
+    /**
+     * Takes a step, unless an earlier one failed. An error it throws is a failure.
+     *
+     * @returns The step's result, if it has one.
+     */
+    async climb<T>(name: string, step: Take<T>): Promise<T | undefined> {
       stop.throwIfAborted();
       const began = performance.now();
-      const { result, ...finding }: Awaited<ReturnType<typeof step>> = broken === undefined
-        ? await bounded(step, timeoutMs, stop)
+      const { result, ...finding }: Step<T> = broken === undefined
+        ? await bounded(step)
         : { verdict: "skipped", detail: `not tried, since ${broken.name} failed` };
       stop.throwIfAborted();
       const rung = { name, ...finding, ms: finding.ms ?? performance.now() - began };
@@ -83,21 +91,4 @@ export function createLadder(
       return result;
     },
   };
-}
-
-async function bounded<T>(
-  step: (signal: AbortSignal) => Step<T> | Promise<Step<T>>,
-  timeoutMs: number,
-  stop: AbortSignal,
-): Promise<Step<T>> {
-  using bound = linkAbort([stop], {
-    timeoutMs,
-    onTimeout: () => new DOMException(`no answer within ${timeoutMs} ms`, "TimeoutError"),
-  });
-  try {
-    return await step(bound.signal);
-  } catch (error) {
-    const detail = messageOf(error);
-    return failed(detail, { problem: `Unexpected failure: ${detail}` });
-  }
 }
