@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { dialAdvice, PHASE_WAITS } from "../core/dial/dial_advice.ts";
 import { failureReason } from "../core/dial/failure_reason.ts";
 import { messageOf } from "../core/error_message.ts";
+import { ExchangeError } from "../core/ice/exchange_error.ts";
 import { connectionReason, isProxyFailure } from "../core/net/connection_error.ts";
 import { permissionAdvice, permissionOf } from "../core/dial/permission.ts";
 import type { DialPhase, TimelineEntry } from "../core/dial/timeline.ts";
@@ -41,7 +42,9 @@ export function toDialError(failure: DialFailure): DialError {
   }
   const reason = timeoutMs === undefined ? failureReason(error) : "unknown";
   const byProxy = isProxyFailure(error);
-  const advice = dialAdvice(reason === "ice" && byProxy ? connectionReason(error)! : reason, phase);
+  // A TURN server that cannot be reached is found out in any of these phases, and is the matter of none but the offer.
+  const concerned = error instanceof ExchangeError && error.reason === "relay" ? "offer" : phase;
+  const advice = dialAdvice(reason === "ice" && byProxy ? connectionReason(error)! : reason, concerned);
   const isReaching = failure.proxy !== undefined && (phase === "connect" || phase === "tls");
   const through = isReaching && !byProxy ? ` through the proxy ${failure.proxy}` : "";
   if (timeoutMs !== undefined) {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { ExchangeError } from "../../lib/core/ice/exchange_error.ts";
 import { toDialError } from "../../lib/dial/failure.ts";
 import { joinHostPort } from "../../lib/core/net/address.ts";
 import { type MachineOptions, startMachine } from "../../lib/testing/mod.ts";
@@ -147,6 +148,26 @@ test("the error of a dial whose time ran out names what failed beside the step t
   });
   assert.ok(message.includes(`waiting for the data channel (${refusal}). Let UDP pass`), message);
 }, { pure: true });
+
+test(
+  "the error of a dial whose TURN servers cannot be reached advises to check them, whatever else went on",
+  () => {
+    const error = new ExchangeError(
+      "relay",
+      new ConnectError("no TURN server can be reached", Code.Unavailable),
+    );
+    for (const phase of ["offer", "signaling", "channel"] as const) {
+      const failed = toDialError({ error, phase, address: "robot.test", attempts: [], timeline: [] });
+      assert.ok(failed instanceof IceError);
+      assert.equal(failed.phase, phase);
+      assert.match(
+        failed.message,
+        /\[unavailable\] no TURN server can be reached\. Check webrtc\.iceServers/,
+      );
+    }
+  },
+  { pure: true },
+);
 
 test("dial() rejects with AuthenticationError when credentials are required and missing", async () => {
   await using machine = await startMachine();
