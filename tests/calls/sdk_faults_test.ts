@@ -101,17 +101,15 @@ for (const { name, options } of lanes) {
     "300 parallel streams are cancelled at once, and the channel is fully usable after",
     async (channel) => {
       const probe = createClient(ProbeService, channel);
-      for (let round = 0; round < 2; round++) {
-        const cancel = new AbortController();
-        const readers = Array.from(
-          { length: 300 },
-          () => probe.hang({}, { signal: cancel.signal })[Symbol.asyncIterator](),
-        );
-        await Promise.all(readers.map((reader) => reader.next()));
-        cancel.abort();
-        for (const reader of readers) {
-          assert.equal((await rejection(() => reader.next())).code, Code.Canceled);
-        }
+      const cancel = new AbortController();
+      const readers = Array.from(
+        { length: 300 },
+        () => probe.hang({}, { signal: cancel.signal })[Symbol.asyncIterator](),
+      );
+      await Promise.all(readers.map((reader) => reader.next()));
+      cancel.abort();
+      for (const reader of readers) {
+        assert.equal((await rejection(() => reader.next())).code, Code.Canceled);
       }
       await Promise.all(Array.from({ length: 300 }, () => probe.echo({ data: Uint8Array.of(1) })));
     },

@@ -85,6 +85,7 @@ testTransport({
 testTransport({
   name: "Go peer over WebRTC, signaled over TLS",
   paths: ["webrtc"],
+  isAsAnother: true,
   keepsLists: true,
   skip,
   open: () => openSecure({}),

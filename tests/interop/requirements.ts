@@ -37,6 +37,9 @@ export function missing(tool: Tool): string | undefined {
 
 let programs: Promise<string> | undefined;
 
+/** Leaves out what debuggers need, which takes a third of the time. */
+const LINKED_SMALL = "-ldflags=-s -w";
+
 /** Builds the Go programs `machine`, `client` and `link`, and returns the folder that holds them. Looks for them once. */
 export function buildGo(): Promise<string> {
   return programs ??= findOrBuildGo();
@@ -49,7 +52,7 @@ async function findOrBuildGo(): Promise<string> {
   );
   const key = await fingerprint([version], sources.map((path) => join(GO, path)));
   return await madeOnce(join(GO, "bin", key), async (folder) => {
-    await output("go", ["build", "-o", `${folder}/`, "./cmd/..."], { cwd: GO });
+    await output("go", ["build", LINKED_SMALL, "-o", `${folder}/`, "./cmd/..."], { cwd: GO });
   });
 }
 
@@ -61,7 +64,7 @@ export async function buildGrpcurl(): Promise<string> {
   const version = await output("go", ["version"], { cwd: GO });
   const key = await fingerprint([version, GRPCURL], []);
   const folder = await madeOnce(join(GO, "bin", `grpcurl-${key}`), async (folder) => {
-    await output("go", ["install", `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`], {
+    await output("go", ["install", LINKED_SMALL, `github.com/fullstorydev/grpcurl/cmd/grpcurl@${GRPCURL}`], {
       env: { ...process.env, GOBIN: folder, GOFLAGS: "-mod=mod" },
     });
   });
@@ -75,7 +78,9 @@ export async function pythonEnvironment(): Promise<string> {
   const key = await fingerprint([interpreter], [requirements]);
   const environment = await madeOnce(join(ROOT, ".venv", key), async (folder) => {
     await output("python3", ["-m", "venv", folder]);
-    await output(pythonOf(folder), ["-m", "pip", "install", "--quiet", "--no-input", "-r", requirements]);
+    // What is not imported need not be compiled.
+    const flags = ["--quiet", "--no-input", "--no-compile"];
+    await output(pythonOf(folder), ["-m", "pip", "install", ...flags, "-r", requirements]);
   });
   return pythonOf(environment);
 }

@@ -71,6 +71,7 @@ testTransport({
 testTransport({
   name: "embedded machine over WebRTC, signaled over TLS",
   paths: ["webrtc"],
+  isAsAnother: true,
   keepsLists: true,
   open: () => openSecure({}),
 });

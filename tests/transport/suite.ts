@@ -25,6 +25,8 @@ export interface Lane {
   readonly skip?: string | undefined;
   /** Values of a repeated name arrive one by one, not joined as HTTP may. */
   readonly keepsLists: boolean;
+  /** Differs from another lane in its signaling alone: the largest answers say nothing new there. */
+  readonly isAsAnother?: boolean;
 }
 
 /** The behaviour that every path to a server shares: one suite for every carrier and every server. */
@@ -286,10 +288,12 @@ export function testTransport(lane: Lane): void {
   check("a message over the limit is refused, and the next call works", async (transport) => {
     const error = await rejection(() => probe(transport).echo({ data: bytes(33_554_432 + 1) }));
     assert.equal(error.code, Code.ResourceExhausted);
-    const answer = await rejection(async () => {
-      for await (const _ of probe(transport).download({ size: 33_554_432 + 1, count: 1 }));
-    });
-    assert.equal(answer.code, Code.ResourceExhausted);
+    if (lane.isAsAnother !== true) {
+      const answer = await rejection(async () => {
+        for await (const _ of probe(transport).download({ size: 33_554_432 + 1, count: 1 }));
+      });
+      assert.equal(answer.code, Code.ResourceExhausted);
+    }
     assert.equal((await probe(transport).echo({ data: bytes(8) })).data.length, 8);
   });
 
