@@ -18,7 +18,7 @@ export const MAX_PACKET_BYTES = 65_509;
 
 /**
  * Most entries of metadata that are read: as many as HTTP/2 has room for in the 64 KiB that we announce (RFC 9113, section
- * 6.5.2). Runtimes keep `Headers` as lists, and take minutes for ten times as many.
+ * 6.5.2). Runtimes keep `Headers` as lists: Deno takes over 40 s for ten times as many.
  */
 export const MAX_METADATA_ENTRIES = 2_048;
 
