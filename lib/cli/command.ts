@@ -21,6 +21,5 @@ export type Run = (args: Arguments, terminal: Terminal) => Promise<number>;
 /** Options of every command. */
 export const COMMON_OPTIONS: Options = {
   "json": { help: "write JSON" },
-  "verbose": { short: "v", help: "show the progress of the dial on standard error" },
   "help": { short: "h", help: "show this help" },
 };

@@ -11,6 +11,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** Options of every command that dials. */
 export const DIAL_OPTIONS: Options = {
+  "verbose": { short: "v", help: "show the progress of the dial on standard error" },
   "direct": { help: "dial directly, without WebRTC" },
   "insecure": { help: "connect without TLS" },
   "allow-insecure-downgrade": { help: "continue without TLS if the server has none" },

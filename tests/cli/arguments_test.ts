@@ -38,6 +38,10 @@ test("readArguments() names unknown options and wrong values", () => {
       return true;
     });
   }
+  // The progress of a dial, which these do not make.
+  for (const { options } of COMMANDS.filter(({ name }) => name === "serve" || name === "completion")) {
+    assert.throws(() => readArguments(["--verbose"], options), /'--verbose'/);
+  }
   for (const text of ["", "x", "0", "11", "-1", "1.5", "Infinity"]) {
     const args = readArguments([`--count=${text}`], OPTIONS);
     assert.throws(() => args.integer("count", 1, 10), /--count is .*; it takes a whole number from 1 to 10/);
