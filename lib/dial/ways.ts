@@ -5,6 +5,7 @@ import { looksLocally } from "../core/dial/plan.ts";
 import { abortable } from "../runtime/abortable.ts";
 import type { DialContext } from "./context.ts";
 import { connectDirectly } from "./direct_link.ts";
+import { withHeadStart } from "./head_start.ts";
 import { reachSignaling } from "./server.ts";
 import { createTimeline } from "./timeline.ts";
 
@@ -14,12 +15,10 @@ const LOCAL_HEAD_START_MS = 300;
 /** Dials as planned and, at the same time, looks for the machine on the local network. */
 export async function connectAnyWay(dial: DialContext, signal: AbortSignal): Promise<Link> {
   if (!looksLocally(dial.parsed, dial.options)) return await connectAsPlanned(dial, signal);
-  const [{ withHeadStart }, { findLocally }] = await abortable(
-    Promise.all([import("./head_start.ts"), import("./local_link.ts")]),
-    signal,
-  );
   return await withHeadStart<Link>({
     async better(until, onPromising) {
+      // Loaded beside the other way, which does not wait for it.
+      const { findLocally } = await abortable(import("./local_link.ts"), until);
       const local = await findLocally(dial, until);
       if (local === undefined) return undefined;
       onPromising();

@@ -36,7 +36,7 @@ const BY_REASON: Readonly<Partial<Record<FailureReason, string>>> = {
 
 /** Advice by the phase that failed, where the reason gives none. */
 const BY_PHASE: Readonly<Record<DialPhase, string>> = {
-  options: "Correct the options that it names",
+  options: "Check this computer's disk and DNS: a look-up that hangs may keep modules from being loaded",
   mdns: "Give the machine's address with its port, or leave the mdns option out",
   tls: "Check the address, and that the server speaks TLS; if it does not, set insecure",
   connect: "Check the address, and that it is a gRPC server that listens there",
@@ -59,7 +59,7 @@ export function dialAdvice(reason: FailureReason, phase: DialPhase): string {
 
 /** The wait of each phase, for a dial that ran out of time in it. */
 export const PHASE_WAITS: Readonly<Record<DialPhase, string>> = {
-  options: "checking the options",
+  options: "loading what the options need",
   mdns: "looking for the machine on the local network",
   tls: "finding out whether the server speaks TLS",
   connect: "reaching the server",

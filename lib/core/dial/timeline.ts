@@ -2,7 +2,7 @@ import { type Candidate, type CandidatePair, describeCandidate } from "../ice/ca
 
 /** The steps of a dial. */
 export type DialPhase =
-  /** Checks options and address. */
+  /** Checks options and address, and loads what the options need. */
   | "options"
   /** Looks for the machine on the local network. */
   | "mdns"

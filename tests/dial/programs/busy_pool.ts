@@ -1,6 +1,6 @@
 /**
  * Keeps the runtime's pool of threads busy, as name look-ups that hang do, and dials: whatever the dial loads only then
- * is not read from disk. Prints how long the dial took, in milliseconds, and what it failed with.
+ * is not read from disk. Prints how long the dial took, in milliseconds, and what it failed with, in which phase.
  *
  * busy_pool.ts ADDRESS FOLDER OPTIONS
  *
@@ -42,7 +42,7 @@ const outcome = relayModule !== undefined
   : await dial(address, options).then(async (channel) => {
     await channel.close();
     return channel.kind;
-  }, (error: unknown) => error instanceof DialError ? error.code : String(error));
+  }, (error: unknown) => error instanceof DialError ? `${error.code}:${error.phase}` : String(error));
 console.log(`${Math.round(performance.now() - start)} ${outcome}`);
 
 const waiting = new Set(pipes.keys());
