@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
 import { connectionFailure } from "../core/net/connection_error.ts";
 import type { ChosenProxy } from "../core/net/proxy.ts";
 import { ProxyError } from "../core/net/proxy_error.ts";
@@ -9,8 +9,6 @@ import type { TlsOptions } from "../options/dial_options.ts";
 import { abortable } from "../runtime/abortable.ts";
 import { linkAbort } from "../runtime/linked_abort.ts";
 import { RUNTIME } from "../runtime/runtime.ts";
-import { connectByDeno } from "./deno_socket.ts";
-import { openTunnel } from "./tunnel.ts";
 
 /** A server, and the proxy to connect to it through. */
 export interface Place extends Omit<Target, "secure"> {
@@ -44,25 +42,32 @@ export async function openConnection(place: Place, options: ConnectOptions): Pro
   });
   const { signal } = bound;
   signal.throwIfAborted();
-  const tunnel = proxy === undefined
-    ? RUNTIME === "deno" && hostname.includes("%") ? await connectByDeno(hostname, port, signal) : undefined
+  // Each is loaded when it is needed.
+  const nodeTls = tls === undefined ? undefined : await abortable(import("node:tls"), signal);
+  let tunnel: Socket | undefined;
+  if (proxy !== undefined) {
+    const { openTunnel } = await abortable(import("./tunnel.ts"), signal);
     // Half of the time, so that a silent proxy can be told apart from a silent server.
-    : await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
-  if (tunnel !== undefined && tls === undefined) return tunnel;
+    tunnel = await openTunnel(usable(proxy), { hostname, port }, timeoutMs / 2, signal);
+  } else if (RUNTIME === "deno" && hostname.includes("%")) {
+    const { connectByDeno } = await abortable(import("./deno_socket.ts"), signal);
+    tunnel = await connectByDeno(hostname, port, signal);
+  }
+  if (tunnel !== undefined && nodeTls === undefined) return tunnel;
   const where = tunnel !== undefined
     ? { socket: tunnel, host: hostname } // the host is what the certificate has to be for
     : unixPath === undefined
     ? { host: hostname, port, noDelay: true }
     : { path: unixPath };
-  const socket = tls === undefined ? connectTcp(where as { path: string }) : connectTls({
+  const socket = nodeTls === undefined ? connectTcp(where as { path: string }) : nodeTls.connect({
     ...where,
     // Without a name of its own TLS would ask for none. An address is none (RFC 6066, section 3).
     ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
-    ...nodeOptions(tls),
+    ...nodeOptions(tls!),
     ...(protocols.length === 0 ? {} : { ALPNProtocols: [...protocols] }),
   });
-  if (tls !== undefined && RUNTIME === "deno") setImmediate(prepareTls);
-  return await connected(socket, tls === undefined ? "connect" : "secureConnect", signal);
+  if (nodeTls !== undefined && RUNTIME === "deno") setImmediate(() => prepareTls(nodeTls.connect));
+  return await connected(socket, nodeTls === undefined ? "connect" : "secureConnect", signal);
 }
 
 /** The options as `node:tls` takes them. */
@@ -81,7 +86,7 @@ let isPrepared = false;
  * Lets Deno load what its TLS needs while the first connection is being made: some 40 ms, which it takes otherwise once
  * that is there.
  */
-function prepareTls(): void {
+function prepareTls(connectTls: typeof import("node:tls").connect): void {
   if (isPrepared) return;
   isPrepared = true;
   const nowhere = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
