@@ -117,9 +117,7 @@ export function createFrameWriter(
     },
     ended,
     answered(question) {
-      if (window?.answered(question, performance.now(), peer.roundTripMs()) === true && !queue.empty) {
-        flush();
-      }
+      if (window?.answered(question, performance.now(), peer.roundTripMs) === true && !queue.empty) flush();
     },
     stop() {
       isStopped = true;

@@ -323,7 +323,7 @@ function sendWithLoss(): { starved: number; medianMs: number } {
   for (; now < 20_000; now++) {
     for (const question of answers.get(now) ?? []) {
       waits.push(now - asked.get(question)!);
-      window.answered(question, now, pathMs);
+      window.answered(question, now, () => pathMs);
     }
     while (flight.length > 0 && flight[0]! <= now) {
       acknowledged++;
@@ -425,7 +425,7 @@ test("DeliveryWindow stays large enough to ask when late answers come after thos
       }
     }
     if (isLate) window.delivered(window.handed, now - 10);
-    while (answered < question) window.answered(++answered, now, 100);
+    while (answered < question) window.answered(++answered, now, () => 100);
   };
   round(100, false);
   for (let count = 0; count < 20; count++) round(390, false); // as where packets get lost

@@ -97,7 +97,7 @@ const responses: readonly [title: string, hex: string, expected: object][] = [
     endOfMessage: true,
     endOfStream: false,
   }],
-  ["trailers, OK", "0a0208012200", { kind: "trailers", stream: 1, error: undefined }],
+  ["trailers, OK", "0a0208012200", { kind: "trailers", stream: 1, status: undefined }],
 ];
 
 /** A frame in a form to compare: bytes as hexadecimal, without metadata. */
@@ -126,9 +126,9 @@ test("decodeResponse() reads the vector: trailers, NOT_FOUND", () => {
   const hex = "0a020801220a0a08080512046e6f7065";
   const frame = decodeResponse(bytesOf(hex));
   assert.equal(frame.kind, "trailers");
-  assert.ok(frame.kind === "trailers" && frame.error !== undefined);
-  assert.equal(frame.error.code, Code.NotFound);
-  assert.equal(frame.error.rawMessage, "nope");
+  assert.ok(frame.kind === "trailers" && frame.status !== undefined);
+  assert.equal(frame.status.code, Code.NotFound);
+  assert.equal(frame.status.message, "nope");
   assert.equal(hexOf(toBinary(ResponseSchema, fromBinary(ResponseSchema, bytesOf(hex)))), hex);
 }, { pure: true });
 

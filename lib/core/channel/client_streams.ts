@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { MAX_FRAME_BYTES, MAX_PACKET_BYTES } from "../limits.ts";
 import { MessageAssembler } from "./message_assembler.ts";
 import { Metadata } from "../grpc/metadata.ts";
+import { fromWireStatus } from "../grpc/wire_status.ts";
 import {
   decodeResponse,
   encodeHalfClose,
@@ -168,7 +169,7 @@ export class ClientStreams {
       if (this.#questions.has(frame.stream)) {
         if (frame.kind === "trailers") {
           this.#questions.delete(frame.stream);
-          this.#resetsQuestions = frame.error?.code !== Code.Unimplemented;
+          this.#resetsQuestions = frame.status?.code !== Code.Unimplemented;
         }
         return this.#options.answered(frame.stream);
       }
@@ -189,7 +190,12 @@ export class ClientStreams {
         stream.headersReceived = true;
         return stream.listener.headers(frame.metadata);
       case "trailers":
-        return this.#trailers(frame.stream, stream, frame.error, frame.metadata);
+        return this.#trailers(
+          frame.stream,
+          stream,
+          fromWireStatus(frame.status, frame.metadata),
+          frame.metadata,
+        );
       case "malformed":
         this.dropped.malformed++;
         return this.#refuse(frame.stream, stream, Code.Internal, frame.reason);

@@ -286,12 +286,14 @@ export class DeliveryWindow {
   /**
    * Notes an answer. Returns false for one to no question of ours.
    *
-   * @param pathMs Round trip of the path as the engine measures it, where it does: without our own queue.
+   * @param measurePath Returns the round trip of the path as the engine measures it, where it does: without our own
+   * queue. Called only where it counts, since it waits for the engine's threads.
    */
-  answered(id: number, now: number, pathMs: number = Infinity): boolean {
+  answered(id: number, now: number, measurePath: () => number | undefined = () => undefined): boolean {
     const question = this.#questions.get(id);
     if (question === undefined) return false;
-    if (this.#start !== undefined) this.#start.pathMs = Math.min(this.#start.pathMs, pathMs);
+    if (this.#start !== undefined || this.#pacing !== undefined) this.#pathMs = measurePath() ?? Infinity;
+    if (this.#start !== undefined) this.#start.pathMs = Math.min(this.#start.pathMs, this.#pathMs);
     this.#questions.delete(id);
     this.#isAnswered = true;
     this.#pacedAt = undefined;
@@ -315,7 +317,6 @@ export class DeliveryWindow {
     }
     this.#recent.push(roundTrip);
     if (this.#recent.length > QUESTIONS_PER_WINDOW) this.#recent.shift();
-    this.#pathMs = pathMs;
     this.#measureLeast(roundTrip, question.askedAt, now);
     this.#pacing?.measured(this.#least!);
     if (this.#pacing !== undefined && this.#stalled > 0) this.#empty(this.#least!);

@@ -7,9 +7,10 @@ import {
   ResponseSchema,
   type Stream,
 } from "../../../proto/gen/proto/rpc/webrtc/v1/grpc_pb.ts";
+import type { Status } from "../../../proto/gen/google/rpc/status_pb.ts";
 import { Metadata } from "../grpc/metadata.ts";
 import { durationOf, fromWireMetadata, millisecondsOf, toWireMetadata } from "./wire_metadata.ts";
-import { fromWireStatus, toWireStatus } from "../grpc/wire_status.ts";
+import { toWireStatus } from "../grpc/wire_status.ts";
 
 /*
  * Frames of gRPC over a data channel (protocol §1.3, §4): one data channel message is one serialized Request or
@@ -24,8 +25,8 @@ export type ResponseFrame =
   | {
     readonly kind: "trailers";
     readonly stream: number;
-    /** Undefined when the status is OK. */
-    readonly error: ConnectError | undefined;
+    /** Undefined when it is OK. Not an error yet: making one takes a stack, and questions have many answers. */
+    readonly status: Status | undefined;
     readonly metadata: Metadata;
   }
   | MalformedFrame;
@@ -218,9 +219,8 @@ export function decodeResponse(frame: Uint8Array): ResponseFrame {
     case "message":
       return { kind: "message", stream, ...packetOf(response.type.value), endOfStream: false };
     case "trailers": {
-      const metadata = fromWireMetadata(response.type.value.metadata);
-      const error = fromWireStatus(response.type.value.status, metadata);
-      return { kind: "trailers", stream, error, metadata };
+      const { status, metadata } = response.type.value;
+      return { kind: "trailers", stream, status, metadata: fromWireMetadata(metadata) };
     }
     default:
       return { kind: "malformed", stream, reason: "unknown response type" };
@@ -280,7 +280,7 @@ function decodeBareResponse(frame: Uint8Array): ResponseFrame | undefined {
   if (at < 0 || at + 2 !== frame.length || frame[at + 1] !== 0) return undefined;
   if (frame[at] === 0x12) return { kind: "headers", stream: streamRead, metadata: new Metadata() };
   if (frame[at] !== 0x22) return undefined;
-  return { kind: "trailers", stream: streamRead, error: undefined, metadata: new Metadata() };
+  return { kind: "trailers", stream: streamRead, status: undefined, metadata: new Metadata() };
 }
 
 // The second result of `readStream`.
