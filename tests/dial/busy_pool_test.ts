@@ -11,6 +11,9 @@ import { startProgram } from "../process/child.ts";
 
 const TIMEOUT_MS = 1_000;
 
+/** Time that a busy computer may take to notice that the dial's has passed. A wait without a bound never ends. */
+const LATE_MS = 4_000;
+
 /** What is loaded already, or not from disk, needs no thread. */
 const ways: readonly (readonly [title: string, options: object, outcome: RegExp, address?: string])[] = [
   ["WebRTC", {}, /^(?:webrtc|ERR_DIAL_TIMEOUT:(?!options)\w+)$/],
@@ -40,7 +43,7 @@ for (const [title, options, wanted, address] of ways) {
         });
         const [tookMs = "", outcome = ""] = (await child.line()).split(" ");
         assert.match(outcome, wanted);
-        assert.ok(Number(tookMs) < TIMEOUT_MS + 1_000, `${outcome} after ${tookMs} ms`);
+        assert.ok(Number(tookMs) < TIMEOUT_MS + LATE_MS, `${outcome} after ${tookMs} ms`);
         const { code, stderr } = await child.exit;
         assert.equal(code, 0, stderr);
       } finally {

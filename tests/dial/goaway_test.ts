@@ -33,9 +33,9 @@ const CHANNELS = 5, ROUNDS = 3;
 const TEST_MS = 120_000;
 
 /** Starts goaway_server.mjs. */
-async function startNodeServer(...files: string[]) {
+async function startNodeServer(idleMs: number, ...files: string[]) {
   const program = fileURLToPath(new URL("programs/goaway_server.mjs", import.meta.url));
-  const server = spawn("node", [program, String(IDLE_MS), ...files], { stdio: ["pipe", "pipe", "inherit"] });
+  const server = spawn("node", [program, String(idleMs), ...files], { stdio: ["pipe", "pipe", "inherit"] });
   const exited = once(server, "exit");
   const lines = createInterface({ input: server.stdout });
   const [port] = await once(lines, "line");
@@ -74,8 +74,8 @@ async function holdIdleChannels(): Promise<ChildExit> {
   stack.defer(() => certificates.remove());
   const [cert, key, ca] = ["cert.pem", "key.pem", "ca.pem"].map((name) => join(certificates.folder, name));
   const nodes = [
-    stack.use(await startNodeServer()),
-    stack.use(await startNodeServer(cert!, key!)),
+    stack.use(await startNodeServer(IDLE_MS)),
+    stack.use(await startNodeServer(IDLE_MS, cert!, key!)),
   ];
   const lanes: IdleLane[] = [];
   for (const { server, protocol, secure } of LANES) {
@@ -121,7 +121,9 @@ for (const protocol of ["grpc", "grpc-web"] as const) {
   test(`a call that the server refuses unread is made again, up to three times: ${protocol}`, async () => {
     const certificates = await makeCertificates();
     await using _removed = { [Symbol.asyncDispose]: () => certificates.remove() };
+    // Sends no idle connection away: that would refuse a call once more.
     await using server = await startNodeServer(
+      TEST_MS,
       ...["cert.pem", "key.pem"].map((name) => join(certificates.folder, name)),
     );
     await using channel = await dialDirect(server.address, { tls: { ca: certificates.ca }, protocol });
