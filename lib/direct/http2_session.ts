@@ -127,11 +127,13 @@ export async function startSession(start: SessionStart): Promise<Session> {
         if (error.code !== "ERR_HTTP2_ERROR") return error;
         if (session.isSettled) {
           return raw && error.errno === NGHTTP2_ERR_PROTO
-            ? connectionFailure(UNREADABLE, UNREADABLE_TEXT)
+            ? connectionFailure(UNREADABLE, UNREADABLE_TEXT, { cause: error })
             : error;
         }
         // The page of a server that speaks gRPC-Web over HTTP/1.1 alone, read as frames.
-        return start.protocol === "grpc-web" ? connectionFailure("ERR_HTTP2_EXPECTED", error.message) : error;
+        return start.protocol === "grpc-web"
+          ? connectionFailure("ERR_HTTP2_EXPECTED", error.message, { cause: error })
+          : error;
       },
       heard: false,
       hear() {

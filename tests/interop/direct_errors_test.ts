@@ -50,6 +50,8 @@ for (const [protocols, code] of Object.entries(TOO_LONG)) {
         const first = await fail();
         assert.equal(first?.code, Code.Unavailable, String(first));
         assert.match(first.message, /connection lost: .* a header of over 64 KiB/);
+        const { cause } = first.cause as Error;
+        assert.equal((cause as NodeJS.ErrnoException).code, "ERR_HTTP2_ERROR");
       }
       const sendNext = Promise.withResolvers<void>();
       const stream = probe.exchange(toSend(sendNext.promise));

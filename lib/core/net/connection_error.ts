@@ -54,8 +54,9 @@ function codesOf(error: unknown) {
 export function connectionFailure(
   code: "ECONNRESET" | "ETIMEDOUT" | "ERR_TLS_EXPECTED" | "ERR_HTTP2_EXPECTED" | "ERR_HTTP2_UNREADABLE",
   message: string,
+  options?: ErrorOptions,
 ): Error {
-  return Object.assign(new Error(message), { code });
+  return Object.assign(new Error(message, options), { code });
 }
 
 /** The end of a call whose connection failed. `target` is `host:port`. */
