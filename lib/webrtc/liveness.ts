@@ -48,12 +48,7 @@ export function watchLiveness(watched: Watched): LivenessWatch {
     if (looking !== undefined || stopped) return;
     clearTimeout(resting);
     resting = undefined;
-    looking = setInterval(() => {
-      const sighting = watched.look();
-      // Calls may have ended by their deadlines, with nothing heard.
-      const isOver = liveness.isReplaced && sighting.calls <= 0;
-      act(isOver ? "rest" : liveness.look(performance.now(), sighting));
-    }, LOOK_MS);
+    looking = setInterval(() => act(liveness.look(performance.now(), watched.look())), LOOK_MS);
     // The connection itself keeps the process alive, until it is closed.
     unrefTimer(looking);
   }

@@ -183,13 +183,10 @@ export class Liveness {
     this.#needsAnswer = false;
   }
 
-  /** True once another connection has taken over. */
-  get isReplaced(): boolean {
-    return this.#isReplaced;
-  }
-
   /** Takes a look at the connection, and returns the action. */
   look(now: number, sighting: Sighting): LivenessAction {
+    // The calls of a replaced connection may have ended by their deadlines, with nothing heard.
+    if (this.#isReplaced && sighting.calls <= 0) return "rest";
     const elapsed = now - this.#lookedAt;
     this.#lookedAt = now;
     const isAlive = this.#watchDownload(now, sighting);
