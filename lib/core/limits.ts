@@ -16,11 +16,14 @@ export const MAX_FRAME_BYTES = 65_535;
  */
 export const MAX_PACKET_BYTES = 65_509;
 
+/** Most bytes of header fields of an answer over HTTP/2 that we announce to take (RFC 9113, section 6.5.2). */
+export const MAX_HEADER_LIST_BYTES = 64 * 1024;
+
 /**
  * Most entries of metadata that are read: as many as HTTP/2 has room for in the 64 KiB that we announce (RFC 9113, section
  * 6.5.2). Runtimes keep `Headers` as lists: Deno takes over 40 s for ten times as many.
  */
-export const MAX_METADATA_ENTRIES = 2_048;
+export const MAX_METADATA_ENTRIES = MAX_HEADER_LIST_BYTES / 32;
 
 /**
  * Longest time that a timer can be set to, in milliseconds: some 24 days, in whole seconds, which timeouts of that length

@@ -6,7 +6,7 @@ import { withoutGoaway } from "../core/http2/goaway.ts";
 import { InitialWindow } from "../core/http2/initial_window.ts";
 import { calmerTimes, KeepAlive, type PingTimes, TICK_MS } from "../core/http2/keep_alive.ts";
 import { LongFields } from "../core/http2/long_fields.ts";
-import { MAX_METADATA_ENTRIES } from "../core/limits.ts";
+import { MAX_HEADER_LIST_BYTES, MAX_METADATA_ENTRIES } from "../core/limits.ts";
 import { connectionError, connectionFailure } from "../core/net/connection_error.ts";
 import { describeTarget, urlOf } from "../core/net/target.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -109,7 +109,7 @@ export async function startSession(start: SessionStart): Promise<Session> {
         settings: {
           initialWindowSize: WINDOW_BYTES,
           enablePush: false,
-          maxHeaderListSize: HEADER_LIST_BYTES,
+          maxHeaderListSize: MAX_HEADER_LIST_BYTES,
         },
         maxSessionMemory: SESSION_MEMORY_MIB,
         maxHeaderListPairs: MAX_METADATA_ENTRIES,
@@ -256,8 +256,6 @@ const REFUSED_STREAM = 7;
  */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 const SESSION_WINDOW_BYTES = 2 * WINDOW_BYTES;
-
-const HEADER_LIST_BYTES = 64 * 1024;
 
 /** Memory of a session, in MiB: several messages of the largest size. At node's 10, new calls are refused. */
 const SESSION_MEMORY_MIB = 256;

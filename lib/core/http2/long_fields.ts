@@ -1,4 +1,5 @@
 import { concatenate } from "../bytes.ts";
+import { MAX_HEADER_LIST_BYTES } from "../limits.ts";
 import { FRAME_HEADER_BYTES, type FrameRule, type Http2Frame } from "./frame_filter.ts";
 
 const HEADERS = 0x01, CONTINUATION = 0x09;
@@ -6,12 +7,6 @@ const END_STREAM = 0x01, END_HEADERS = 0x04, PADDED = 0x08, PRIORITY = 0x20;
 
 /** Bytes of a dependency and a weight in front of a header block. */
 const PRIORITY_BYTES = 5;
-
-/**
- * Most bytes of a block's fields, decoded: with more, the runtime ends the call. It ends the connection, too, at a value of
- * over 65,536 bytes as they are sent (Node, Deno), at such a block, or at such a field once it is decoded (Bun).
- */
-const MAX_LIST_BYTES = 65_536;
 
 /** Bytes of a field besides its value (RFC 9113, section 6.5.2), with a name of the usual length. */
 const ENTRY_BYTES = 32 + 16;
@@ -85,12 +80,14 @@ function framesOf(first: Http2Frame, block: Uint8Array, isWhole: boolean): Uint8
 }
 
 /**
- * Replaces the long values of a block for which there is no room (RFC 7541, section 6), but none that the decoder
- * remembers, whose table would notice. Undefined where there are none.
+ * Replaces the long values of a block for which the list has no room (RFC 7541, section 6), but none that the decoder
+ * remembers, whose table would notice. Undefined where there are none. With more than the list takes, the runtime ends the
+ * call; it ends the connection, too, at a value of over 65,536 bytes as they are sent (Node, Deno), at such a block, or at
+ * such a field once it is decoded (Bun).
  */
 function shortened(block: Uint8Array): Uint8Array | undefined {
   const parts: Uint8Array[] = [];
-  let from = 0, at = 0, room = MAX_LIST_BYTES;
+  let from = 0, at = 0, room = MAX_HEADER_LIST_BYTES;
 
   function integer(prefixBits: number): number {
     const most = (1 << prefixBits) - 1;
